@@ -1,0 +1,82 @@
+#pragma once
+// The rules: allow, block, approve, mask (docs/policy.md). Immutable after load, shared by all workers, swapped whole
+// on reload. Default is deny; block > approve > allow; masks are a union; an evaluation error blocks. The order of
+// rules in the file means nothing.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/yaml.h"
+#include "enforce/facts.h"
+#include "identity/principal.h"
+#include "target/catalog.h"
+
+namespace sallyport::enforce {
+
+enum class Effect : std::uint8_t { Allow, Block, Approve };
+
+/// What an `approve` rule demands.
+struct ApprovalTerms {
+  std::string by_group;                 // `by: group:leads`
+  std::int64_t quorum = 1;              // distinct humans
+  std::int64_t hold_ns = 50'000'000'000;   // how long the command waits on the wire
+  std::int64_t valid_ns = 1800'000'000'000;  // absolute life of the request, from its creation
+};
+
+/// How masked values look. Partial keeps what cannot identify (j***@***.com, last four digits).
+enum class MaskWith : std::uint8_t { Partial, Redact, Hash, Null };
+
+/// One mask rule that applies to a command; enforce/mask turns a set of these into work.
+struct MaskRule {
+  std::string id;
+  std::vector<std::string> detect;      // detector names: email, pan, iban, ssn, phone, ip, jwt, aws_key, private_key
+  std::vector<std::string> fields;      // JSON path: "$.customer.phone", "$.items[*].ssn", "$..email"
+  MaskWith with = MaskWith::Partial;
+};
+
+struct Decision {
+  Effect effect = Effect::Block;
+  std::vector<std::string> rules;       // ids that made the decision, sorted; empty = default deny
+  std::string message;                  // of the first of them that has one
+  std::string reason;                   // one sentence for people: "no rule allows it", "rule no-shell blocks it", …
+  std::vector<std::pair<std::string, ApprovalTerms>> approvals;  // rule id, terms: all must be satisfied
+  std::vector<const MaskRule*> masks;   // owned by the Policy
+};
+
+class Policy;
+using PolicyPtr = std::shared_ptr<const Policy>;
+
+class Policy {
+ public:
+  /// Reads and type-checks `policy:` and `tests:` (nullptr when absent) and runs the tests. Every problem is reported
+  /// in `diagnostics` at its place; nullptr when there was any. `source` is hashed into digest().
+  static PolicyPtr load(const yaml::Node* rules, const yaml::Node* tests, std::string_view source,
+                        const target::Catalog& catalog, yaml::Diagnostics& diagnostics);
+  ~Policy();
+
+  /// SHA-256 over the configuration text: names the version in evidence and in approvals.
+  const Digest& digest() const;
+
+  /// Pure; no I/O; a few microseconds. Facts may not contain Unknown.
+  Decision decide(const identity::Principal& who, const target::Target& target, const Facts& facts) const;
+
+  /// For lists: could this command be allowed for some value of the unknown facts?
+  bool may_be_visible(const identity::Principal& who, const target::Target& target, const Facts& facts) const;
+
+  /// The trace of a decision, one line a rule: id, effect, selected or not and why, value of `when`.
+  std::string explain(const identity::Principal& who, const target::Target& target, const Facts& facts) const;
+
+  struct TestResult { std::string name; bool passed; std::string detail; yaml::Place place; };
+  const std::vector<TestResult>& test_results() const;
+
+ private:
+  struct State;
+  explicit Policy(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sallyport::enforce

@@ -1,0 +1,33 @@
+#pragma once
+// Who asks: the outcome of authentication, made once per credential and shared, immutable, by every session that
+// uses it. Any thread may read it.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace sallyport::identity {
+
+struct Principal {
+  std::string subject;                 // stable name at the issuer ("alice", or an OIDC `sub` / configured claim)
+  std::string issuer;                  // OIDC issuer URL, or "local"
+  std::string email, display_name;     // may be empty
+  std::vector<std::string> groups;     // sorted, unique
+  std::string agent;                   // RFC 8693 `act.sub`: "agent X on behalf of subject"; "" for a person
+  bool service = false;                // a machine of its own: never an approver
+  std::string method;                  // "oidc" | "local-token"
+  Digest credential{};                 // SHA-256 of the token: binds approvals and sessions to it; never the token
+  std::int64_t expires_wall_ns = 0;    // the credential's end; nothing runs after it
+
+  bool is_agent() const { return !agent.empty() || service; }
+  bool in_group(std::string_view group) const;
+  /// issuer + '\n' + subject: one person, whatever the credential. Approvals compare this.
+  std::string person() const { return issuer + "\n" + subject; }
+  /// "alice" or "agent bot on behalf of alice".
+  std::string display() const;
+};
+using PrincipalPtr = std::shared_ptr<const Principal>;
+
+}  // namespace sallyport::identity
