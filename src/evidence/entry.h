@@ -1,0 +1,115 @@
+#pragma once
+// One entry of the evidence log before it has its place in it: kind, session, body fields and the payload chunks that
+// must become durable with it. Format: docs/formats/entry.md (CDDL). Built on a worker, moved into Port::append, then
+// owned by the writer thread, which adds index, times and session sequence. Field keys are written in ascending
+// order (deterministic CBOR, RFC 8949 §4.2.1): the setters must be called in the order of Field.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace sallyport::evidence {
+
+enum class Kind : std::uint8_t {
+  NodeStart = 1, NodeStop, Recovery, Heartbeat, ConfigApplied, AuthOk, AuthFailed, SessionOpen, SessionClose,
+  Command, Outcome, ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalUsed, Gap,
+  AdminAction, EvidenceRead, SinkFailed, SinkRecovered, Prune, Hold, Erase
+};
+/// "node.start", "command", …
+const char* to_string(Kind kind);
+
+enum class Decision : std::uint8_t { Allowed = 1, Blocked, Held };
+enum class Outcome : std::uint8_t { Ok = 1, Error, Denied, Cancelled, Interrupted, Failed };
+
+/// Integer keys of the body. 1..7 are the writer's (index, wall, mono, incarnation, session, sequence, kind).
+enum class Field : std::uint8_t {
+  RequestId = 8,    // text: what a person quotes ("req_…"); joins command, approval and outcome
+  Subject,          // text
+  Issuer,           // text
+  Agent,            // text
+  Groups,           // [text]
+  Target,           // text
+  Peer,             // text: address of the client
+  Protocol,         // text: "mcp"
+  Software,         // text: client name and version as it says
+  PolicyDigest,     // bytes 32
+  Decision,         // uint
+  Rules,            // [text]
+  Approval,         // text: id of the approval
+  Action,           // text: "tools/call"
+  Object,           // text: the tool, URI, table, …
+  Facts,            // {text: text}
+  Payload,          // payload reference
+  Masked,           // {text: uint}: "rule:detector" -> count
+  Result,           // uint: Outcome
+  Error,            // text
+  Items,            // uint: rows, content items
+  Bytes,            // uint: as sent to the client
+  DurationNs,       // uint
+  CommandIndex,     // uint: index of the command entry an outcome belongs to
+  Totals,           // session close, by the writer
+  Reason,           // text
+  Quorum,           // uint
+  Approver,         // text
+  ExpiresWallNs,    // uint
+  Digest,           // bytes 32: what an approval is bound to
+  Name,             // text: version, node name, administrative action
+  RelatedSession,   // bytes 16: the session this one goes on from
+  Discarded,        // uint: bytes recovery cut off
+  DiscardedDigest,  // bytes 32
+  SignedSize,       // uint
+  Incarnation,      // bytes 16: the incarnation before
+};
+
+/// Where a payload lies and what it must be. Encoded into the leaf; see docs/formats/payload.md.
+struct PayloadRef {
+  std::uint64_t first_chunk = 0;   // chunk number within the session
+  std::uint32_t chunks = 0;
+  Digest ciphertext{};             // SHA-256 over all its ciphertext
+  Digest commitment{};             // HMAC-SHA256(salt, plaintext); the salt lies in the ciphertext
+  std::uint64_t plain_bytes = 0;
+};
+
+/// A piece of encrypted payload, stored beside the entries, not part of a leaf.
+struct Chunk {
+  std::uint64_t number = 0;
+  Bytes ciphertext;
+};
+
+class SessionRecord;  // the writer's view of a session: sequence and totals; src/evidence/session.h
+using SessionPtr = std::shared_ptr<SessionRecord>;
+
+class Entry {
+ public:
+  explicit Entry(Kind kind, SessionPtr session = nullptr) : kind_(kind), session_(std::move(session)) {}
+
+  Entry& text(Field field, std::string_view value);           // empty values are left out
+  Entry& uint(Field field, std::uint64_t value);
+  Entry& bytes(Field field, ByteView value);
+  Entry& texts(Field field, const std::vector<std::string>& values);      // left out when empty
+  Entry& map(Field field, const std::map<std::string, std::string>& values);
+  Entry& counts(Field field, const std::map<std::string, std::uint64_t>& values);
+  Entry& payload(Field field, const PayloadRef& ref);
+  void add_chunk(Chunk chunk) { chunks_.push_back(std::move(chunk)); }
+
+  Kind kind() const { return kind_; }
+  const SessionPtr& session() const { return session_; }
+  const Bytes& body() const { return body_; }
+  std::uint32_t body_fields() const { return fields_; }
+  std::vector<Chunk>& chunks() { return chunks_; }
+
+ private:
+  void key(Field field);
+  Kind kind_;
+  SessionPtr session_;
+  Bytes body_;
+  std::uint32_t fields_ = 0;
+  std::uint8_t last_key_ = 7;
+  std::vector<Chunk> chunks_;
+};
+
+}  // namespace sallyport::evidence

@@ -1,0 +1,54 @@
+#pragma once
+// A session in the evidence: its id, payload key, sequence and totals. Created by Log::new_session, shared by the
+// session's worker (id, recording) and the writer thread (sequence, totals).
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "evidence/entry.h"
+
+namespace sallyport::evidence {
+
+class SessionRecord {
+ public:
+  SessionRecord(const Id16& id, const Digest& key) : id_(id), key_(key) {}
+  ~SessionRecord();  // wipes the key
+  SessionRecord(const SessionRecord&) = delete;
+
+  const Id16& id() const { return id_; }
+  const Digest& key() const { return key_; }
+
+  // The session's worker only: the next payload chunk number (it is the AES-GCM nonce, so never used twice).
+  std::uint64_t take_chunk_number() { return next_chunk_++; }
+
+  // The writer thread only.
+  std::uint64_t sequence = 0, commands = 0, outcomes = 0, chunks = 0;
+  bool key_stored = false, closed = false;
+
+ private:
+  Id16 id_;
+  Digest key_;
+  std::uint64_t next_chunk_ = 0;
+};
+
+/// Turns plaintext (already masked) into encrypted chunks: zstd, then AES-256-GCM under the session's key, at most
+/// 64 KiB of plaintext a chunk. Session's worker only. docs/formats/payload.md.
+class Recording {
+ public:
+  explicit Recording(SessionRecord& session);
+  ~Recording();
+
+  /// One payload that is at hand as a whole; its chunks are added to the entry.
+  static PayloadRef whole(SessionRecord& session, std::string_view plain, Entry& entry);
+
+  /// A stream: add() yields the chunks that became complete, finish() the last one and the reference.
+  void add(std::string_view plain, std::vector<Chunk>& out);
+  PayloadRef finish(std::vector<Chunk>& out);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sallyport::evidence
