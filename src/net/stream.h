@@ -1,0 +1,59 @@
+#pragma once
+// One TCP connection, plain or TLS (OpenSSL over the socket, no intermediate BIO). First station of the data path.
+// Owned by one connection coroutine and used on its worker's thread only; migrate() is the one way to another worker.
+// Writes go out directly and wait only on would-block; at most one read and one write are outstanding at a time (they
+// may overlap each other). Errors: Disconnected (peer gone or close() called), Unavailable (deadline passed),
+// Malformed (TLS broken). After any error the stream is closed.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/deadline.h"
+
+namespace sallyport::net {
+
+class TlsServer;
+class TlsClient;
+
+class Stream {
+ public:
+  Stream(boost::asio::io_context& context, int fd);  // takes the descriptor over; sets it non-blocking, TCP_NODELAY
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  ~Stream();
+
+  boost::asio::awaitable<Result<void>> accept_tls(const TlsServer& tls, Deadline deadline);
+  /// Verifies the certificate chain and `host` (name or IP address).
+  boost::asio::awaitable<Result<void>> connect_tls(const TlsClient& tls, std::string host, Deadline deadline);
+
+  /// Bytes read; 0 is the peer's orderly end.
+  boost::asio::awaitable<Result<std::size_t>> read_some(std::span<char> into, Deadline deadline);
+  /// All of it, or an error.
+  boost::asio::awaitable<Result<void>> write(std::string_view bytes, Deadline deadline);
+
+  /// Fails what is outstanding with Disconnected. Idempotent.
+  void close();
+  bool is_open() const;
+  /// For pooled connections: false when the peer has closed or sent something unasked for. Does not block.
+  bool idle_and_healthy();
+  std::string peer() const;  // "127.0.0.1:51234"
+  boost::asio::io_context& context() const;
+
+  /// Moves the connection to another worker; nothing may be outstanding. The old object is empty afterwards.
+  Stream migrate(boost::asio::io_context& to) &&;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Resolves and connects (loopback names and addresses without a resolver thread). Errors: Unavailable.
+boost::asio::awaitable<Result<Stream>> dial(boost::asio::io_context& context, std::string host, std::uint16_t port,
+                                            Deadline deadline);
+
+}  // namespace sallyport::net
