@@ -4,6 +4,7 @@
 // Parsing is strict: one value, valid UTF-8, no duplicate keys, bounded depth. Pure, any thread; a Document owns
 // its text, a Value points into its Document and must not outlive it (moving the Document keeps Values valid).
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct Limits {
 };
 
 class Document;
+class Parser;
 
 /// One value of a Document; two words, passed by value.
 class Value {
@@ -62,6 +64,7 @@ class Value {
  private:
   friend class Document;
   friend class Iterator;
+  friend class Parser;
   struct Node;
   struct Text;
   Value(const Text* doc, std::uint32_t node) : doc_(doc), node_(node) {}
@@ -72,6 +75,12 @@ class Value {
 
 class Value::Iterator {
  public:
+  using iterator_category = std::forward_iterator_tag;
+  using value_type = Value;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const Value*;
+  using reference = Value;
+
   Value operator*() const { return Value(doc_, node_); }
   Iterator& operator++();
   friend bool operator==(const Iterator& a, const Iterator& b) { return a.node_ == b.node_; }
@@ -120,7 +129,8 @@ std::string quote(std::string_view text);
 /// see another value than we do. Looks at this object only, not at nested ones.
 bool has_case_variant_keys(const Value& object);
 
-/// The value in one canonical form (RFC 8785: sorted keys, shortest numbers), for digests.
+/// The value in one canonical form (RFC 8785: sorted keys, shortest numbers), for digests. One departure: an integer
+/// keeps all its digits, for as doubles two different ones above 2^53 would share a digest.
 std::string canonical(const Value& value);
 
 }  // namespace sallyport::json
