@@ -1,0 +1,244 @@
+#include "enforce/gate.h"
+
+#include <set>
+
+#include "enforce/gate_state.h"
+
+namespace sallyport::enforce {
+
+using boost::asio::awaitable;
+
+namespace {
+
+/// How often the wire hears of a hold: under every client's idle limit that is known (docs/protocols/mcp.md).
+constexpr std::int64_t kHoldNotice = 5'000'000'000;
+
+std::string new_request_id() {
+  std::array<std::uint8_t, 10> random;
+  random_bytes(random);
+  return "req_" + hex(random);
+}
+
+/// The facts of an action whose object is not yet known: could anything of this kind be allowed?
+Facts with_unknown_object(const Action& action) {
+  Facts facts = facts_of(action);
+  if (facts.schema == nullptr) return facts;
+  for (std::size_t i = 0; i < facts.values.size(); ++i) {
+    const auto name = facts.schema->fields[i].name;
+    if (name == "mcp.tool" || name == "mcp.resource" || name == "mcp.prompt" || name == "mcp.args") facts.values[i] = Unknown{};
+  }
+  return facts;
+}
+
+bool is_housekeeping(const Action& action) {
+  const auto* request = std::get_if<McpRequest>(&action);
+  return request != nullptr && request->housekeeping;
+}
+
+}  // namespace
+
+std::string Session::id() const { return hex(record->id()); }
+
+Gate::Gate(boost::asio::io_context& context, evidence::Log& log, evidence::Port& port, Approvals& approvals, PolicyPtr policy,
+           target::CatalogPtr catalog, const Clock& clock)
+    : context_(context), log_(log), port_(port), approvals_(approvals), policy_(std::move(policy)),
+      catalog_(std::move(catalog)), clock_(clock) {}
+
+Gate::~Gate() = default;
+
+void Gate::reconfigure(PolicyPtr policy, target::CatalogPtr catalog) {
+  policy_ = std::move(policy);
+  catalog_ = std::move(catalog);
+  maskers_.clear();
+}
+
+bool Gate::evidence_writable() const { return log_.writable(); }
+
+awaitable<Result<std::shared_ptr<Session>>> Gate::open(identity::PrincipalPtr who, std::string target, std::string binding,
+                                                       Connection connection) {
+  const auto* found = catalog_->find(target);
+  McpRequest any;
+  any.method = "initialize";
+  any.housekeeping = true;
+  // One answer for "not there" and "not for you": names of targets are not for guessing.
+  if (found == nullptr || !policy_->may_be_visible(*who, *found, with_unknown_object(any)))
+    co_return fail(ErrorKind::Denied, "there is no target \"" + target + "\" for " + who->display());
+  auto session = std::make_shared<Session>();
+  session->who = std::move(who);
+  session->target = std::move(target);
+  session->binding = std::move(binding);
+  session->record = log_.new_session();
+  evidence::Entry entry(evidence::Kind::SessionOpen, session->record);
+  using evidence::Field;
+  entry.text(Field::Subject, session->who->subject)
+      .text(Field::Issuer, session->who->issuer)
+      .text(Field::Agent, session->who->agent)
+      .texts(Field::Groups, session->who->groups)
+      .text(Field::Target, session->target)
+      .text(Field::Peer, connection.peer)
+      .text(Field::Protocol, connection.protocol)
+      .text(Field::Software, connection.software)
+      .bytes(Field::PolicyDigest, policy_->digest());
+  if (!connection.resumes.empty()) entry.text(Field::Reason, "resumes " + connection.resumes);
+  entry.bytes(Field::Digest, session->who->credential);
+  CO_TRY([[maybe_unused]] const auto index, co_await port_.append(std::move(entry)));
+  co_return session;
+}
+
+awaitable<void> Gate::close(std::shared_ptr<Session> session, std::string reason) {
+  evidence::Entry entry(evidence::Kind::SessionClose, session->record);
+  entry.text(evidence::Field::Reason, reason);
+  // A close that cannot be written leaves the session open in the record: recovery marks it interrupted.
+  (void)co_await port_.append(std::move(entry));
+}
+
+Gate::Judged Gate::judge(const Session& session, const Action& action) const {
+  Judged judged;
+  judged.policy = policy_;
+  judged.catalog = catalog_;
+  judged.target = catalog_->find(session.target);
+  if (judged.target == nullptr || std::holds_alternative<Raw>(action)) {
+    judged.decision.reason = judged.target == nullptr ? "the target \"" + session.target + "\" is no longer configured"
+                                                      : "nothing is known of \"" + verb_of(action) + "\", and unknown is not allowed";
+    return judged;
+  }
+  if (session.who->expires_wall_ns != 0 && clock_.wall_ns() >= session.who->expires_wall_ns) {
+    judged.decision.reason = "the credential of " + session.who->display() + " has expired; sign in again";
+    return judged;
+  }
+  judged.decision = policy_->decide(*session.who, *judged.target, facts_of(action));
+  if (is_housekeeping(action)) {
+    // A list or a greeting names no object yet: it is allowed where some command may be, unless a rule blocks just it.
+    const bool visible = policy_->may_be_visible(*session.who, *judged.target, with_unknown_object(action));
+    judged.decision.effect = visible ? Effect::Allow : Effect::Block;
+    if (visible) judged.decision.rules.clear();
+  }
+  return judged;
+}
+
+bool Gate::visible(const Session& session, const Facts& facts) const {
+  const auto* target = catalog_->find(session.target);
+  return target != nullptr && policy_->may_be_visible(*session.who, *target, facts);
+}
+
+std::shared_ptr<const Masker> Gate::masker(const std::vector<const MaskRule*>& rules) {
+  auto& cached = maskers_[rules];
+  if (!cached) cached = std::make_shared<const Masker>(rules);
+  return cached;
+}
+
+awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& action, std::string bytes, json::Value record,
+                             Hold* hold) {
+  std::string request_id = new_request_id();
+  Judged judged = judge(*session, action);
+  judged.masker = masker(judged.decision.masks);
+  std::string recorded;
+  if (record.valid()) {
+    recorded = std::string(record.raw());
+    if (!judged.masker->empty()) {
+      // Parsed anew: offsets of a part of the message are not offsets of the recorded text.
+      auto document = json::Document::parse(recorded);
+      if (!document) co_return Denial{.kind = ErrorKind::Internal, .request_id = request_id, .reason = document.error().what};
+      json::Splice splice;
+      judged.masker->mask_json(document->root(), splice, judged.counts);
+      if (!splice.empty()) recorded = splice.apply(recorded);
+    }
+  }
+  if (judged.decision.effect == Effect::Approve) {
+    auto denial = co_await hold_for_approval(*session, action, request_id, judged, recorded, hold);
+    if (denial) co_return co_await refuse(std::move(session), action, std::move(recorded), judged, std::move(*denial));
+  } else if (judged.decision.effect == Effect::Block) {
+    Denial denial{.request_id = request_id, .rules = judged.decision.rules, .reason = judged.decision.reason,
+                  .message = judged.decision.message};
+    co_return co_await refuse(std::move(session), action, std::move(recorded), judged, std::move(denial));
+  }
+  co_return co_await admit(std::move(session), action, std::move(bytes), std::move(recorded), std::move(request_id),
+                           std::move(judged));
+}
+
+awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what, std::string bytes) {
+  Judged judged;
+  judged.policy = policy_;
+  judged.catalog = catalog_;
+  judged.target = catalog_->find(session->target);
+  judged.masker = masker({});
+  judged.decision.effect = Effect::Allow;
+  judged.decision.rules = {"gateway"};
+  if (judged.target == nullptr) co_return Denial{.request_id = "", .reason = "the target is no longer configured"};
+  McpRequest request;
+  request.method = std::move(what);
+  const Action action = std::move(request);
+  std::string recorded = bytes;
+  co_return co_await admit(std::move(session), action, std::move(bytes), std::move(recorded), new_request_id(), std::move(judged));
+}
+
+awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const Action& action, const std::string& request_id,
+                                                         Judged& judged, const std::string& summary, Hold* hold) {
+  ApprovalRequest request;
+  request.digest = sha256(as_bytes(session.who->person() + "\n" + session.who->agent + "\n" + session.target + "\n" +
+                                   session.binding + "\n" + hex(judged.policy->digest()) + "\n" + canonical_of(action)));
+  request.request_id = request_id;
+  request.who = session.who;
+  request.target = session.target;
+  request.session = session.id();
+  request.summary = verb_of(action) + " " + object_of(action) + " " + summary.substr(0, 2000);
+  request.terms = judged.decision.approvals;
+  request.policy = judged.policy->digest();
+  Denial denial{.request_id = request_id, .rules = judged.decision.rules, .reason = judged.decision.reason,
+                .message = judged.decision.message};
+  const auto failed = [&](const Error& error) {
+    denial.kind = error.kind;
+    denial.reason = error.what;
+    return denial;
+  };
+
+  auto approval = co_await approvals_.request(request);
+  if (!approval) co_return failed(approval.error());
+  denial.approval = approval->id;
+  denial.expires_wall_ns = approval->expires_wall_ns;
+  if (hold != nullptr) hold->approval = approval->id;
+  if (hold != nullptr && hold->cancelled) (void)co_await approvals_.withdraw(approval->id, "cancelled by the requester");
+
+  std::int64_t limit = 0;
+  for (const auto& [rule, terms] : request.terms) limit = std::max(limit, terms.hold_ns);
+  const std::int64_t begun = clock_.mono_ns();
+  while (approval->state == ApprovalState::Pending && clock_.mono_ns() - begun < limit) {
+    if (hold != nullptr && hold->notify) co_await hold->notify(*approval, clock_.mono_ns() - begun);
+    const std::int64_t slice = std::min(kHoldNotice, limit - (clock_.mono_ns() - begun));
+    auto next = co_await approvals_.wait(approval->id, net::after(std::max<std::int64_t>(slice, 0)));
+    if (!next) co_return failed(next.error());
+    approval = std::move(next);
+  }
+  switch (approval->state) {
+    case ApprovalState::Granted: break;
+    case ApprovalState::Pending:
+      denial.pending = true;
+      denial.reason = "it needs approval by group " + request.terms.front().second.by_group + " and request " + approval->id +
+                      " is still pending";
+      co_return denial;
+    case ApprovalState::Withdrawn:
+      denial.cancelled = true;
+      denial.reason = "request " + approval->id + " was withdrawn";
+      co_return denial;
+    case ApprovalState::Denied:
+      denial.reason = "request " + approval->id + " was denied" +
+                      (approval->votes.empty() ? "" : " by " + approval->votes.back().display) +
+                      (approval->reason.empty() ? "" : ": " + approval->reason);
+      co_return denial;
+    case ApprovalState::Expired: denial.reason = "request " + approval->id + " expired"; co_return denial;
+    case ApprovalState::Used: denial.reason = "request " + approval->id + " was already used"; co_return denial;
+  }
+  // The rules may have changed while people were thinking: what was granted is only what is still asked for.
+  Judged again = judge(session, action);
+  if (again.policy->digest() != judged.policy->digest() || again.decision.effect == Effect::Block) {
+    denial.reason = "the policy changed while request " + approval->id + " was held; call again";
+    denial.rules = again.decision.rules;
+    co_return denial;
+  }
+  auto used = co_await approvals_.use(approval->id, request.digest);
+  if (!used) co_return failed(used.error());
+  judged.approval = approval->id;
+  co_return std::nullopt;
+}
+
+}  // namespace sallyport::enforce

@@ -1,0 +1,152 @@
+#pragma once
+// Fourth station of the data path, the only one that says yes: policy, approval, intent entry, permit, in this order,
+// in ask(). Answers pass reply(): masked, then recorded. One Gate a worker, used on its thread only; policy and
+// catalog are immutable and swapped whole by reconfigure(). When evidence cannot be written every ask() is a refusal.
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/clock.h"
+#include "enforce/action.h"
+#include "enforce/approval.h"
+#include "enforce/mask.h"
+#include "enforce/policy.h"
+#include "evidence/log.h"
+#include "evidence/session.h"
+#include "identity/principal.h"
+#include "target/permit.h"
+
+namespace sallyport::enforce {
+
+/// One client session on one target, as the Gate knows it. Made by open(), owned by the protocol's session.
+struct Session {
+  identity::PrincipalPtr who;
+  std::string target;       // name; looked up at every command, for a reload may take it away
+  std::string binding;      // stable across a restart of the gateway: what approvals are bound to
+  evidence::SessionPtr record;
+  std::string id() const;   // hexadecimal, as `sallyport sessions` shows it
+};
+
+/// A running command between its intent and its outcome. Dropping it without reply/finish is recorded as interrupted.
+class Running {
+ public:
+  Running(Running&&) noexcept;
+  Running& operator=(Running&&) noexcept;
+  ~Running();
+  const std::string& request_id() const;
+
+ private:
+  friend class Gate;
+  struct State;
+  explicit Running(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct Denial {
+  ErrorKind kind = ErrorKind::Denied;  // Denied; Unavailable when evidence or state cannot be written
+  std::string request_id;
+  std::vector<std::string> rules;
+  std::string reason;       // one sentence
+  std::string message;      // of the rule, "" when it has none
+  bool pending = false;     // held and neither granted nor denied yet: the same command again attaches to it
+  bool cancelled = false;   // the requester withdrew it while it was held
+  std::string approval;     // id, when one was asked for
+  std::int64_t expires_wall_ns = 0;
+};
+
+struct Allowed {
+  target::Permit permit;
+  Running running;
+};
+using Verdict = std::variant<Allowed, Denial>;
+
+/// The wire's side of a hold. Owned by the session and alive until ask() returns.
+struct Hold {
+  /// Called when the hold begins and every few seconds while it lasts, to keep the client informed.
+  std::function<boost::asio::awaitable<void>(const Approval&, std::int64_t held_ns)> notify;
+  std::string approval;     // set by the Gate once known
+  bool cancelled = false;   // set by Gate::cancel
+};
+
+using Outcome = evidence::Outcome;
+
+struct Reply {
+  Outcome result = Outcome::Ok;
+  std::string error;            // error text for the record (already safe)
+  std::uint64_t items = 0;
+  std::uint64_t bytes = 0;      // as sent to the client
+};
+
+class Gate {
+ public:
+  Gate(boost::asio::io_context& context, evidence::Log& log, evidence::Port& port, Approvals& approvals, PolicyPtr policy,
+       target::CatalogPtr catalog, const Clock& clock = system_clock());
+  ~Gate();
+
+  void reconfigure(PolicyPtr policy, target::CatalogPtr catalog);
+
+  struct Connection { std::string peer, protocol, software, resumes; };
+  /// session.open, durable. Errors: Denied (no such target, or nothing on it is allowed), Unavailable (evidence).
+  boost::asio::awaitable<Result<std::shared_ptr<Session>>> open(identity::PrincipalPtr who, std::string target,
+                                                                std::string binding, Connection connection);
+  /// session.close with its totals. Called once, after the last command.
+  boost::asio::awaitable<void> close(std::shared_ptr<Session> session, std::string reason);
+
+  /// May `action` happen, and its `bytes` go to the target? Returns when the answer is durable; a held command waits
+  /// here. `record` is what is kept of the request (masked first).
+  boost::asio::awaitable<Verdict> ask(std::shared_ptr<Session> session, const Action& action, std::string bytes,
+                                      json::Value record, Hold* hold);
+  /// The gateway's own message to the target (an error for a refused server request, the end of a session):
+  /// recorded like any other, judged by nobody.
+  boost::asio::awaitable<Verdict> own(std::shared_ptr<Session> session, std::string what, std::string bytes);
+
+  /// The requester takes back a held command. Resolves against a vote exactly once.
+  boost::asio::awaitable<void> cancel(Hold& hold);
+
+  /// Would this be listed for this session? Facts may hold Unknown.
+  bool visible(const Session& session, const Facts& facts) const;
+
+  /// Masks free text or parts of a JSON text in place, counting into the running command.
+  void mask(Running& running, std::string& text);
+  /// Returns the text with every root masked.
+  std::string mask(Running& running, const json::Document& document, const std::vector<json::Value>& roots);
+  bool masks(const Running& running) const;
+
+  /// A piece of the answer, as the client gets it (masked): recorded under the running command. Must precede its delivery.
+  void observe(Running& running, std::string_view masked);
+  /// Writes observed chunks that are complete; back-pressure of long streams.
+  boost::asio::awaitable<Result<void>> flush(Running& running);
+  /// The outcome, durable; the client's final bytes go out after it.
+  boost::asio::awaitable<Result<void>> finish(Running running, Reply reply);
+
+  const target::CatalogPtr& catalog() const { return catalog_; }
+  bool evidence_writable() const;
+
+ private:
+  struct Judged;
+  boost::asio::awaitable<std::optional<Denial>> hold_for_approval(Session& session, const Action& action,
+                                                                  const std::string& request_id, Judged& judged,
+                                                                  const std::string& summary, Hold* hold);
+  boost::asio::awaitable<Verdict> admit(std::shared_ptr<Session> session, const Action& action, std::string bytes,
+                                        std::string record, std::string request_id, Judged judged);
+  boost::asio::awaitable<Verdict> refuse(std::shared_ptr<Session> session, const Action& action, std::string record,
+                                         const Judged& judged, Denial denial);
+  Judged judge(const Session& session, const Action& action) const;
+  std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
+  void interrupted(Running::State& state);
+  friend class Running;
+
+  boost::asio::io_context& context_;
+  evidence::Log& log_;
+  evidence::Port& port_;
+  Approvals& approvals_;
+  PolicyPtr policy_;
+  target::CatalogPtr catalog_;
+  const Clock& clock_;
+  std::map<std::vector<const MaskRule*>, std::shared_ptr<const Masker>> maskers_;
+};
+
+}  // namespace sallyport::enforce

@@ -1,0 +1,37 @@
+#pragma once
+// What the two halves of the Gate share: a judged command and a running one. Included by gate*.cpp only.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "enforce/gate.h"
+
+namespace sallyport::enforce {
+
+struct Gate::Judged {
+  Decision decision;
+  PolicyPtr policy;               // keeps decision.masks alive
+  target::CatalogPtr catalog;     // keeps target alive
+  const target::Target* target = nullptr;
+  std::shared_ptr<const Masker> masker;
+  MaskCounts counts;              // of the request's record
+  std::string approval;
+};
+
+struct Running::State {
+  Gate* gate = nullptr;
+  std::shared_ptr<Session> session;
+  PolicyPtr policy;
+  std::shared_ptr<const Masker> masker;
+  MaskCounts counts;
+  std::string request_id;
+  std::uint64_t command_index = 0;
+  std::int64_t started_mono_ns = 0;
+  std::string pending;                             // observed, not yet in a chunk
+  std::optional<evidence::Recording> recording;    // once the answer is longer than one chunk
+  std::vector<evidence::Chunk> chunks;             // complete, not yet written
+  bool finished = false;
+};
+
+}  // namespace sallyport::enforce

@@ -1,0 +1,40 @@
+#pragma once
+// The wording of denials and the rewriting of answers: what policy hides is cut out, what the gateway does not mediate
+// is not offered, what may hold personal data is pointed out to the masker. Pure functions on parsed messages.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "enforce/gate.h"
+#include "protocol/mcp/message.h"
+
+namespace sallyport::protocol::mcp {
+
+/// Revisions that are spoken, oldest first; the last is what an unknown version is answered with.
+const std::vector<std::string>& versions();
+bool is_version(std::string_view version);
+
+/// The answer to a denied request: an isError result for tools/call, so that the model reads rule, reason and request
+/// id and can go on; an error object for everything else. `hidden`: the object is not listed, so it is unknown.
+std::string denial_text(const Message& request, const enforce::Denial& denial, bool hidden);
+
+/// What in an answer, error or notification may hold people's data: strings and structured content, but not URIs,
+/// cursors, schemas and binary data, whose change would break what they are for.
+std::vector<json::Value> maskable(const json::Value& root);
+/// Base64 of resources whose MIME type says text: decoded, masked and encoded again by the caller.
+struct TextBlob { json::Value blob; std::string text; };
+std::vector<TextBlob> text_blobs(const json::Value& root);
+
+/// The list result without the elements that `visible` says no to; "" when nothing is cut. `hidden` counts them.
+std::string filter_list(const Message& answer, const ListKind& kind, const std::function<bool(std::string_view)>& visible,
+                        std::size_t& hidden);
+
+/// initialize, towards the target: a version that both sides speak, and no capability that is not mediated (tasks).
+std::string rewrite_initialize(const Message& request);
+/// The answer to it, towards the client. Errors: Malformed when the target chose a version that is not spoken here.
+Result<std::string> rewrite_initialize_answer(const Message& answer);
+
+/// Progress while a call is held; `token` is raw JSON.
+std::string hold_progress(std::string_view token, const enforce::Approval& approval, std::int64_t held_ns);
+
+}  // namespace sallyport::protocol::mcp

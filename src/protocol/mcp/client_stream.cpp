@@ -1,0 +1,63 @@
+#include "protocol/mcp/client_stream.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+
+awaitable<void> ClientStream::send(std::string bytes) {
+  while (writing_ && !gone_) {
+    turn_.expires_at(std::chrono::steady_clock::time_point::max());
+    boost::system::error_code ignored;
+    co_await turn_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+  if (gone_ || ended_) co_return;
+  writing_ = true;
+  if (!streaming_) {
+    streaming_ = true;
+    net::Headers headers;
+    headers.add("Content-Type", "text/event-stream");
+    headers.add("Cache-Control", "no-cache, no-transform");
+    headers.add("X-Accel-Buffering", "no");
+    if (!(co_await http_.begin(200, headers))) gone_ = true;
+  }
+  if (!gone_ && !bytes.empty() && !(co_await http_.chunk(bytes))) gone_ = true;
+  writing_ = false;
+  turn_.cancel();
+}
+
+awaitable<void> ClientStream::event(SseEvent event) {
+  if (may_stream_) co_await send(encode(event));
+}
+
+awaitable<void> ClientStream::comment(std::string text) {
+  if (may_stream_ && !writing_) co_await send(": " + text + "\n\n");
+}
+
+awaitable<void> ClientStream::answer(std::string text, std::optional<std::string> id) {
+  if (streaming_ || must_stream_) {
+    SseEvent event;
+    event.event = "message";
+    event.data = std::move(text);
+    event.id = std::move(id);
+    co_await send(encode(event));
+    co_return;
+  }
+  answered_ = true;
+  net::Headers headers;
+  headers.add("Content-Type", "application/json");
+  if (!gone_ && !(co_await http_.respond(200, headers, text))) gone_ = true;
+}
+
+awaitable<void> ClientStream::finish(bool accepted) {
+  if (answered_ || ended_) co_return;
+  if (!streaming_ && accepted) {
+    answered_ = true;
+    if (!(co_await http_.respond(202, {}, ""))) gone_ = true;
+    co_return;
+  }
+  if (!streaming_) co_await send("");  // a request that was cancelled has no answer: the stream just ends
+  ended_ = true;
+  if (!gone_ && !(co_await http_.end())) gone_ = true;
+}
+
+}  // namespace sallyport::protocol::mcp

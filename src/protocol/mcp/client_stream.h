@@ -1,0 +1,41 @@
+#pragma once
+// The client's side of one HTTP answer: one JSON body, or a stream of server-sent events once something must be said
+// before the end. Owned by the coroutine that serves the request; used on its worker only. A client that is gone is
+// not an error here: what it would have got is still recorded, and the caller goes on.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <string>
+
+#include "net/http.h"
+#include "protocol/mcp/sse.h"
+
+namespace sallyport::protocol::mcp {
+
+class ClientStream {
+ public:
+  /// `may_stream`: the client accepts text/event-stream. `must_stream`: more than one answer is coming.
+  ClientStream(net::HttpServerConnection& http, boost::asio::io_context& context, bool may_stream, bool must_stream = false)
+      : http_(http), turn_(context), may_stream_(may_stream), must_stream_(must_stream) {}
+
+  bool may_stream() const { return may_stream_; }
+  bool gone() const { return gone_; }
+  /// An event; begins the stream when it has not begun. Dropped when the client does not accept streams.
+  boost::asio::awaitable<void> event(SseEvent event);
+  /// ": text" keeps idle connections open; begins the stream.
+  boost::asio::awaitable<void> comment(std::string text);
+  /// The final message: a JSON body when nothing was streamed, else an event.
+  boost::asio::awaitable<void> answer(std::string text, std::optional<std::string> id = {});
+  /// Ends what was begun; an answer that never came is 202 for `accepted`, else an empty stream.
+  boost::asio::awaitable<void> finish(bool accepted = false);
+  bool answered() const { return answered_ || streaming_; }
+
+ private:
+  boost::asio::awaitable<void> send(std::string bytes);
+  net::HttpServerConnection& http_;
+  boost::asio::steady_timer turn_;  // whoever writes holds `writing_`; others wait here
+  bool may_stream_, must_stream_;
+  bool streaming_ = false, answered_ = false, gone_ = false, writing_ = false, ended_ = false;
+};
+
+}  // namespace sallyport::protocol::mcp

@@ -1,0 +1,76 @@
+#include "target/link.h"
+
+#include "net/tls.h"
+
+#include <array>
+#include <fstream>
+#include <iterator>
+
+namespace sallyport::target {
+
+using boost::asio::awaitable;
+
+namespace {
+
+constexpr std::string_view kVersion = "sallyport/0.1";
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return (x | 0x20) == (y | 0x20); });
+}
+
+}  // namespace
+
+Link::Link(boost::asio::io_context& context, net::Url url, std::shared_ptr<const net::TlsClient> tls, net::Headers credential,
+           std::int64_t timeout_ns)
+    : url_(url), client_(context, std::move(url), std::move(tls)), credential_(std::move(credential)), timeout_ns_(timeout_ns) {}
+
+Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const McpTarget& target) {
+  TRY(auto url, net::parse_url(target.url));
+  std::shared_ptr<const net::TlsClient> tls;
+  if (url.tls) {
+    std::string ca;
+    if (!target.ca_file.empty()) {
+      std::ifstream in(target.ca_file);
+      ca.assign(std::istreambuf_iterator<char>(in), {});
+      if (ca.empty()) return fail(ErrorKind::Unavailable, "cannot read the target's CA file " + target.ca_file);
+    }
+    TRY(auto client, net::TlsClient::create(ca));
+    tls = std::make_shared<const net::TlsClient>(std::move(client));
+  }
+  net::Headers credential;
+  if (target.bearer.set()) {
+    TRY(auto token, target.bearer.read());
+    credential.add("Authorization", "Bearer " + token);
+  }
+  for (const auto& [name, ref] : target.headers) {
+    TRY(auto value, ref.read());
+    credential.add(name, std::move(value));
+  }
+  // A line break in a secret would let it add headers of its own.
+  for (const auto& [name, value] : credential.all())
+    if (value.find_first_of("\r\n") != std::string::npos)
+      return fail(ErrorKind::Unavailable, "the credential for header " + name + " holds a line break");
+  return std::shared_ptr<Link>(new Link(context, std::move(url), std::move(tls), std::move(credential), target.timeout_ns));
+}
+
+awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
+  static constexpr std::array<std::string_view, 4> kReserved = {"authorization", "cookie", "host", "x-sallyport-request"};
+  for (const auto& [name, value] : headers.all())
+    for (const auto reserved : kReserved)
+      if (same_name(name, reserved)) co_return fail(ErrorKind::Internal, "a session tried to set the header " + name);
+  for (const auto& [name, value] : credential_.all()) headers.add(name, value);
+  headers.add("User-Agent", std::string(kVersion));
+  headers.add("X-Sallyport-Request", permit.request_id());
+  const bool has_body = method == "POST";
+  co_return co_await client_.send(method, url_.target, headers, has_body ? std::string_view(permit.bytes()) : std::string_view{},
+                                  /*retry_safe=*/true, net::after(timeout_ns_));
+}
+
+Result<std::shared_ptr<Link>> Links::get(const Target& target) {
+  if (const auto at = links_.find(target.name); at != links_.end()) return at->second;
+  TRY(auto link, Link::open(context_, std::get<McpTarget>(target.kind)));
+  links_[target.name] = link;
+  return link;
+}
+
+}  // namespace sallyport::target

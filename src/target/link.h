@@ -1,0 +1,46 @@
+#pragma once
+// Fifth station of the data path: the only door to a target. send() takes a Permit and nothing else decides what is
+// sent; the credential is added here and nowhere else, and the client's own token has no way in. One Links a worker,
+// used on its thread only. Errors: Unavailable (credential, connection, deadline), Disconnected.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "net/http.h"
+#include "target/permit.h"
+
+namespace sallyport::target {
+
+class Link {
+ public:
+  /// Reads the credential now: a secret that is missing is an error at the first command, with its reference named.
+  static Result<std::shared_ptr<Link>> open(boost::asio::io_context& context, const McpTarget& target);
+
+  /// Sends the permitted bytes as the body of one HTTP request (no body for GET and DELETE) and resumes with the
+  /// answer's head. `headers` are the protocol's own; names that carry credentials or identity are refused.
+  boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers);
+
+ private:
+  Link(boost::asio::io_context& context, net::Url url, std::shared_ptr<const net::TlsClient> tls, net::Headers credential,
+       std::int64_t timeout_ns);
+  net::Url url_;
+  net::HttpClient client_;
+  net::Headers credential_;
+  std::int64_t timeout_ns_;
+};
+
+/// The links of one worker by target; dropped on reload, so that changed credentials are read anew.
+class Links {
+ public:
+  explicit Links(boost::asio::io_context& context) : context_(context) {}
+  Result<std::shared_ptr<Link>> get(const Target& target);
+  void clear() { links_.clear(); }
+
+ private:
+  boost::asio::io_context& context_;
+  std::map<std::string, std::shared_ptr<Link>> links_;
+};
+
+}  // namespace sallyport::target
