@@ -17,6 +17,7 @@ struct McpTarget {
   SecretRef bearer;             // sent upstream as Authorization: Bearer; the client's own token never is
   std::map<std::string, SecretRef> headers;  // further credential headers
   std::string ca_file;          // extra trust anchor for https; "" = the system's
+  std::vector<std::string> extra_methods;  // methods this version does not know, to be judged and forwarded all the same
   std::int64_t timeout_ns = 120LL * 1'000'000'000;  // silence on an answer
   std::size_t max_message = 16u << 20;              // bytes of one JSON-RPC message
 };

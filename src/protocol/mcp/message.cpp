@@ -138,6 +138,18 @@ const ListKind* list_kind(std::string_view method) {
   return nullptr;
 }
 
+enforce::Facts object_facts(const ListKind& kind, std::string_view name) {
+  enforce::McpRequest request;
+  request.method = std::string(kind.method);
+  enforce::Facts facts = enforce::facts_of(request);
+  for (std::size_t i = 0; i < facts.values.size(); ++i) {
+    const auto field = facts.schema->fields[i].name;
+    if (field == kind.fact) facts.values[i] = std::string(name);
+    else if (field == "mcp.args") facts.values[i] = enforce::Unknown{};
+  }
+  return facts;
+}
+
 std::string error_text(std::string_view id, int code, std::string_view message, std::string_view data) {
   std::string out = R"({"jsonrpc":"2.0","id":)";
   out.append(id.empty() ? "null" : id).append(R"(,"error":{"code":)").append(std::to_string(code));

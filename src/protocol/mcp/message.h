@@ -46,6 +46,9 @@ struct ListKind {
 /// nullptr when the method is no list.
 const ListKind* list_kind(std::string_view method);
 
+/// What one element of a list, or a called object, is judged by while its arguments are not known.
+enforce::Facts object_facts(const ListKind& kind, std::string_view name);
+
 namespace code {
 inline constexpr int kParse = -32700, kInvalidRequest = -32600, kMethodNotFound = -32601, kInvalidParams = -32602,
                      kInternal = -32603, kDenied = -32001, kUnavailable = -32002;

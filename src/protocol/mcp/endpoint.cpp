@@ -1,0 +1,289 @@
+#include "protocol/mcp/endpoint.h"
+
+#include <algorithm>
+
+#include "protocol/mcp/answer.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+
+namespace {
+
+constexpr std::string_view kPrefix = "/mcp/";
+constexpr std::size_t kMaxBatch = 32;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (auto& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  return out;
+}
+
+/// The media types an Accept header names, parameters dropped; `*/*` stands for all.
+bool accepts(std::string_view header, std::string_view type) {
+  for (;;) {
+    const auto comma = header.find(',');
+    auto one = header.substr(0, comma);
+    one = one.substr(0, one.find(';'));
+    while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
+    while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
+    const std::string word = lower(one);
+    if (word == type || word == "*/*" || word == std::string(type.substr(0, type.find('/'))) + "/*") return true;
+    if (comma == std::string_view::npos) return false;
+    header.remove_prefix(comma + 1);
+  }
+}
+
+struct Busy {
+  explicit Busy(std::size_t& count) : count_(count) { ++count_; }
+  ~Busy() { --count_; }
+  Busy(const Busy&) = delete;
+  std::size_t& count_;
+};
+
+}  // namespace
+
+Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
+    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)) {}
+
+std::string Endpoint::new_session_id() const {
+  std::array<std::uint8_t, 20> random;
+  random_bytes(random);
+  random[0] = static_cast<std::uint8_t>(services_.worker);  // so that any worker knows whose session it is
+  return hex(random);
+}
+
+std::size_t Endpoint::worker_of(std::string_view session_id) const {
+  const auto first = from_hex(session_id.substr(0, 2));
+  return first && first->size() == 1 ? (*first)[0] % options_.workers : services_.worker;
+}
+
+awaitable<void> Endpoint::refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what) {
+  ++refused_;
+  net::Headers headers;
+  headers.add("Content-Type", "application/json");
+  if (status == 401) headers.add("WWW-Authenticate", "Bearer realm=\"sallyport\", error=\"invalid_token\"");
+  if (status == 405) headers.add("Allow", "GET, POST, DELETE");
+  (void)co_await http.respond(status, headers, error_text("", code, what));
+}
+
+std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status) const {
+  const auto host = lower(request.headers.get("Host"));
+  status = 403;
+  if (std::ranges::find(options_.hosts, host) == options_.hosts.end())
+    return "the Host \"" + host.substr(0, 100) + "\" is not this gateway; set gateway.public_url to the address that clients use";
+  if (request.headers.count("Origin") > 1) return "more than one Origin";
+  if (const auto origin = request.headers.get("Origin");
+      !origin.empty() && std::ranges::find(options_.origins, lower(origin)) == options_.origins.end())
+    return "the Origin \"" + std::string(origin.substr(0, 100)) + "\" is not allowed";
+  for (const auto name : {"Mcp-Session-Id", "MCP-Protocol-Version", "Authorization", "Last-Event-ID"}) {
+    status = 400;
+    if (request.headers.count(name) > 1) return std::string("more than one ") + name + " header";
+  }
+  if (const auto version = request.headers.get("MCP-Protocol-Version"); !version.empty() && !is_version(version))
+    return "the protocol version \"" + std::string(version.substr(0, 40)) + "\" is not spoken here; 2025-03-26, 2025-06-18 and 2025-11-25 are";
+  status = 404;
+  if (!request.target.starts_with(kPrefix)) return "there is nothing here; MCP targets are at /mcp/TARGET";
+  status = 503;
+  if (draining_) return "the gateway is stopping";
+  return "";
+}
+
+awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<net::HttpRequest> first) {
+  const Busy busy(active_);
+  for (;;) {
+    net::HttpRequest request;
+    if (first) {
+      request = std::move(*std::exchange(first, std::nullopt));
+    } else {
+      auto read = co_await http.read_request();
+      if (!read || !*read) co_return;
+      request = std::move(**read);
+    }
+    ++requests_;
+    unsigned status = 0;
+    if (auto why = why_not(request, status); !why.empty()) {
+      co_await refuse(http, status, code::kInvalidRequest, std::move(why));
+      if (!request.keep_alive || !http.is_open()) co_return;
+      continue;
+    }
+    const auto session_id = request.headers.get("Mcp-Session-Id");
+    if (const auto worker = session_id.empty() ? services_.worker : worker_of(session_id); worker != services_.worker)
+      co_return handoff_(worker, std::move(http), std::move(request));
+
+    const auto authorization = request.headers.get("Authorization");
+    const bool bearer = authorization.size() > 7 && lower(authorization.substr(0, 7)) == "bearer ";
+    auto who = bearer ? co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), http.peer())
+                      : Result<identity::PrincipalPtr>(fail(ErrorKind::Denied, "a bearer token is required"));
+    const bool keep_alive = request.keep_alive;
+    if (!who) {
+      const unsigned code = who.error().kind == ErrorKind::Denied ? 401 : who.error().kind == ErrorKind::Overloaded ? 429 : 503;
+      co_await refuse(http, code, code::kDenied, who.error().what);
+    } else {
+      auto target = request.target.substr(kPrefix.size());
+      target = target.substr(0, target.find('?'));
+      if (!co_await handle(http, std::move(request), std::move(*who), std::move(target))) co_return;
+    }
+    if (!keep_alive || !http.is_open()) co_return;
+  }
+}
+
+awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  if (request.method == "POST") {
+    co_await handle_post(http, std::move(request), std::move(who), std::move(target));
+    co_return true;
+  }
+  if (request.method != "GET" && request.method != "DELETE") {
+    co_await refuse(http, 405, code::kInvalidRequest, "only POST, GET and DELETE");
+    co_return true;
+  }
+  auto session = co_await find(http, request, who, target);
+  if (!session) co_return true;
+  if (request.method == "GET") {
+    if (!accepts(request.headers.get("Accept"), "text/event-stream")) {
+      co_await refuse(http, 406, code::kInvalidRequest, "GET needs Accept: text/event-stream");
+      co_return true;
+    }
+    co_await session->listen(http, std::string(request.headers.get("Last-Event-ID")));
+    if (session->lost()) {
+      sessions_.erase(session->id());
+      co_await session->end("the target lost it", true);
+    }
+    co_return http.is_open();
+  }
+  sessions_.erase(session->id());
+  co_await session->end("ended by the client", true);
+  (void)co_await http.respond(200, {}, "");
+  co_return true;
+}
+
+awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& http, const net::HttpRequest& request,
+                                                   identity::PrincipalPtr who, std::string target) {
+  const std::string id(request.headers.get("Mcp-Session-Id"));
+  if (id.empty()) {
+    co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
+    co_return nullptr;
+  }
+  // Whoever knows an id but is not its owner learns nothing: the same answer as for an id that never was.
+  const std::string unknown = "there is no such session; initialize again";
+  if (const auto at = sessions_.find(id); at != sessions_.end()) {
+    if (at->second->ready() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target)
+      co_return at->second;
+    co_await refuse(http, 404, code::kDenied, unknown);
+    co_return nullptr;
+  }
+  auto remembered = co_await enforce::recall_session(services_.store, id);
+  if (!remembered) {
+    co_await refuse(http, 503, code::kUnavailable, remembered.error().what);
+    co_return nullptr;
+  }
+  const bool owner = *remembered && (*remembered)->person == who->person() && (*remembered)->agent == who->agent && (*remembered)->target == target;
+  if (!owner || !resuming_.insert(id).second) {
+    // Two requests at once after a restart: the second may try again, for the first is bringing the session back.
+    co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
+    co_return nullptr;
+  }
+  auto session = std::make_shared<Session>(services_, id);
+  auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
+  resuming_.erase(id);
+  if (!resumed) {
+    co_await refuse(http, resumed.error().kind == ErrorKind::Denied ? 404 : 503, code::kUnavailable, resumed.error().what);
+    co_return nullptr;
+  }
+  sessions_[id] = session;
+  co_return session;
+}
+
+awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  const auto type = lower(request.headers.get("Content-Type"));
+  if (type.substr(0, type.find(';')) != "application/json")
+    co_return co_await refuse(http, 415, code::kInvalidRequest, "Content-Type must be application/json");
+  if (!request.headers.get("Content-Encoding").empty())
+    co_return co_await refuse(http, 415, code::kInvalidRequest, "a compressed body is not read here");
+  const auto accept = request.headers.get("Accept");
+  if (!accepts(accept, "application/json")) co_return co_await refuse(http, 406, code::kInvalidRequest, "Accept must name application/json and text/event-stream");
+  const bool may_stream = accepts(accept, "text/event-stream");
+  const std::size_t max = options_.http.body_bytes;
+
+  if (request.headers.get("Mcp-Session-Id").empty()) {
+    auto message = parse_message(std::move(request.body), From::Client, max);
+    if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
+    if (message->method != "initialize" || message->kind != Message::Kind::Request)
+      co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
+    if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
+    auto session = std::make_shared<Session>(services_, new_session_id());
+    // Known before the client is told of it: its next request may be here before this coroutine goes on.
+    sessions_[session->id()] = session;
+    if (!co_await session->begin(http, std::move(who), std::move(target), std::move(*message))) sessions_.erase(session->id());
+    co_return;
+  }
+  auto session = co_await find(http, request, std::move(who), std::move(target));
+  if (!session) co_return;
+  auto texts = split_batch(std::move(request.body), max, kMaxBatch);
+  if (!texts) co_return co_await refuse(http, 400, code::kParse, texts.error().what);
+  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") != versions().front())
+    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist in revision 2025-03-26 only");
+  if (texts->size() > 1) {
+    ClientStream client(http, services_.context, may_stream, true);
+    co_return co_await handle_batch(client, session, std::move(*texts), max);
+  }
+  auto message = parse_message(std::move(texts->front()), From::Client, max);
+  if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
+  if (message->method == "initialize") co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
+  ClientStream client(http, services_.context, may_stream);
+  co_await session->post(client, std::move(*message));
+  if (session->lost() && sessions_.erase(session->id()) != 0) co_await session->end("the target lost it", true);
+}
+
+awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max) {
+  for (auto& text : texts) {
+    auto message = parse_message(std::move(text), From::Client, max);
+    if (!message) {
+      co_await client.answer(error_text("", code::kInvalidRequest, message.error().what));
+      continue;
+    }
+    if (message->kind != Message::Kind::Request || message->method == "initialize") {
+      co_await client.answer(error_text(message->id.raw(), code::kInvalidRequest, "only requests may be batched here"));
+      continue;
+    }
+    co_await session->post(client, std::move(*message));
+  }
+  co_await client.finish();
+}
+
+awaitable<void> Endpoint::sweep() {
+  boost::asio::steady_timer timer(services_.context);
+  while (!draining_) {
+    timer.expires_after(std::chrono::seconds(10));
+    boost::system::error_code ignored;
+    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    const auto now = system_clock().mono_ns();
+    const auto wall = system_clock().wall_ns();
+    std::vector<std::shared_ptr<Session>> over;
+    for (const auto& [id, session] : sessions_) {
+      if (!session->ready()) continue;
+      const bool idle = !session->busy() && now - session->last_used_ns() > options_.idle_ns;
+      const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
+      if (idle || expired) over.push_back(session);
+    }
+    for (const auto& session : over) {
+      sessions_.erase(session->id());
+      co_await session->end("idle too long", true);
+    }
+  }
+}
+
+awaitable<void> Endpoint::drain(net::Deadline deadline) {
+  draining_ = true;
+  boost::asio::steady_timer timer(services_.context);
+  const auto busy = [&] { return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second->running(); }); };
+  while (busy() && system_clock().mono_ns() < deadline) {
+    timer.expires_after(std::chrono::milliseconds(20));
+    boost::system::error_code ignored;
+    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+  // Kept in the state: a client may go on with its session when the gateway is back.
+  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", false);
+}
+
+}  // namespace sallyport::protocol::mcp

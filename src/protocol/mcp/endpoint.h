@@ -1,0 +1,66 @@
+#pragma once
+// MCP's door on one worker: HTTP requests to /mcp/TARGET become messages of sessions. Checks Host and Origin (DNS
+// rebinding), the bearer token, protocol version and media types before anything is parsed. A connection whose request
+// names a session of another worker is handed to it. Used on its worker's thread only; sessions are found by their id
+// and by nobody but the principal that began them.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/mcp/session.h"
+
+namespace sallyport::protocol::mcp {
+
+struct EndpointOptions {
+  std::vector<std::string> hosts;    // accepted Host values, lower case; empty accepts none
+  std::vector<std::string> origins;  // accepted Origin values beside the absent one
+  std::size_t workers = 1;
+  std::size_t max_sessions = 20'000;               // of this worker
+  std::int64_t idle_ns = 3'600'000'000'000;        // a session without use ends after this
+  net::HttpLimits http;
+};
+
+class Endpoint {
+ public:
+  /// Hands a connection and the request it has read to another worker's Endpoint.
+  using Handoff = std::function<void(std::size_t worker, net::HttpServerConnection, net::HttpRequest)>;
+
+  Endpoint(Services services, EndpointOptions options, Handoff handoff);
+
+  /// Serves one connection to its end. `first` is a request already read by another worker.
+  boost::asio::awaitable<void> serve(net::HttpServerConnection http, std::optional<net::HttpRequest> first);
+
+  /// Ends idle sessions now and then; runs until stop().
+  boost::asio::awaitable<void> sweep();
+  /// No new sessions and requests; running ones get until the deadline; then every session is closed in the record.
+  boost::asio::awaitable<void> drain(net::Deadline deadline);
+
+  struct Counts { std::size_t sessions = 0; std::uint64_t requests = 0, refused = 0; };
+  Counts counts() const { return {sessions_.size(), requests_, refused_}; }
+
+ private:
+  boost::asio::awaitable<bool> handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max);
+  boost::asio::awaitable<std::shared_ptr<Session>> find(net::HttpServerConnection& http, const net::HttpRequest& request,
+                                                        identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what);
+  std::string why_not(const net::HttpRequest& request, unsigned& status) const;
+  std::size_t worker_of(std::string_view session_id) const;
+  std::string new_session_id() const;
+
+  Services services_;
+  EndpointOptions options_;
+  Handoff handoff_;
+  std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
+  std::set<std::string> resuming_;
+  std::uint64_t requests_ = 0, refused_ = 0;
+  std::size_t active_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace sallyport::protocol::mcp

@@ -1,0 +1,233 @@
+// Requests and notifications of the client. See session.h.
+#include "protocol/mcp/session.h"
+
+#include "protocol/mcp/answer.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+using enforce::Outcome;
+
+namespace {
+
+constexpr std::size_t kMaxFlights = 128;
+constexpr std::size_t kMaxErrorBody = 64u << 10;
+
+const ListKind* kind_of_call(std::string_view method) {
+  if (method == "tools/call") return list_kind("tools/list");
+  if (method == "prompts/get") return list_kind("prompts/list");
+  if (method == "resources/read") return list_kind("resources/list");
+  return nullptr;
+}
+
+}  // namespace
+
+void Session::touch() { last_used_ns_ = system_clock().mono_ns(); }
+
+const target::McpTarget* Session::settings() const {
+  const auto* target = services_.gate.catalog()->find(gate_->target);
+  return target == nullptr ? nullptr : std::get_if<target::McpTarget>(&target->kind);
+}
+
+Result<std::shared_ptr<target::Link>> Session::link() {
+  const auto* target = services_.gate.catalog()->find(gate_->target);
+  if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
+  return services_.links.get(*target);
+}
+
+std::int64_t Session::silence_limit() const {
+  const auto* target = settings();
+  return target == nullptr ? 0 : target->timeout_ns;
+}
+
+net::Headers Session::headers(bool stream_only) const {
+  net::Headers out;
+  if (!stream_only) out.add("Content-Type", "application/json");
+  out.add("Accept", stream_only ? "text/event-stream" : "application/json, text/event-stream");
+  if (!version_.empty()) out.add("MCP-Protocol-Version", version_);
+  if (!upstream_session_.empty()) out.add("Mcp-Session-Id", upstream_session_);
+  return out;
+}
+
+awaitable<void> Session::post(ClientStream& client, Message message) {
+  const auto self = shared_from_this();
+  touch();
+  switch (message.kind) {
+    case Message::Kind::Request: co_await call(client, std::move(message)); break;
+    case Message::Kind::Notification: co_await notify(client, std::move(message)); break;
+    case Message::Kind::Response:
+    case Message::Kind::Error: co_await respond_to_server(client, std::move(message)); break;
+  }
+  touch();
+}
+
+awaitable<void> Session::notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns) {
+  if (!client.may_stream() || client.gone()) co_return;
+  co_await client.comment("held for approval, request " + approval.id);
+  if (flight.progress_token.empty()) co_return;
+  SseEvent event;
+  event.event = "message";
+  event.data = hold_progress(flight.progress_token, approval, held_ns);
+  co_await client.event(std::move(event));
+}
+
+awaitable<void> Session::call(ClientStream& client, Message message) {
+  const auto* target = settings();
+  if (flights_.contains(message.id_text()))
+    co_return co_await client.answer(error_text(message.id.raw(), code::kInvalidRequest, "a request with this id is still running"));
+  if (flights_.size() >= kMaxFlights || target == nullptr)
+    co_return co_await client.answer(error_text(message.id.raw(), code::kUnavailable,
+                                                target == nullptr ? "the target is no longer configured" : "too many requests are running in this session"));
+  auto flight = std::make_shared<Flight>();
+  flight->id = message.id_text();
+  flight->method = message.method;
+  const auto action = action_of(message, From::Client, target->extra_methods);
+  flight->object = enforce::object_of(action);
+  flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
+  flight->hold.notify = [this, &client, raw = flight.get()](const enforce::Approval& approval, std::int64_t held_ns) {
+    return notice_hold(client, *raw, approval, held_ns);
+  };
+  flights_[flight->id] = flight;
+
+  auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, &flight->hold);
+  flight->hold.notify = nullptr;
+  if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
+    flights_.erase(flight->id);
+    if (denial->cancelled) co_return co_await client.finish();
+    const auto* kind = kind_of_call(message.method);
+    const bool hidden = kind != nullptr && !services_.gate.visible(*gate_, object_facts(*kind, flight->object));
+    if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
+      co_return co_await client.answer(error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
+                                                  R"({"requestId":)" + json::quote(denial->request_id) + "}"));
+    co_return co_await client.answer(denial_text(message, *denial, hidden));
+  }
+  auto& allowed = std::get<enforce::Allowed>(verdict);
+  flight->running.emplace(std::move(allowed.running));
+  co_await run(client, message, flight, std::move(allowed.permit));
+}
+
+awaitable<void> Session::run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit) {
+  auto to_target = link();
+  if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
+  auto exchange = co_await (*to_target)->send(std::move(permit), "POST", headers(false));
+  if (!exchange) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + exchange.error().what);
+  const auto status = exchange->status();
+  const auto type = exchange->headers().get("Content-Type");
+  if (status == 404 && !upstream_session_.empty()) {
+    // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
+    lost_ = true;
+    co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session; initialize again");
+  }
+  if (status == 200 && type.starts_with("text/event-stream")) co_return co_await read_stream(client, flight, *exchange);
+  const auto* target = settings();
+  const std::size_t limit = status < 400 && target != nullptr ? target->max_message : kMaxErrorBody;
+  auto body = co_await exchange->read_all(limit, net::after(silence_limit()));
+  if (!body) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + body.error().what);
+  if (!flight->running) co_return co_await client.finish();  // answered on another stream meanwhile
+  auto delivery = type.starts_with("application/json") ? co_await from_server(std::move(*body), *flight->running) : std::nullopt;
+  if (delivery && delivery->final) co_return co_await client.answer(std::move(delivery->text));
+  if (flight->running)
+    co_await fail_flight(client, flight, Outcome::Failed, "the target answered HTTP " + std::to_string(status) + " without an answer to " + message.method);
+}
+
+awaitable<void> Session::read_stream(ClientStream& client, std::shared_ptr<Flight> flight, net::HttpExchange& exchange) {
+  const auto* target = settings();
+  SseParser parser(target == nullptr ? kMaxErrorBody : target->max_message);
+  std::vector<SseEvent> events;
+  while (flight->running) {
+    auto bytes = co_await exchange.read_some(net::after(silence_limit()));
+    if (!bytes && flight->resumable) break;
+    if (!bytes) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's stream broke: " + bytes.error().what);
+    if (bytes->empty()) break;
+    events.clear();
+    if (auto fed = parser.feed(*bytes, events); !fed) co_return co_await fail_flight(client, flight, Outcome::Failed, fed.error().what);
+    for (auto& event : events) {
+      if (event.id) flight->resumable = true;
+      if (event.data.empty()) {
+        co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
+        continue;
+      }
+      if (!flight->running) break;
+      auto delivery = co_await from_server(std::move(event.data), *flight->running);
+      if (!delivery) continue;
+      if (delivery->final && !flight->running) {
+        co_await client.answer(std::move(delivery->text), std::move(event.id));
+        continue;
+      }
+      event.data = std::move(delivery->text);
+      co_await client.event(std::move(event));
+    }
+    if (flight->running && !(co_await services_.gate.flush(*flight->running)))
+      co_return co_await fail_flight(client, flight, Outcome::Failed, "the evidence cannot be written");
+  }
+  // The target may close a resumable stream before its answer (SEP-1699): the client comes back with Last-Event-ID.
+  if (flight->running && !flight->resumable) {
+    co_return co_await fail_flight(client, flight, flight->cancelled ? Outcome::Cancelled : Outcome::Failed,
+                                   "the target closed the stream without an answer");
+  }
+  co_await client.finish();
+}
+
+awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, Outcome result, std::string why) {
+  flights_.erase(flight->id);
+  std::string request_id;
+  if (flight->running) {
+    request_id = flight->running->request_id();
+    enforce::Reply reply;
+    reply.result = flight->cancelled ? Outcome::Cancelled : result;
+    reply.error = why;
+    auto running = std::move(*flight->running);
+    flight->running.reset();
+    (void)co_await services_.gate.finish(std::move(running), std::move(reply));
+  }
+  if (flight->cancelled) co_return co_await client.finish();
+  co_await client.answer(error_text(flight->id, code::kUnavailable, why + ". Request: " + request_id + ".",
+                                    R"({"requestId":)" + json::quote(request_id) + "}"));
+}
+
+awaitable<void> Session::notify(ClientStream& client, Message message) {
+  const auto* target = settings();
+  if (message.method == "notifications/cancelled") {
+    const auto at = flights_.find(std::string(message.params["requestId"].raw()));
+    if (at == flights_.end()) co_return co_await client.finish(true);  // it has ended already: nothing to take back
+    const auto flight = at->second;
+    if (!flight->running) {
+      co_await services_.gate.cancel(flight->hold);
+      co_return co_await client.finish(true);
+    }
+    flight->cancelled = true;
+  }
+  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+  auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, nullptr);
+  // A notification has no answer: a refused one is recorded and goes no further.
+  if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
+  co_await client.finish(true);
+}
+
+awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {
+  enforce::Reply reply;
+  auto to_target = link();
+  if (!to_target) {
+    reply.result = Outcome::Failed;
+    reply.error = to_target.error().what;
+  } else {
+    auto exchange = co_await (*to_target)->send(std::move(allowed.permit), "POST", headers(false));
+    if (!exchange) {
+      reply.result = Outcome::Failed;
+      reply.error = exchange.error().what;
+    } else {
+      auto body = co_await exchange->read_all(kMaxErrorBody, net::after(silence_limit()));
+      if (exchange->status() >= 300) {
+        reply.result = Outcome::Error;
+        reply.error = "HTTP " + std::to_string(exchange->status());
+        if (exchange->status() == 404 && !upstream_session_.empty()) lost_ = true;
+      }
+    }
+  }
+  const auto failed = reply.result == Outcome::Ok ? std::string() : reply.error;
+  CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
+  if (!failed.empty()) co_return fail(ErrorKind::Unavailable, failed);
+  co_return Result<void>{};
+}
+
+}  // namespace sallyport::protocol::mcp

@@ -1,0 +1,94 @@
+#pragma once
+// One MCP session (Streamable HTTP, revisions 2025-03-26 to 2025-11-25): what a client's Mcp-Session-Id names, bound to
+// one principal and one target. Third station of the data path. Lives on one worker; its POSTs, its GET stream and its
+// end are coroutines there, each with a shared_ptr to it. Every message of either side passes the Gate: judged, recorded
+// before it is forwarded, masked before it is shown. Split by phase: session.cpp (requests), session_server.cpp (what
+// the target sends), session_streams.cpp (begin, GET, end).
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "enforce/remembered.h"
+#include "protocol/mcp/client_stream.h"
+#include "protocol/mcp/message.h"
+#include "protocol/protocol.h"
+
+namespace sallyport::protocol::mcp {
+
+/// A request of the client between its arrival and its answer.
+struct Flight {
+  std::string id;                 // raw JSON
+  std::string method, object;
+  std::string progress_token;     // raw JSON, "" when none
+  enforce::Hold hold;
+  std::optional<enforce::Running> running;  // while it runs on the target
+  bool cancelled = false;
+  bool resumable = false;         // the target named event ids: the answer may come on another stream
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Services& services, std::string id) : services_(services), id_(std::move(id)) {}
+
+  const std::string& id() const { return id_; }
+  const identity::PrincipalPtr& who() const { return gate_->who; }
+  const std::string& target() const { return gate_->target; }
+  std::int64_t last_used_ns() const { return last_used_ns_; }
+  bool busy() const { return !flights_.empty() || streams_ != 0; }
+  bool running() const { return !flights_.empty(); }
+  bool ready() const { return gate_ != nullptr; }  // false while it begins
+  bool lost() const { return lost_; }
+  void touch();
+
+  /// `initialize` from a client: opens the evidence session and the target's, answers the client. False when there is
+  /// no session afterwards (the client has been told why).
+  boost::asio::awaitable<bool> begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message);
+  /// Goes on after a restart of the gateway with what was remembered. Errors as Gate::open.
+  boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered);
+
+  /// One message of the client; the answer goes to `client`.
+  boost::asio::awaitable<void> post(ClientStream& client, Message message);
+  /// The client's GET stream.
+  boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id);
+  /// The end: the target's session is deleted when `remote`, open commands are recorded as interrupted. Idempotent.
+  boost::asio::awaitable<void> end(std::string reason, bool remote);
+
+ private:
+  boost::asio::awaitable<void> call(ClientStream& client, Message message);
+  boost::asio::awaitable<void> run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit);
+  boost::asio::awaitable<void> read_stream(ClientStream& client, std::shared_ptr<Flight> flight, net::HttpExchange& exchange);
+  boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
+  boost::asio::awaitable<void> notify(ClientStream& client, Message message);
+  boost::asio::awaitable<void> respond_to_server(ClientStream& client, Message message);
+  boost::asio::awaitable<void> notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns);
+
+  /// A message of the target that arrived on `channel`; what the client gets of it, if anything.
+  struct Delivery { std::string text; bool final = false; };
+  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel);
+  boost::asio::awaitable<Delivery> answer_from_server(Message message, std::shared_ptr<Flight> flight);
+  boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
+  std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
+  boost::asio::awaitable<void> refuse_server_request(std::string id, std::string reason);
+
+  /// Sends what needs no answer; records how it went. Errors: what the client should be told.
+  boost::asio::awaitable<Result<void>> post_one_way(enforce::Allowed allowed);
+  Result<std::shared_ptr<target::Link>> link();
+  const target::McpTarget* settings() const;
+  net::Headers headers(bool stream_only) const;
+  std::int64_t silence_limit() const;
+
+  Services& services_;
+  std::string id_;
+  std::shared_ptr<enforce::Session> gate_;
+  std::string upstream_session_, version_;
+  std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
+  std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
+  std::int64_t last_used_ns_ = 0;
+  int streams_ = 0;
+  bool lost_ = false, ended_ = false;
+};
+
+}  // namespace sallyport::protocol::mcp

@@ -1,0 +1,174 @@
+// What the target sends: answers, notifications and requests of its own. See session.h.
+#include <algorithm>
+
+#include "protocol/mcp/answer.h"
+#include "protocol/mcp/session.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+using enforce::Outcome;
+
+namespace {
+
+constexpr std::size_t kMaxAsked = 64;
+
+std::uint64_t count_items(const json::Value& result) {
+  for (const auto key : {"content", "contents", "messages", "tools", "resources", "resourceTemplates", "prompts"})
+    if (result[key].is_array()) return result[key].size();
+  return 0;
+}
+
+}  // namespace
+
+std::string Session::masked(enforce::Running& running, const Message& message, const json::Value& root) {
+  if (!services_.gate.masks(running)) return std::string(message.text());
+  std::string out = services_.gate.mask(running, message.document, maskable(root));
+  auto blobs = text_blobs(root);
+  for (auto& [blob, text] : blobs) {
+    const std::string before = text;
+    services_.gate.mask(running, text);
+    if (text == before) continue;
+    // By value, not by place: the splice above has moved the bytes.
+    const std::string old(blob.raw());
+    for (auto at = out.find(old); at != std::string::npos; at = out.find(old, at + 1))
+      out.replace(at, old.size(), "\"" + base64(as_bytes(text)) + "\"");
+  }
+  return out;
+}
+
+awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel) {
+  const auto* target = settings();
+  auto message = parse_message(std::move(text), From::Server, target == nullptr ? 1u << 20 : target->max_message);
+  if (!message) {
+    // What cannot be parsed cannot be masked: it is not passed on, and the record says that it came.
+    services_.gate.observe(channel, R"({"sallyport":"dropped","reason":)" + json::quote(message.error().what) + "}");
+    co_return std::nullopt;
+  }
+  switch (message->kind) {
+    case Message::Kind::Response:
+    case Message::Kind::Error: {
+      const auto at = flights_.find(message->id_text());
+      if (at == flights_.end() || !at->second->running) {
+        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"an answer to no request"})");
+        co_return std::nullopt;
+      }
+      co_return co_await answer_from_server(std::move(*message), at->second);
+    }
+    case Message::Kind::Request: co_return co_await request_from_server(std::move(*message));
+    case Message::Kind::Notification: break;
+  }
+  const auto action = action_of(*message, From::Server, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+  if (std::holds_alternative<enforce::Raw>(action)) {
+    services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"unknown notification","method":)" + json::quote(message->method) + "}");
+    co_return std::nullopt;
+  }
+  if (message->method == "notifications/progress") {
+    // Progress for a request that is not running is forged or late.
+    const auto token = message->params["progressToken"].raw();
+    const bool live = std::ranges::any_of(flights_, [&](const auto& entry) { return entry.second->progress_token == token; });
+    if (!live) co_return std::nullopt;
+  }
+  std::string shown = masked(channel, *message, message->params);
+  services_.gate.observe(channel, shown);
+  if (message->method == "notifications/cancelled") {
+    if (const auto at = asked_.find(std::string(message->params["requestId"].raw())); at != asked_.end()) {
+      auto running = std::move(at->second.second);
+      asked_.erase(at);
+      enforce::Reply reply;
+      reply.result = Outcome::Cancelled;
+      (void)co_await services_.gate.finish(std::move(running), std::move(reply));
+    }
+  }
+  co_return Delivery{std::move(shown), false};
+}
+
+awaitable<Session::Delivery> Session::answer_from_server(Message message, std::shared_ptr<Flight> flight) {
+  flights_.erase(flight->id);
+  auto running = std::move(*flight->running);
+  flight->running.reset();
+  const std::string request_id = running.request_id();
+  enforce::Reply reply;
+  std::string text;
+  if (message.kind == Message::Kind::Error) {
+    reply.result = Outcome::Error;
+    text = masked(running, message, message.error);
+    std::string why(message.error["message"].as_string());
+    services_.gate.mask(running, why);
+    reply.error = std::move(why);
+  } else {
+    reply.items = count_items(message.result);
+    if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
+    if (const auto* kind = list_kind(flight->method)) {
+      std::size_t hidden = 0;
+      const auto visible = [&](std::string_view name) { return services_.gate.visible(*gate_, object_facts(*kind, name)); };
+      if (auto filtered = filter_list(message, *kind, visible, hidden); !filtered.empty()) {
+        reply.items -= hidden;
+        auto again = parse_message(std::move(filtered), From::Server, SIZE_MAX);
+        if (again) message = std::move(*again);
+        else message.result = {};
+      }
+    }
+    text = message.result.valid() ? masked(running, message, message.result)
+                                  : error_text(flight->id, code::kInternal, "the list could not be filtered");
+  }
+  if (flight->cancelled) reply.result = Outcome::Cancelled;
+  services_.gate.observe(running, text);
+  reply.bytes = text.size();
+  auto recorded = co_await services_.gate.finish(std::move(running), std::move(reply));
+  // No data without evidence: an answer whose outcome cannot be recorded is not shown.
+  if (!recorded) {
+    text = error_text(flight->id, code::kUnavailable,
+                      "the command ran, but its answer is withheld: the evidence cannot be written. Request: " + request_id + ".",
+                      R"({"requestId":)" + json::quote(request_id) + "}");
+  }
+  co_return Delivery{std::move(text), true};
+}
+
+awaitable<std::optional<Session::Delivery>> Session::request_from_server(Message message) {
+  const auto* target = settings();
+  const auto action = action_of(message, From::Server, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+  const std::string id = message.id_text();
+  if (asked_.contains(id) || asked_.size() >= kMaxAsked) {
+    co_await refuse_server_request(id, "too many requests, or one with this id is open");
+    co_return std::nullopt;
+  }
+  auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, nullptr);
+  if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
+    co_await refuse_server_request(id, denial->reason + " (request " + denial->request_id + ")");
+    co_return std::nullopt;
+  }
+  auto& allowed = std::get<enforce::Allowed>(verdict);
+  std::string shown = masked(allowed.running, message, message.params);
+  asked_.emplace(id, std::make_pair(message.method, std::move(allowed.running)));
+  co_return Delivery{std::move(shown), false};
+}
+
+awaitable<void> Session::refuse_server_request(std::string id, std::string reason) {
+  auto verdict = co_await services_.gate.own(gate_, "refusal", error_text(id, code::kDenied, "Sallyport refused this: " + reason));
+  if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
+}
+
+awaitable<void> Session::respond_to_server(ClientStream& client, Message message) {
+  const auto at = asked_.find(message.id_text());
+  // Not asked, or answered already: an answer nobody waits for goes nowhere.
+  if (at == asked_.end()) co_return co_await client.finish(true);
+  auto [method, running] = std::move(at->second);
+  asked_.erase(at);
+  enforce::McpRequest answer;
+  answer.method = "answer to " + method;
+  answer.housekeeping = true;
+  const auto record = message.document.root();
+  auto verdict = co_await services_.gate.ask(gate_, answer, std::string(message.text()), record, nullptr);
+  enforce::Reply reply;
+  if (message.kind == Message::Kind::Error) {
+    reply.result = Outcome::Error;
+    reply.error = std::string(message.error["message"].as_string()).substr(0, 200);
+    services_.gate.mask(running, reply.error);
+  }
+  (void)co_await services_.gate.finish(std::move(running), std::move(reply));
+  if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
+  co_await client.finish(true);
+}
+
+}  // namespace sallyport::protocol::mcp
