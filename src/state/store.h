@@ -9,48 +9,91 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/result.h"
 
 namespace sallyport::state {
 
-/// A prepared statement; the store's thread only.
+/// A prepared statement; the store's thread only. An error while preparing or binding is kept and returned by the
+/// first step(), so that a chain of calls needs one check. Values are copied: what was bound may go away at once.
 class Statement {
  public:
   Statement(sqlite3* db, std::string_view sql);
   ~Statement();
   Statement(Statement&&) noexcept;
-  Statement& bind(int index, std::string_view text);   // from 1
-  Statement& bind(int index, std::int64_t value);
-  Statement& bind_blob(int index, ByteView bytes);
+  Statement& operator=(Statement&&) noexcept;
+
+  // From 1. Text may hold NUL bytes and is never taken for SQL NULL, not even a default string_view.
+  Statement& bind(int index, std::string_view text);
+  Statement& bind(int index, const char* text) { return bind(index, std::string_view(text)); }
+  Statement& bind(int index, const std::string& text) { return bind(index, std::string_view(text)); }
+  template <std::integral Integer>
+  Statement& bind(int index, Integer value) { return bind_integer(index, static_cast<std::int64_t>(value)); }
+  Statement& bind_blob(int index, ByteView bytes);  // empty is an empty blob, not NULL
+  Statement& bind_null(int index);
+
   /// True while there is a row. Errors: Unavailable with SQLite's words.
   Result<bool> step();
-  std::int64_t integer(int column) const;               // from 0
+  /// Runs to the end. Errors: as step().
+  Result<void> run();
+  /// Forgets rows and bindings, keeps the prepared text.
+  void reset();
+
+  // From 0, of the current row. A NULL reads as 0, "" and no bytes.
+  std::int64_t integer(int column) const;
   std::string text(int column) const;
   Bytes blob(int column) const;
+  bool is_null(int column) const;
 
  private:
+  Statement& bind_integer(int index, std::int64_t value);
+  void keep(int code);
   sqlite3_stmt* statement_ = nullptr;
   sqlite3* db_ = nullptr;
+  std::string error_;
 };
 
 class Database {
  public:
   static Result<std::unique_ptr<Database>> open(const std::string& path);  // ":memory:" for tests
   ~Database();
+  Database(const Database&) = delete;
   Statement prepare(std::string_view sql) { return Statement(db_, sql); }
+  /// One or more statements without parameters. Errors: Unavailable.
   Result<void> exec(const std::string& sql);
+  /// Rows that the last INSERT, UPDATE or DELETE touched.
+  std::int64_t changes() const;
   sqlite3* handle() { return db_; }
 
  private:
   explicit Database(sqlite3* db) : db_(db) {}
   sqlite3* db_;
+};
+
+/// Takes the write lock at once (BEGIN IMMEDIATE) and rolls back unless commit() said yes.
+class Transaction {
+ public:
+  explicit Transaction(Database& database);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  /// False when it could not begin; commit() then returns the reason.
+  bool began() const { return open_; }
+  /// Errors: Unavailable; nothing of it is in the database then.
+  Result<void> commit();
+
+ private:
+  Database& database_;
+  bool open_ = false;
+  std::string error_;
 };
 
 class Store {

@@ -1,0 +1,110 @@
+#include "state/schema.h"
+
+namespace sallyport::state {
+
+namespace {
+
+// "SLPT": marks the file as ours, so that a wrong path does not add our tables to somebody else's database.
+constexpr std::int64_t kApplicationId = 0x534C5054;
+
+// Migrations are only ever added. Times are UTC nanoseconds. STRICT keeps a wrong bind from being stored in silence.
+constexpr const char* kMigrations[] = {
+    R"sql(
+CREATE TABLE tokens (
+  hash     BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the token; the token itself is never stored
+  user     TEXT NOT NULL,
+  agent    TEXT NOT NULL,                               -- '' for a person
+  peer     TEXT NOT NULL,                               -- who asked for it
+  created  INTEGER NOT NULL,
+  expires  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_expires ON tokens (expires);
+
+CREATE TABLE approvals (
+  id                TEXT PRIMARY KEY,                   -- 'apr_…'
+  state             INTEGER NOT NULL,                   -- enforce::ApprovalState
+  digest            BLOB NOT NULL CHECK (length(digest) = 32),
+  policy            BLOB NOT NULL CHECK (length(policy) = 32),
+  request_id        TEXT NOT NULL,
+  requester         TEXT NOT NULL,                      -- Principal::person()
+  requester_subject TEXT NOT NULL,
+  requester_issuer  TEXT NOT NULL,
+  requester_agent   TEXT NOT NULL,
+  requester_display TEXT NOT NULL,
+  target            TEXT NOT NULL,
+  session           TEXT NOT NULL,
+  summary           TEXT NOT NULL,
+  reason            TEXT NOT NULL,
+  terms             TEXT NOT NULL,                      -- JSON: [[rule, {by_group, quorum, hold_ns, valid_ns}], …]
+  created           INTEGER NOT NULL,
+  expires           INTEGER NOT NULL,
+  changed           INTEGER NOT NULL                    -- of the last change of state
+) STRICT;
+-- One live approval a digest: 0 pending, 1 granted. A second one would be a second use of one consent.
+CREATE UNIQUE INDEX approvals_live ON approvals (digest) WHERE state IN (0, 1);
+CREATE INDEX approvals_created ON approvals (created);
+
+CREATE TABLE votes (
+  approval TEXT NOT NULL REFERENCES approvals (id) ON DELETE CASCADE,
+  person   TEXT NOT NULL,                               -- Principal::person()
+  display  TEXT NOT NULL,
+  groups   TEXT NOT NULL,                               -- JSON array; as they were when the vote was cast
+  approve  INTEGER NOT NULL CHECK (approve IN (0, 1)),
+  reason   TEXT NOT NULL,
+  cast_at  INTEGER NOT NULL,
+  PRIMARY KEY (approval, person)                        -- one person, one vote
+) STRICT;
+
+CREATE TABLE mcp_sessions (
+  hash             BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the session id that the client holds
+  person           TEXT NOT NULL,
+  subject          TEXT NOT NULL,
+  issuer           TEXT NOT NULL,
+  target           TEXT NOT NULL,
+  binding          TEXT NOT NULL,                       -- enforce::Session::binding
+  evidence_session TEXT NOT NULL,                       -- hexadecimal id of the session in the evidence log
+  upstream_session TEXT NOT NULL,
+  protocol_version TEXT NOT NULL,
+  client_info      TEXT NOT NULL,                       -- JSON
+  capabilities     TEXT NOT NULL,                       -- JSON
+  created          INTEGER NOT NULL,
+  last_used        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mcp_sessions_last_used ON mcp_sessions (last_used);
+)sql",
+};
+
+Result<std::int64_t> pragma(Database& database, const char* name) {
+  auto statement = database.prepare(std::string("PRAGMA ") + name);
+  TRY(const bool row, statement.step());
+  return row ? statement.integer(0) : 0;
+}
+
+}  // namespace
+
+int schema_version() { return static_cast<int>(std::size(kMigrations)); }
+
+Result<void> migrate(Database& database) {
+  Transaction transaction(database);
+  if (!transaction.began()) return transaction.commit();
+  TRY(const std::int64_t version, pragma(database, "user_version"));
+  TRY(const std::int64_t application, pragma(database, "application_id"));
+  TRY(const std::int64_t tables, [&]() -> Result<std::int64_t> {
+    auto statement = database.prepare("SELECT count(*) FROM sqlite_master");
+    TRY_VOID(statement.step());
+    return statement.integer(0);
+  }());
+  if (application != kApplicationId && (application != 0 || version != 0 || tables != 0)) {
+    return fail(ErrorKind::Unavailable, "the state database belongs to another program; give Sallyport a file of its own");
+  }
+  if (version < 0 || version > schema_version()) {
+    return fail(ErrorKind::Unavailable, fmt::format("the state database has schema version {}, this program knows up to {}; "
+                                                    "start the newer program that wrote it",
+                                                    version, schema_version()));
+  }
+  for (auto next = version; next < schema_version(); ++next) TRY_VOID(database.exec(kMigrations[next]));
+  TRY_VOID(database.exec(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId, schema_version())));
+  return transaction.commit();
+}
+
+}  // namespace sallyport::state
