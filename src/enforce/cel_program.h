@@ -71,6 +71,8 @@ class Program {
   /// The protocol whose facts it reads; nullptr when it reads none.
   const FactSchema* schema() const { return schema_; }
   const std::string& source() const { return source_; }
+  /// The operation that gives the result, as the place of a failure of the whole.
+  std::uint32_t root() const { return root_; }
 
   Evaluation evaluate(const Inputs& inputs, std::int64_t steps = kStepBudget) const;
   /// The value or failure as text; of an expression of any type.
