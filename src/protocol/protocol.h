@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "enforce/gate.h"
+#include "enforce/remembered.h"
 #include "identity/authenticator.h"
-#include "state/store.h"
 #include "target/link.h"
 
 namespace sallyport::protocol {
@@ -21,8 +21,7 @@ struct Services {
   identity::Authenticator& authenticator;
   enforce::Gate& gate;
   target::Links& links;
-  state::Store& store;
+  enforce::RememberedSessions& remembered;
 };
-
 
 }  // namespace sallyport::protocol

@@ -172,7 +172,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, 404, code::kDenied, unknown);
     co_return nullptr;
   }
-  auto remembered = co_await enforce::recall_session(services_.store, id);
+  auto remembered = co_await services_.remembered.recall(id);
   if (!remembered) {
     co_await refuse(http, 503, code::kUnavailable, remembered.error().what);
     co_return nullptr;

@@ -97,7 +97,7 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   if (ok && recorded) {
     enforce::RememberedSession remembered{gate_->who->person(), gate_->who->agent, gate_->target, upstream_session_, version_,
                                           connection.software, gate_->id()};
-    recorded = co_await enforce::remember_session(services_.store, id_, std::move(remembered));
+    recorded = co_await services_.remembered.remember(id_, std::move(remembered));
   }
   if (!recorded) text = error_text(id, code::kUnavailable, "the session cannot be recorded: " + recorded.error().what);
   const bool alive = ok && recorded.has_value();
@@ -114,7 +114,7 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
   upstream_session_ = remembered.upstream_session;
   version_ = remembered.version;
   remembered.evidence_session = gate_->id();
-  co_return co_await enforce::remember_session(services_.store, id_, std::move(remembered));
+  co_return co_await services_.remembered.remember(id_, std::move(remembered));
 }
 
 awaitable<void> Session::listen(net::HttpServerConnection& http, std::string last_event_id) {
@@ -227,7 +227,7 @@ awaitable<void> Session::end(std::string reason, bool remote) {
       if (!reply.error.empty()) reply.result = Outcome::Failed;
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
-    (void)co_await enforce::forget_session(services_.store, id_);
+    (void)co_await services_.remembered.forget(id_);
   }
   // Outcomes first: the close carries the totals, and nothing of a session comes after it.
   enforce::Reply interrupted;

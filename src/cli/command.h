@@ -1,0 +1,25 @@
+#pragma once
+// The commands of the `sallyport` program. Each group lives in its own file and adds itself here by name, in the order
+// `sallyport --help` shows. A command writes its result to stdout, everything else to stderr, and leaves its exit code:
+// 0 done, 1 error, 2 usage or configuration, 3 not found, 4 not authenticated, 5 denied, 6 still pending, 7 approval
+// denied, 8 gateway unreachable. Main thread only.
+#include <CLI/CLI.hpp>
+
+namespace sallyport::cli {
+
+namespace exit_code {
+inline constexpr int kDone = 0, kError = 1, kUsage = 2, kNotFound = 3, kUnauthenticated = 4, kDenied = 5, kPending = 6,
+                     kApprovalDenied = 7, kUnreachable = 8;
+}
+
+void add_serve_command(CLI::App& app, int& exit);       // serve
+void add_config_commands(CLI::App& app, int& exit);     // config check|show|schema
+void add_policy_commands(CLI::App& app, int& exit);     // policy check|test|explain
+void add_identity_commands(CLI::App& app, int& exit);   // token issue, user hash, whoami
+void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, deny
+void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
+
+/// Reads the command line and runs one command. Returns the exit code.
+int run(int argc, char** argv);
+
+}  // namespace sallyport::cli

@@ -1,0 +1,54 @@
+#pragma once
+// The configuration file (docs/configuration.md), read whole or not at all: strict YAML, every error at its place, the
+// policy type-checked and its tests run. Secrets stay references. Plain data once loaded; any thread.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "enforce/policy.h"
+#include "identity/config.h"
+#include "target/catalog.h"
+
+namespace sallyport::cli {
+
+struct GatewayConfig {
+  std::string name;                          // letters, digits, '.', '-', '_': part of the evidence's origin line
+  std::string public_url;                    // what clients use; its host is an accepted Host value
+  std::string listen_mcp, listen_admin;      // "host:port"; port 0 takes a free one
+  bool tls = true;                           // `tls: off` is accepted on loopback addresses only
+  SecretRef certificate, key;                // PEM; both absent = a self-made certificate, kept in state_directory
+  std::string state_directory;               // SQLite, self-made certificate; default: "state" beside the file
+  std::int64_t workers = 0;                  // 0 = one a core
+  std::int64_t drain_ns = 30'000'000'000;    // how long running commands may take at SIGTERM
+  std::vector<std::string> hosts;            // further accepted Host values
+  std::vector<std::string> origins;          // accepted Origin values of browsers
+};
+
+struct EvidenceConfig {
+  std::string directory;
+  SecretRef signing_key;                     // absent = a key made at first start, <state_directory>/evidence.key
+  double high_water = 0.90;
+  std::uint64_t segment_bytes = 64u << 20;
+};
+
+struct Config {
+  std::string file;                          // absolute path
+  Digest digest{};                           // SHA-256 of its text; equals policy->digest()
+  GatewayConfig gateway;
+  identity::IdentityConfig identity;
+  EvidenceConfig evidence;
+  target::CatalogPtr targets;
+  enforce::PolicyPtr policy;
+};
+
+/// Relative paths in the file are resolved against its folder. On failure `problems` holds every error as
+/// "file:line:col: message" with the line and a caret, ready to be printed.
+struct LoadedConfig {
+  std::optional<Config> config;
+  std::string problems;
+};
+LoadedConfig load_config(const std::string& path);
+
+}  // namespace sallyport::cli
