@@ -4,6 +4,7 @@
 // 0 done, 1 error, 2 usage or configuration, 3 not found, 4 not authenticated, 5 denied, 6 still pending, 7 approval
 // denied, 8 gateway unreachable. Main thread only.
 #include <CLI/CLI.hpp>
+#include <string>
 
 namespace sallyport::cli {
 
@@ -12,14 +13,16 @@ inline constexpr int kDone = 0, kError = 1, kUsage = 2, kNotFound = 3, kUnauthen
                      kApprovalDenied = 7, kUnreachable = 8;
 }
 
-void add_serve_command(CLI::App& app, int& exit);       // serve
 void add_config_commands(CLI::App& app, int& exit);     // config check|show|schema
 void add_policy_commands(CLI::App& app, int& exit);     // policy check|test|explain
 void add_identity_commands(CLI::App& app, int& exit);   // token issue, user hash, whoami
 void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, deny
 void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
 
+/// `sallyport serve -c FILE`: main.cpp's, for it builds the whole program.
+using Serve = int (*)(const std::string& config_file);
+
 /// Reads the command line and runs one command. Returns the exit code.
-int run(int argc, char** argv);
+int run(int argc, char** argv, Serve serve);
 
 }  // namespace sallyport::cli

@@ -20,11 +20,12 @@ bool same_name(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Link::Link(boost::asio::io_context& context, net::Url url, std::shared_ptr<const net::TlsClient> tls, net::Headers credential,
-           std::int64_t timeout_ns)
-    : url_(url), client_(context, std::move(url), std::move(tls)), credential_(std::move(credential)), timeout_ns_(timeout_ns) {}
+Link::Link(boost::asio::io_context& context, std::string name, net::Url url, std::shared_ptr<const net::TlsClient> tls,
+           net::Headers credential, std::int64_t timeout_ns)
+    : name_(std::move(name)), url_(url), client_(context, std::move(url), std::move(tls)), credential_(std::move(credential)), timeout_ns_(timeout_ns) {}
 
-Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const McpTarget& target) {
+Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const Target& configured) {
+  const auto& target = std::get<McpTarget>(configured.kind);
   TRY(auto url, net::parse_url(target.url));
   std::shared_ptr<const net::TlsClient> tls;
   if (url.tls) {
@@ -50,10 +51,12 @@ Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const
   for (const auto& [name, value] : credential.all())
     if (value.find_first_of("\r\n") != std::string::npos)
       return fail(ErrorKind::Unavailable, "the credential for header " + name + " holds a line break");
-  return std::shared_ptr<Link>(new Link(context, std::move(url), std::move(tls), std::move(credential), target.timeout_ns));
+  return std::shared_ptr<Link>(new Link(context, configured.name, std::move(url), std::move(tls), std::move(credential), target.timeout_ns));
 }
 
 awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
+  if (permit.target().name != name_)
+    co_return fail(ErrorKind::Internal, "a permit for " + permit.target().name + " was used on the link to " + name_);
   static constexpr std::array<std::string_view, 4> kReserved = {"authorization", "cookie", "host", "x-sallyport-request"};
   for (const auto& [name, value] : headers.all())
     for (const auto reserved : kReserved)
@@ -61,14 +64,15 @@ awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string metho
   for (const auto& [name, value] : credential_.all()) headers.add(name, value);
   headers.add("User-Agent", std::string(kVersion));
   headers.add("X-Sallyport-Request", permit.request_id());
+  // A call that may have reached the target is never sent twice: it could run twice under one permit.
   const bool has_body = method == "POST";
   co_return co_await client_.send(method, url_.target, headers, has_body ? std::string_view(permit.bytes()) : std::string_view{},
-                                  /*retry_safe=*/true, net::after(timeout_ns_));
+                                  /*retry_safe=*/!has_body, net::after(timeout_ns_));
 }
 
 Result<std::shared_ptr<Link>> Links::get(const Target& target) {
   if (const auto at = links_.find(target.name); at != links_.end()) return at->second;
-  TRY(auto link, Link::open(context_, std::get<McpTarget>(target.kind)));
+  TRY(auto link, Link::open(context_, target));
   links_[target.name] = link;
   return link;
 }

@@ -16,15 +16,17 @@ namespace sallyport::target {
 class Link {
  public:
   /// Reads the credential now: a secret that is missing is an error at the first command, with its reference named.
-  static Result<std::shared_ptr<Link>> open(boost::asio::io_context& context, const McpTarget& target);
+  static Result<std::shared_ptr<Link>> open(boost::asio::io_context& context, const Target& target);
 
   /// Sends the permitted bytes as the body of one HTTP request (no body for GET and DELETE) and resumes with the
-  /// answer's head. `headers` are the protocol's own; names that carry credentials or identity are refused.
+  /// answer's head. `headers` are the protocol's own; names that carry credentials or identity are refused, and so is a
+  /// permit for another target (Internal).
   boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers);
 
  private:
-  Link(boost::asio::io_context& context, net::Url url, std::shared_ptr<const net::TlsClient> tls, net::Headers credential,
-       std::int64_t timeout_ns);
+  Link(boost::asio::io_context& context, std::string name, net::Url url, std::shared_ptr<const net::TlsClient> tls,
+       net::Headers credential, std::int64_t timeout_ns);
+  std::string name_;
   net::Url url_;
   net::HttpClient client_;
   net::Headers credential_;

@@ -34,11 +34,13 @@ bool accepts(std::string_view header, std::string_view type) {
   }
 }
 
-struct Busy {
-  explicit Busy(std::size_t& count) : count_(count) { ++count_; }
-  ~Busy() { --count_; }
-  Busy(const Busy&) = delete;
-  std::size_t& count_;
+/// Keeps a connection in the set while it is served here.
+struct Registered {
+  Registered(std::set<net::HttpServerConnection*>& all, net::HttpServerConnection& one) : all_(all), one_(&one) { all_.insert(one_); }
+  ~Registered() { all_.erase(one_); }
+  Registered(const Registered&) = delete;
+  std::set<net::HttpServerConnection*>& all_;
+  net::HttpServerConnection* one_;
 };
 
 }  // namespace
@@ -90,7 +92,7 @@ std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status)
 }
 
 awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<net::HttpRequest> first) {
-  const Busy busy(active_);
+  const Registered registered(connections_, http);
   for (;;) {
     net::HttpRequest request;
     if (first) {
@@ -284,6 +286,7 @@ awaitable<void> Endpoint::drain(net::Deadline deadline) {
   }
   // Kept in the state: a client may go on with its session when the gateway is back.
   for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", false);
+  for (auto* connection : connections_) connection->close();
 }
 
 }  // namespace sallyport::protocol::mcp

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,11 +37,12 @@ class Endpoint {
 
   /// Ends idle sessions now and then; runs until stop().
   boost::asio::awaitable<void> sweep();
-  /// No new sessions and requests; running ones get until the deadline; then every session is closed in the record.
+  /// No new sessions and requests; running ones get until the deadline; then every session is closed in the record
+  /// and every connection is closed.
   boost::asio::awaitable<void> drain(net::Deadline deadline);
 
-  struct Counts { std::size_t sessions = 0; std::uint64_t requests = 0, refused = 0; };
-  Counts counts() const { return {sessions_.size(), requests_, refused_}; }
+  struct Counts { std::size_t sessions = 0, connections = 0; std::uint64_t requests = 0, refused = 0; };
+  Counts counts() const { return {sessions_.size(), connections_.size(), requests_, refused_}; }
 
  private:
   boost::asio::awaitable<bool> handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
@@ -59,7 +61,7 @@ class Endpoint {
   std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
   std::set<std::string> resuming_;
   std::uint64_t requests_ = 0, refused_ = 0;
-  std::size_t active_ = 0;
+  std::set<net::HttpServerConnection*> connections_;  // being served, to be closed at the end of drain()
   bool draining_ = false;
 };
 

@@ -227,8 +227,8 @@ awaitable<void> Session::end(std::string reason, bool remote) {
       if (!reply.error.empty()) reply.result = Outcome::Failed;
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
-    (void)co_await services_.remembered.forget(id_);
   }
+  if (remote) (void)co_await services_.remembered.forget(id_);
   // Outcomes first: the close carries the totals, and nothing of a session comes after it.
   enforce::Reply interrupted;
   interrupted.result = Outcome::Interrupted;
