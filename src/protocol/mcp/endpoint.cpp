@@ -46,7 +46,7 @@ struct Registered {
 }  // namespace
 
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)) {}
+    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -254,11 +254,10 @@ awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Ses
 }
 
 awaitable<void> Endpoint::sweep() {
-  boost::asio::steady_timer timer(services_.context);
   while (!draining_) {
-    timer.expires_after(std::chrono::seconds(10));
+    sweep_timer_.expires_after(std::chrono::seconds(10));
     boost::system::error_code ignored;
-    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    co_await sweep_timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     const auto now = system_clock().mono_ns();
     const auto wall = system_clock().wall_ns();
     std::vector<std::shared_ptr<Session>> over;
@@ -277,6 +276,7 @@ awaitable<void> Endpoint::sweep() {
 
 awaitable<void> Endpoint::drain(net::Deadline deadline) {
   draining_ = true;
+  sweep_timer_.cancel();
   boost::asio::steady_timer timer(services_.context);
   const auto busy = [&] { return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second->running(); }); };
   while (busy() && system_clock().mono_ns() < deadline) {

@@ -5,6 +5,7 @@
 // and by nobody but the principal that began them.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +32,9 @@ class Endpoint {
   using Handoff = std::function<void(std::size_t worker, net::HttpServerConnection, net::HttpRequest)>;
 
   Endpoint(Services services, EndpointOptions options, Handoff handoff);
+
+  /// One more accepted Host value, known only once a port is taken. Before the worker's thread runs.
+  void accept_host(std::string host) { options_.hosts.push_back(std::move(host)); }
 
   /// Serves one connection to its end. `first` is a request already read by another worker.
   boost::asio::awaitable<void> serve(net::HttpServerConnection http, std::optional<net::HttpRequest> first);
@@ -61,6 +65,7 @@ class Endpoint {
   std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
   std::set<std::string> resuming_;
   std::uint64_t requests_ = 0, refused_ = 0;
+  boost::asio::steady_timer sweep_timer_;
   std::set<net::HttpServerConnection*> connections_;  // being served, to be closed at the end of drain()
   bool draining_ = false;
 };

@@ -1,0 +1,388 @@
+// The whole program, in the order of the data path: state, evidence, approvals, then one worker a core with identity,
+// gate, links and protocols on it, then the listeners. The main thread builds, waits for signals, and takes down in the
+// opposite order. There are no globals.
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <boost/asio/use_future.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <latch>
+
+#include "cli/command.h"
+#include "net/listener.h"
+#include "worker.h"
+
+namespace sallyport {
+namespace {
+
+using boost::asio::awaitable;
+
+constexpr const char* kVersion = "0.1.0";
+
+template <class... Args>
+void say(fmt::format_string<Args...> format, Args&&... args) {
+  fmt::print(stderr, "sallyport: {}\n", fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// One line of JSON on stdout for programs that started us.
+void tell(const std::string& event) {
+  fmt::print("{}\n", event);
+  std::fflush(stdout);
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(ErrorKind::Unavailable, "cannot read " + path);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+/// Whole or not at all: a key that is half on disk after a crash would be worse than none.
+Result<void> write_file(const std::string& path, const std::string& text, mode_t mode) {
+  const std::string temporary = path + ".new";
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (fd < 0) return fail(ErrorKind::Unavailable, "cannot write " + temporary + ": " + std::strerror(errno));
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  ::close(fd);
+  if (!written || ::rename(temporary.c_str(), path.c_str()) != 0)
+    return fail(ErrorKind::Unavailable, "cannot write " + path + ": " + std::strerror(errno));
+  return {};
+}
+
+void harden() {
+  // Credentials and payload keys are in memory: no core dumps, no attaching by other processes of this user.
+  ::prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  ::umask(0077);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+/// SIGTERM, SIGINT and SIGHUP are taken by the main thread alone, which waits for them.
+sigset_t take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+std::string host_of(const std::string& authority) {
+  if (authority.starts_with('[')) return authority.substr(1, authority.find(']') - 1);
+  return authority.substr(0, authority.rfind(':'));
+}
+
+bool is_loopback(const std::string& address) {
+  const auto host = host_of(address);
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+std::string self_made_path(const cli::Config& config) { return config.gateway.state_directory + "/tls.pem"; }
+
+/// The configured certificate, or one made at first start and kept, so that clients that trust it go on doing so.
+Result<std::shared_ptr<const net::TlsServer>> load_tls(const cli::Config& config) {
+  if (!config.gateway.tls) return nullptr;
+  std::string certificate, key;
+  if (config.gateway.certificate.set()) {
+    TRY(certificate, config.gateway.certificate.read());
+    TRY(key, config.gateway.key.read());
+  } else {
+    const auto path = self_made_path(config), key_path = config.gateway.state_directory + "/tls.key";
+    auto public_url = net::parse_url(config.gateway.public_url);
+    const std::string host = public_url ? public_url->host : "localhost";
+    const auto made_for = read_file(path + ".host");
+    if (!std::filesystem::exists(path) || !std::filesystem::exists(key_path) || !made_for || *made_for != host) {
+      const auto [made, made_key] = net::self_signed({host, "localhost", "127.0.0.1", "::1"});
+      TRY_VOID(write_file(key_path, made_key, 0600));
+      TRY_VOID(write_file(path, made, 0644));
+      TRY_VOID(write_file(path + ".host", host, 0644));
+    }
+    TRY(certificate, read_file(path));
+    TRY(key, read_file(key_path));
+  }
+  TRY(auto tls, net::TlsServer::create(certificate, key));
+  return std::make_shared<const net::TlsServer>(std::move(tls));
+}
+
+std::string origin_of(const cli::Config& config) { return config.gateway.name + "/evidence"; }
+
+/// The signing key, made at first start when none is configured; its public half is kept beside it for auditors.
+Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config) {
+  std::string key;
+  const auto& state = config.gateway.state_directory;
+  if (config.evidence.signing_key.set()) {
+    TRY(key, config.evidence.signing_key.read());
+  } else {
+    const auto path = state + "/evidence.key";
+    if (!std::filesystem::exists(path)) {
+      const auto [secret, verifier] = evidence::generate_note_key(origin_of(config));
+      TRY_VOID(write_file(path, secret + "\n", 0600));
+    }
+    TRY(key, read_file(path));
+  }
+  while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
+  TRY(auto signer, evidence::ed25519_signer(origin_of(config), key, config.evidence.directory + "/signer-head"));
+  TRY_VOID(write_file(state + "/evidence.pub", signer->verifier_key() + "\n", 0644));
+  return signer;
+}
+
+evidence::Entry config_applied(const cli::Config& config, std::string_view why) {
+  using evidence::Field;
+  evidence::Entry entry(evidence::Kind::ConfigApplied);
+  entry.bytes(Field::PolicyDigest, config.policy->digest()).text(Field::Reason, why).text(Field::Name, config.gateway.name);
+  return entry;
+}
+
+Result<void> make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return fail(ErrorKind::Unavailable, "cannot create the directory " + path + ": " + error.message());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+/// State, evidence, approvals: everything that stands before the first worker.
+Result<void> open_shared(Shared& shared) {
+  const auto& config = shared.config;
+  TRY_VOID(make_directory(config.gateway.state_directory));
+  TRY_VOID(make_directory(config.evidence.directory));
+  TRY(shared.tls, load_tls(config));
+  TRY(shared.store, state::Store::open(config.gateway.state_directory + "/state.db"));
+  TRY(auto signer, load_signer(config));
+  evidence::Options options;
+  options.directory = config.evidence.directory;
+  options.origin = origin_of(config);
+  options.high_water = config.evidence.high_water;
+  options.segment_bytes = config.evidence.segment_bytes;
+  options.version = kVersion;
+  TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
+  TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
+  TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
+  shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
+  shared.keys = identity::make_key_source(config.identity.oidc);
+  return {};
+}
+
+/// Which Host and Origin values are ours (against DNS rebinding): the public address, what the operator adds, and on
+/// loopback the address that is listened on.
+protocol::mcp::EndpointOptions endpoint_options(const cli::Config& config, std::size_t workers) {
+  protocol::mcp::EndpointOptions options;
+  options.workers = workers;
+  options.hosts = config.gateway.hosts;
+  options.origins = config.gateway.origins;
+  if (auto url = net::parse_url(config.gateway.public_url)) {
+    options.hosts.push_back(url->authority);
+    options.hosts.push_back(url->host.find(':') == std::string::npos ? fmt::format("{}:{}", url->host, url->port)
+                                                                     : fmt::format("[{}]:{}", url->host, url->port));
+    options.origins.push_back((url->tls ? "https://" : "http://") + url->authority);
+  }
+  for (auto* list : {&options.hosts, &options.origins})
+    for (auto& text : *list)
+      for (auto& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  return options;
+}
+
+using Workers = std::vector<std::unique_ptr<Worker>>;
+
+/// Runs `work(worker)` on every worker's thread and waits for all.
+template <class Work>
+void on_every(Workers& workers, Work work) {
+  std::latch done(static_cast<std::ptrdiff_t>(workers.size()));
+  for (auto& worker : workers) {
+    boost::asio::post(worker->context(), [&, raw = worker.get()] {
+      work(*raw);
+      done.count_down();
+    });
+  }
+  done.wait();
+}
+
+awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
+  double sessions = 0, connections = 0, requests = 0, refused = 0;
+  for (auto& worker : workers) {
+    auto ask = [](Worker& one) -> awaitable<protocol::mcp::Endpoint::Counts> { co_return one.mcp().counts(); };
+    const auto counts = co_await boost::asio::co_spawn(worker->context(), ask(*worker), boost::asio::use_awaitable);
+    sessions += static_cast<double>(counts.sessions);
+    connections += static_cast<double>(counts.connections);
+    requests += static_cast<double>(counts.requests);
+    refused += static_cast<double>(counts.refused);
+  }
+  const std::map<std::string, std::string> mcp = {{"protocol", "mcp"}};
+  std::vector<admin::Metric> out;
+  out.push_back({"sallyport_sessions", "Open sessions.", "gauge", mcp, sessions});
+  out.push_back({"sallyport_connections", "Open client connections.", "gauge", mcp, connections});
+  out.push_back({"sallyport_requests_total", "HTTP requests of clients.", "counter", mcp, requests});
+  out.push_back({"sallyport_requests_refused_total", "HTTP requests refused before they reached a session.", "counter", mcp, refused});
+  co_return out;
+}
+
+/// Settings that are fixed while the process runs; "" or the name of one that differs.
+std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
+  if (a.gateway.name != b.gateway.name) return "gateway.name";
+  if (a.gateway.public_url != b.gateway.public_url) return "gateway.public_url";
+  if (a.gateway.listen_mcp != b.gateway.listen_mcp || a.gateway.listen_admin != b.gateway.listen_admin) return "gateway.listen";
+  if (a.gateway.tls != b.gateway.tls) return "gateway.tls (on or off)";
+  if (a.gateway.state_directory != b.gateway.state_directory) return "gateway.state";
+  if (a.gateway.workers != b.gateway.workers) return "gateway.workers";
+  if (a.gateway.hosts != b.gateway.hosts || a.gateway.origins != b.gateway.origins) return "gateway.hosts and origins";
+  if (a.evidence.directory != b.evidence.directory) return "evidence.directory";
+  if (a.evidence.high_water != b.evidence.high_water || a.evidence.segment_bytes != b.evidence.segment_bytes) return "evidence";
+  return "";
+}
+
+/// Everything is validated before anything changes; the old configuration stays when one part fails.
+void reload(Shared& shared, Workers& workers) {
+  const auto refuse = [](const std::string& why) {
+    say("reload refused, the running configuration stays:\n{}", why);
+    tell(R"({"event":"reload-refused","reason":)" + json::quote(why) + "}");
+  };
+  auto loaded = cli::load_config(shared.config.file);
+  if (!loaded.config) return refuse(loaded.problems);
+  if (auto fixed = fixed_difference(shared.config, *loaded.config); !fixed.empty())
+    return refuse(shared.config.file + ": " + fixed + " cannot change while the gateway runs; restart it");
+  auto tls = load_tls(*loaded.config);
+  if (!tls) return refuse(tls.error().what);
+  if (auto index = shared.log->append_wait(config_applied(*loaded.config, "reload")); !index) return refuse(index.error().what);
+  shared.config = std::move(*loaded.config);
+  shared.tls = *tls;
+  shared.keys = identity::make_key_source(shared.config.identity.oidc);
+  on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls); });
+  say("configuration reloaded");
+  tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
+}
+
+struct Running {
+  Workers workers;
+  std::unique_ptr<net::Listener> mcp, admin;
+  std::unique_ptr<admin::Admin> api;
+  std::atomic<bool> draining = false;
+};
+
+Result<void> start(Shared& shared, Running& running) {
+  const auto& gateway = shared.config.gateway;
+  const std::size_t count = gateway.workers > 0 ? static_cast<std::size_t>(gateway.workers) : std::max(1u, std::thread::hardware_concurrency());
+  auto options = std::make_shared<protocol::mcp::EndpointOptions>(endpoint_options(shared.config, count));
+  auto& workers = running.workers;
+  const auto handoff = [&workers](std::size_t index, net::HttpServerConnection http, net::HttpRequest request) {
+    auto& to = *workers[index];
+    auto moved = std::make_shared<net::HttpServerConnection>(std::move(http).migrate(to.context()));
+    boost::asio::post(to.context(), [&to, moved, request = std::move(request)]() mutable {
+      boost::asio::co_spawn(to.context(), to.mcp().serve(std::move(*moved), std::move(request)), boost::asio::detached);
+    });
+  };
+  std::vector<boost::asio::io_context*> contexts;
+  for (std::size_t i = 0; i < count; ++i) {
+    workers.push_back(std::make_unique<Worker>(i, shared, *options, handoff));
+    contexts.push_back(&workers.back()->context());
+  }
+  TRY(running.mcp, net::Listener::open(gateway.listen_mcp, contexts, [&workers, options](std::size_t index, int fd) {
+    auto& worker = *workers[index];
+    worker.accept(fd, options->http, [&worker](net::HttpServerConnection http) { return worker.mcp().serve(std::move(http), {}); });
+  }));
+  if (is_loopback(gateway.listen_mcp)) {
+    for (const auto* name : {"127.0.0.1", "localhost", "[::1]"})
+      for (auto& worker : workers) worker->mcp().accept_host(fmt::format("{}:{}", name, running.mcp->port()));
+  }
+  auto& first = *workers.front();
+  running.api = std::make_unique<admin::Admin>(admin::AdminServices{
+      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(),
+      [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }});
+  TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
+    net::HttpLimits limits;
+    limits.body_bytes = 64u << 10;
+    running.workers.front()->accept(fd, limits, [&running](net::HttpServerConnection http) { return running.api->serve(std::move(http)); });
+  }));
+  for (auto& worker : workers) worker->start();
+  return {};
+}
+
+void announce(const Shared& shared, const Running& running) {
+  const auto& gateway = shared.config.gateway;
+  const auto host = [](const std::string& listen) { return listen.substr(0, listen.rfind(':')); };
+  std::string line = fmt::format(R"({{"event":"listening","mcp":"{}:{}","admin":"{}:{}","pid":{})", host(gateway.listen_mcp),
+                                 running.mcp->port(), host(gateway.listen_admin), running.admin->port(), ::getpid());
+  if (gateway.tls && !gateway.certificate.set()) line += R"(,"ca":)" + json::quote(self_made_path(shared.config));
+  tell(line + "}");
+  for (const auto& [name, target] : shared.config.targets->targets)
+    say("target {} at {}/mcp/{}", name, gateway.public_url, name);
+}
+
+/// No new sessions; what runs gets its time; then every session is closed in the record and the evidence is sealed.
+int stop(Shared& shared, Running& running) {
+  running.draining = true;
+  running.mcp->stop();
+  const auto deadline = net::after(shared.config.gateway.drain_ns);
+  std::vector<std::future<void>> drained;
+  for (auto& worker : running.workers)
+    drained.push_back(boost::asio::co_spawn(worker->context(), worker->mcp().drain(deadline), boost::asio::use_future));
+  for (auto& one : drained) one.get();
+  // The admin listener goes last: until here it says why /readyz is red.
+  running.admin->stop();
+  bool clean = true;
+  for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
+  shared.log->stop();
+  say("stopped{}", clean ? "" : "; some connections did not close in time");
+  tell(R"({"event":"stopped"})");
+  // A worker whose thread still runs cannot be destroyed; everything durable is done, so the process just ends.
+  if (!clean) std::_Exit(0);
+  return cli::exit_code::kDone;
+}
+
+int serve(const std::string& config_file) {
+  auto loaded = cli::load_config(config_file);
+  if (!loaded.config) {
+    fmt::print(stderr, "{}\n", loaded.problems);
+    return cli::exit_code::kUsage;
+  }
+  harden();
+  const sigset_t signals = take_signals();
+  Shared shared;
+  shared.config = std::move(*loaded.config);
+  if (auto opened = open_shared(shared); !opened) {
+    say("cannot start: {}", opened.error().what);
+    return cli::exit_code::kError;
+  }
+  Running running;
+  if (auto started = start(shared, running); !started) {
+    say("cannot start: {}", started.error().what);
+    shared.log->stop();
+    return cli::exit_code::kError;
+  }
+  announce(shared, running);
+  for (;;) {
+    int signal = 0;
+    if (sigwait(&signals, &signal) != 0) continue;
+    if (signal == SIGHUP) reload(shared, running.workers);
+    else break;
+  }
+  say("stopping; running commands get {} s", shared.config.gateway.drain_ns / 1'000'000'000);
+  // A second signal means now: what runs is recorded as interrupted at the next start.
+  std::thread([signals] {
+    int signal = 0;
+    while (sigwait(&signals, &signal) != 0 || signal == SIGHUP) {}
+    std::_Exit(cli::exit_code::kError);
+  }).detach();
+  return stop(shared, running);
+}
+
+}  // namespace
+}  // namespace sallyport
+
+int main(int argc, char** argv) {
+  try {
+    return sallyport::cli::run(argc, argv, sallyport::serve);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "sallyport: {}\n", error.what());
+    return sallyport::cli::exit_code::kError;
+  }
+}

@@ -1,0 +1,84 @@
+#include "worker.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+
+namespace sallyport {
+
+using boost::asio::awaitable;
+
+namespace {
+
+constexpr std::size_t kMaxConnections = 20'000;         // of one worker; beyond it new ones are closed at once
+constexpr std::int64_t kHandshake = 10'000'000'000;
+
+awaitable<void> serve_connection(boost::asio::io_context& context, int fd, std::shared_ptr<const net::TlsServer> tls, net::HttpLimits limits,
+                                 std::function<awaitable<void>(net::HttpServerConnection)> serve) {
+  net::Stream stream(context, fd);
+  if (tls) {
+    // A peer that does not get through the handshake has not said who it is: nothing to record but a count.
+    const auto accepted = co_await stream.accept_tls(*tls, net::after(kHandshake));
+    if (!accepted) co_return;
+  }
+  co_await serve(net::HttpServerConnection(std::move(stream), limits));
+}
+
+}  // namespace
+
+Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions options, protocol::mcp::Endpoint::Handoff handoff)
+    : guard_(context_.get_executor()),
+      tls_(shared.tls),
+      port_(*shared.log, context_),
+      authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.store, port_),
+      gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
+      links_(context_),
+      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)) {}
+
+Worker::~Worker() = default;
+
+void Worker::start() {
+  boost::asio::co_spawn(context_, mcp_.sweep(), boost::asio::detached);
+  thread_ = std::jthread([this] {
+    context_.run();
+    ended_ = true;
+    ended_.notify_all();
+  });
+}
+
+void Worker::accept(int fd, net::HttpLimits limits, std::function<awaitable<void>(net::HttpServerConnection)> serve) {
+  if (connections_ >= kMaxConnections) {
+    ::close(fd);
+    return;
+  }
+  ++connections_;
+  boost::asio::co_spawn(context_, serve_connection(context_, fd, tls_, limits, std::move(serve)), [this](std::exception_ptr failure) {
+    --connections_;
+    // The supervisor of a connection: a bug in it costs this connection, not its neighbours.
+    if (failure) {
+      try {
+        std::rethrow_exception(failure);
+      } catch (const std::exception& error) {
+        fmt::print(stderr, "sallyport: a connection ended by an internal error: {}\n", error.what());
+      }
+    }
+  });
+}
+
+void Worker::reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls) {
+  gate_.reconfigure(config.policy, config.targets);
+  links_.clear();
+  authenticator_.reconfigure(std::make_shared<const identity::IdentityConfig>(config.identity), std::move(keys));
+  tls_ = std::move(tls);
+}
+
+bool Worker::finish(std::int64_t limit_ns) {
+  guard_.reset();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(limit_ns);
+  while (!ended_ && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  if (ended_ && thread_.joinable()) thread_.join();
+  return ended_;
+}
+
+}  // namespace sallyport

@@ -1,0 +1,67 @@
+#pragma once
+// One core's share of the gateway: an io_context, the thread that runs it, and the stations of the data path that live
+// on it, in their order. Built and destroyed by main; everything else of it is used on its own thread. A session never
+// leaves its worker; a connection whose session lives elsewhere is handed over between two requests.
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "admin/admin.h"
+#include "cli/config.h"
+#include "enforce/gate.h"
+#include "enforce/remembered.h"
+#include "identity/authenticator.h"
+#include "net/tls.h"
+#include "protocol/mcp/endpoint.h"
+#include "target/link.h"
+
+namespace sallyport {
+
+/// What all workers share. Owned by main, outlives them.
+struct Shared {
+  cli::Config config;                                   // as started or last reloaded; main thread
+  std::unique_ptr<state::Store> store;
+  std::unique_ptr<evidence::Log> log;
+  std::unique_ptr<enforce::Approvals> approvals;
+  std::unique_ptr<enforce::RememberedSessions> remembered;
+  std::shared_ptr<identity::KeySource> keys;
+  std::shared_ptr<const net::TlsServer> tls;            // null when TLS is off
+};
+
+class Worker {
+ public:
+  Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions options, protocol::mcp::Endpoint::Handoff handoff);
+  ~Worker();  // after join()
+
+  void start();
+  boost::asio::io_context& context() { return context_; }
+  protocol::mcp::Endpoint& mcp() { return mcp_; }
+  identity::Authenticator& authenticator() { return authenticator_; }
+  evidence::Port& port() { return port_; }
+
+  /// A fresh connection: TLS, then `serve`. On this worker's thread.
+  void accept(int fd, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);
+
+  /// New rules, targets, users and certificate for what comes from now on. On this worker's thread.
+  void reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls);
+
+  /// Lets the thread end when nothing is left to do; false when it has not within the limit.
+  bool finish(std::int64_t limit_ns);
+
+ private:
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
+  std::shared_ptr<const net::TlsServer> tls_;
+  evidence::Port port_;
+  identity::Authenticator authenticator_;
+  enforce::Gate gate_;
+  target::Links links_;
+  protocol::mcp::Endpoint mcp_;
+  std::size_t connections_ = 0;
+  std::jthread thread_;
+  std::atomic<bool> ended_ = false;
+};
+
+}  // namespace sallyport
