@@ -1,6 +1,6 @@
 #include "enforce/gate.h"
 
-#include <set>
+#include <boost/asio/redirect_error.hpp>
 
 #include "enforce/gate_state.h"
 
@@ -12,6 +12,9 @@ namespace {
 
 /// How often the wire hears of a hold: under every client's idle limit that is known (docs/protocols/mcp.md).
 constexpr std::int64_t kHoldNotice = 5'000'000'000;
+constexpr std::int64_t kHoldLook = 1'000'000'000;  // and how often it is looked whether the client still waits
+/// How long the end of a session waits for outcomes that are being written.
+constexpr std::int64_t kCloseWait = 10'000'000'000;
 
 std::string new_request_id() {
   std::array<std::uint8_t, 10> random;
@@ -86,10 +89,26 @@ awaitable<Result<std::shared_ptr<Session>>> Gate::open(identity::PrincipalPtr wh
 }
 
 awaitable<void> Gate::close(std::shared_ptr<Session> session, std::string reason) {
+  session->closed = true;
+  if (session->open_commands != 0) {
+    session->quiet.emplace(context_, std::chrono::nanoseconds(kCloseWait));
+    boost::system::error_code over;
+    co_await session->quiet->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, over));
+    if (session->open_commands != 0) co_return;
+  }
   evidence::Entry entry(evidence::Kind::SessionClose, session->record);
   entry.text(evidence::Field::Reason, reason);
   // A close that cannot be written leaves the session open in the record: recovery marks it interrupted.
   (void)co_await port_.append(std::move(entry));
+}
+
+Denial Gate::denial_of(const Judged& judged, std::string request_id) {
+  Denial denial;
+  denial.request_id = std::move(request_id);
+  denial.rules = judged.decision.rules;
+  denial.reason = judged.decision.reason;
+  denial.message = judged.decision.message;
+  return denial;
 }
 
 Gate::Judged Gate::judge(const Session& session, const Action& action) const {
@@ -130,6 +149,8 @@ std::shared_ptr<const Masker> Gate::masker(const std::vector<const MaskRule*>& r
 awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& action, std::string bytes, json::Value record,
                              Hold* hold) {
   std::string request_id = new_request_id();
+  if (session->closed) co_return Denial{.request_id = request_id, .rules = {}, .reason = "the session has ended", .message = {}, .approval = {}};
+  ++session->open_commands;
   Judged judged = judge(*session, action);
   judged.masker = masker(judged.decision.masks);
   std::string recorded;
@@ -138,7 +159,11 @@ awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& act
     if (!judged.masker->empty()) {
       // Parsed anew: offsets of a part of the message are not offsets of the recorded text.
       auto document = json::Document::parse(recorded);
-      if (!document) co_return Denial{.kind = ErrorKind::Internal, .request_id = request_id, .reason = document.error().what};
+      if (!document) {
+        judged.decision.effect = Effect::Block;
+        judged.decision.reason = "its record could not be masked: " + document.error().what;
+        co_return co_await refuse(std::move(session), action, "", judged, denial_of(judged, request_id));
+      }
       json::Splice splice;
       judged.masker->mask_json(document->root(), splice, judged.counts);
       if (!splice.empty()) recorded = splice.apply(recorded);
@@ -148,9 +173,7 @@ awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& act
     auto denial = co_await hold_for_approval(*session, action, request_id, judged, recorded, hold);
     if (denial) co_return co_await refuse(std::move(session), action, std::move(recorded), judged, std::move(*denial));
   } else if (judged.decision.effect == Effect::Block) {
-    Denial denial{.request_id = request_id, .rules = judged.decision.rules, .reason = judged.decision.reason,
-                  .message = judged.decision.message};
-    co_return co_await refuse(std::move(session), action, std::move(recorded), judged, std::move(denial));
+    co_return co_await refuse(std::move(session), action, std::move(recorded), judged, denial_of(judged, request_id));
   }
   co_return co_await admit(std::move(session), action, std::move(bytes), std::move(recorded), std::move(request_id),
                            std::move(judged));
@@ -164,7 +187,11 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
   judged.masker = masker({});
   judged.decision.effect = Effect::Allow;
   judged.decision.rules = {"gateway"};
-  if (judged.target == nullptr) co_return Denial{.request_id = "", .reason = "the target is no longer configured"};
+  if (judged.target == nullptr || session->closed) {
+    judged.decision.reason = session->closed ? "the session has ended" : "the target is no longer configured";
+    co_return denial_of(judged, "");
+  }
+  ++session->open_commands;
   McpRequest request;
   request.method = std::move(what);
   const Action action = std::move(request);
@@ -184,8 +211,7 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   request.summary = verb_of(action) + " " + object_of(action) + " " + summary.substr(0, 2000);
   request.terms = judged.decision.approvals;
   request.policy = judged.policy->digest();
-  Denial denial{.request_id = request_id, .rules = judged.decision.rules, .reason = judged.decision.reason,
-                .message = judged.decision.message};
+  Denial denial = denial_of(judged, request_id);
   const auto failed = [&](const Error& error) {
     denial.kind = error.kind;
     denial.reason = error.what;
@@ -202,16 +228,26 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   std::int64_t limit = 0;
   for (const auto& [rule, terms] : request.terms) limit = std::max(limit, terms.hold_ns);
   const std::int64_t begun = clock_.mono_ns();
+  std::int64_t notified = begun - kHoldNotice;
   while (approval->state == ApprovalState::Pending && clock_.mono_ns() - begun < limit) {
-    if (hold != nullptr && hold->notify) co_await hold->notify(*approval, clock_.mono_ns() - begun);
-    const std::int64_t slice = std::min(kHoldNotice, limit - (clock_.mono_ns() - begun));
+    if (const auto now = clock_.mono_ns(); hold != nullptr && hold->notify && now - notified >= kHoldNotice) {
+      notified = now;
+      co_await hold->notify(*approval, now - begun);
+    }
+    const std::int64_t slice = std::min(kHoldLook, limit - (clock_.mono_ns() - begun));
     auto next = co_await approvals_.wait(approval->id, net::after(std::max<std::int64_t>(slice, 0)));
     if (!next) co_return failed(next.error());
     approval = std::move(next);
+    if (approval->state <= ApprovalState::Granted && hold != nullptr && hold->gone && hold->gone()) {
+      denial.pending = true;
+      denial.reason = "the client went away while request " + approval->id + " was held; the same call again attaches to it";
+      co_return denial;
+    }
+    if (hold != nullptr && hold->over) break;
   }
   switch (approval->state) {
     case ApprovalState::Granted: break;
-    case ApprovalState::Pending:
+    case ApprovalState::Pending:  // nobody has answered in time, or the gateway stops
       denial.pending = true;
       denial.reason = "it needs approval by group " + request.terms.front().second.by_group + " and request " + approval->id +
                       " is still pending";

@@ -28,6 +28,11 @@ struct Session {
   std::string binding;      // stable across a restart of the gateway: what approvals are bound to
   evidence::SessionPtr record;
   std::string id() const;   // hexadecimal, as `sallyport sessions` shows it
+
+  // The Gate's: nothing of a session may come after its close in the record, and each command has its outcome before.
+  std::size_t open_commands = 0;   // asked and neither refused nor finished
+  bool closed = false;
+  std::optional<boost::asio::steady_timer> quiet;  // cancelled when open_commands becomes 0
 };
 
 /// A running command between its intent and its outcome. Dropping it without reply/finish is recorded as interrupted.
@@ -67,8 +72,12 @@ using Verdict = std::variant<Allowed, Denial>;
 struct Hold {
   /// Called when the hold begins and every few seconds while it lasts, to keep the client informed.
   std::function<boost::asio::awaitable<void>(const Approval&, std::int64_t held_ns)> notify;
+  /// True when nobody waits for the answer any more: the approval then stays open for the same command made again,
+  /// and nothing runs unseen.
+  std::function<bool()> gone;
   std::string approval;     // set by the Gate once known
   bool cancelled = false;   // set by Gate::cancel
+  bool over = false;        // set by the session: answer now, the approval stays open (the gateway stops)
 };
 
 using Outcome = evidence::Outcome;
@@ -92,7 +101,8 @@ class Gate {
   /// session.open, durable. Errors: Denied (no such target, or nothing on it is allowed), Unavailable (evidence).
   boost::asio::awaitable<Result<std::shared_ptr<Session>>> open(identity::PrincipalPtr who, std::string target,
                                                                 std::string binding, Connection connection);
-  /// session.close with its totals. Called once, after the last command.
+  /// session.close with its totals, after the outcomes of what still runs; no command is taken from now on. A session whose
+  /// outcomes cannot be written stays open in the record and is closed as interrupted at the next start.
   boost::asio::awaitable<void> close(std::shared_ptr<Session> session, std::string reason);
 
   /// May `action` happen, and its `bytes` go to the target? Returns when the answer is durable; a held command waits
@@ -119,7 +129,8 @@ class Gate {
   void observe(Running& running, std::string_view masked);
   /// Writes observed chunks that are complete; back-pressure of long streams.
   boost::asio::awaitable<Result<void>> flush(Running& running);
-  /// The outcome, durable; the client's final bytes go out after it.
+  /// The outcome, durable; the client's final bytes go out after it. On an error it is written later, without the answer,
+  /// as soon as the log can be written again; the caller withholds the answer.
   boost::asio::awaitable<Result<void>> finish(Running running, Reply reply);
 
   const target::CatalogPtr& catalog() const { return catalog_; }
@@ -134,9 +145,12 @@ class Gate {
                                         std::string record, std::string request_id, Judged judged);
   boost::asio::awaitable<Verdict> refuse(std::shared_ptr<Session> session, const Action& action, std::string record,
                                          const Judged& judged, Denial denial);
+  static Denial denial_of(const Judged& judged, std::string request_id);
   Judged judge(const Session& session, const Action& action) const;
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
+  void ended(Session& session);
+  boost::asio::awaitable<void> owe(std::shared_ptr<Session> session, std::string request_id, std::uint64_t command, Outcome result);
   friend class Running;
 
   boost::asio::io_context& context_;

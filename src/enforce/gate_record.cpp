@@ -1,6 +1,7 @@
 // The Gate's record keeping: intent entries, permits, and what becomes of a command. Deciding is in gate.cpp.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
 
 #include "enforce/gate_state.h"
 
@@ -11,6 +12,7 @@ using evidence::Field;
 
 namespace {
 
+constexpr std::int64_t kOweRetry = 500'000'000;  // as often as the log itself looks whether writing works again
 constexpr std::size_t kInline = 64u << 10;  // an answer up to this size is recorded as one payload with its outcome
 
 evidence::Entry command_entry(const Session& session, const Action& action, const std::string& request_id,
@@ -45,8 +47,12 @@ awaitable<Verdict> Gate::admit(std::shared_ptr<Session> session, const Action& a
                              judged.decision.rules, judged.approval, record, judged.counts, "");
   auto index = co_await port_.append(std::move(entry));
   if (!index) {
-    co_return Denial{.kind = index.error().kind, .request_id = request_id,
-                     .reason = "the evidence cannot be written, so the command was not run: " + index.error().what};
+    ended(*session);
+    Denial denial = denial_of(judged, request_id);
+    denial.kind = index.error().kind;
+    denial.rules.clear();
+    denial.reason = "the evidence cannot be written, so the command was not run: " + index.error().what;
+    co_return denial;
   }
   auto state = std::make_unique<Running::State>();
   state->gate = this;
@@ -65,6 +71,7 @@ awaitable<Verdict> Gate::refuse(std::shared_ptr<Session> session, const Action& 
   auto entry = command_entry(*session, action, denial.request_id, judged.policy->digest(), decision, denial.rules,
                              denial.approval, record, judged.counts, denial.reason);
   auto index = co_await port_.append(std::move(entry));
+  ended(*session);
   if (!index && denial.kind == ErrorKind::Denied) {
     denial.kind = index.error().kind;
     denial.reason += "; and the evidence cannot be written: " + index.error().what;
@@ -102,16 +109,42 @@ awaitable<Result<void>> Gate::flush(Running& running) {
   co_return co_await port_.append_chunks(state.session->record, std::exchange(state.chunks, {}));
 }
 
+void Gate::ended(Session& session) {
+  if (--session.open_commands == 0 && session.quiet) session.quiet->cancel();
+}
+
+awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_id, std::uint64_t command, Outcome result) {
+  boost::asio::steady_timer timer(context_);
+  for (;;) {
+    evidence::Entry entry(evidence::Kind::Outcome, session->record);
+    entry.text(Field::RequestId, request_id)
+        .uint(Field::Result, static_cast<std::uint64_t>(result))
+        .text(Field::Error, result == Outcome::Interrupted ? "the command was given up before it ended"
+                                                           : "the evidence could not be written when the command ended; its answer was withheld")
+        .uint(Field::CommandIndex, command);
+    if (co_await port_.append(std::move(entry))) break;
+    timer.expires_after(std::chrono::nanoseconds(kOweRetry));
+    boost::system::error_code ignored;
+    co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+  ended(*session);
+}
+
 awaitable<Result<void>> Gate::finish(Running running, Reply reply) {
   auto& state = *running.state_;
   state.finished = true;
+  const auto owed = [&](Error error) -> Result<void> {
+    boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.command_index, reply.result), boost::asio::detached);
+    return std::unexpected(std::move(error));
+  };
   evidence::Entry entry(evidence::Kind::Outcome, state.session->record);
   entry.text(Field::RequestId, state.request_id);
   if (state.recording) {
     if (!state.pending.empty()) state.recording->add(state.pending, state.chunks);
     const auto ref = state.recording->finish(state.chunks);
     // Ahead of the entry that refers to them: an outcome never points at what is not there.
-    CO_TRY_VOID(co_await port_.append_chunks(state.session->record, std::exchange(state.chunks, {})));
+    auto stored = co_await port_.append_chunks(state.session->record, std::exchange(state.chunks, {}));
+    if (!stored) co_return owed(std::move(stored).error());
     entry.payload(Field::Payload, ref);
   } else if (!state.pending.empty()) {
     const auto ref = evidence::Recording::whole(*state.session->record, state.pending, entry);
@@ -124,7 +157,8 @@ awaitable<Result<void>> Gate::finish(Running running, Reply reply) {
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
       .uint(Field::CommandIndex, state.command_index);
   auto index = co_await port_.append(std::move(entry));
-  if (!index) co_return std::unexpected(std::move(index).error());
+  if (!index) co_return owed(std::move(index).error());
+  ended(*state.session);
   co_return Result<void>{};
 }
 
@@ -134,13 +168,7 @@ awaitable<void> Gate::cancel(Hold& hold) {
 }
 
 void Gate::interrupted(Running::State& state) {
-  evidence::Entry entry(evidence::Kind::Outcome, state.session->record);
-  entry.text(Field::RequestId, state.request_id)
-      .uint(Field::Result, static_cast<std::uint64_t>(evidence::Outcome::Interrupted))
-      .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
-      .uint(Field::CommandIndex, state.command_index);
-  auto write = [](evidence::Port& port, evidence::Entry moved) -> awaitable<void> { (void)co_await port.append(std::move(moved)); };
-  boost::asio::co_spawn(context_, write(port_, std::move(entry)), boost::asio::detached);
+  boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.command_index, Outcome::Interrupted), boost::asio::detached);
 }
 
 Running::Running(std::unique_ptr<State> state) : state_(std::move(state)) {}

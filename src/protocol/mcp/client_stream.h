@@ -20,6 +20,8 @@ class ClientStream {
 
   bool may_stream() const { return may_stream_; }
   bool gone() const { return gone_; }
+  /// Looks at the connection itself: true when the client has closed it, or has gone on to something else.
+  bool peer_gone() const { return gone_ || !http_.is_open() || !http_.stream().idle_and_healthy(); }
   /// An event; begins the stream when it has not begun. Dropped when the client does not accept streams.
   boost::asio::awaitable<void> event(SseEvent event);
   /// ": text" keeps idle connections open; begins the stream.

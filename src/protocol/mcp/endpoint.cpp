@@ -277,6 +277,7 @@ awaitable<void> Endpoint::sweep() {
 awaitable<void> Endpoint::drain(net::Deadline deadline) {
   draining_ = true;
   sweep_timer_.cancel();
+  for (const auto& [id, session] : sessions_) session->release_holds();
   boost::asio::steady_timer timer(services_.context);
   const auto busy = [&] { return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second->running(); }); };
   while (busy() && system_clock().mono_ns() < deadline) {

@@ -22,6 +22,11 @@ const ListKind* kind_of_call(std::string_view method) {
 
 }  // namespace
 
+void Session::release_holds() {
+  for (auto& [id, flight] : flights_)
+    if (!flight->running) flight->hold.over = true;
+}
+
 void Session::touch() { last_used_ns_ = system_clock().mono_ns(); }
 
 const target::McpTarget* Session::settings() const {
@@ -87,10 +92,12 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   flight->hold.notify = [this, &client, raw = flight.get()](const enforce::Approval& approval, std::int64_t held_ns) {
     return notice_hold(client, *raw, approval, held_ns);
   };
+  flight->hold.gone = [&client] { return client.peer_gone(); };
   flights_[flight->id] = flight;
 
   auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, &flight->hold);
   flight->hold.notify = nullptr;
+  flight->hold.gone = nullptr;
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
     flights_.erase(flight->id);
     if (denial->cancelled) co_return co_await client.finish();
@@ -103,6 +110,8 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
   flight->running.emplace(std::move(allowed.running));
+  flight->cancelled = flight->hold.cancelled;  // taken back after it was judged and before it was sent
+  if (ended_ || flight->cancelled) co_return co_await fail_flight(client, flight, Outcome::Interrupted, "the session ended before the command was sent");
   co_await run(client, message, flight, std::move(allowed.permit));
 }
 

@@ -42,6 +42,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool ready() const { return gate_ != nullptr; }  // false while it begins
   bool lost() const { return lost_; }
   void touch();
+  /// Held calls are answered now with their pending request, which stays open: the gateway stops.
+  void release_holds();
 
   /// `initialize` from a client: opens the evidence session and the target's, answers the client. False when there is
   /// no session afterwards (the client has been told why).

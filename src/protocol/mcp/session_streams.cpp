@@ -234,7 +234,12 @@ awaitable<void> Session::end(std::string reason, bool remote) {
   interrupted.result = Outcome::Interrupted;
   interrupted.error = reason;
   for (auto& [id, flight] : std::exchange(flights_, {})) {
-    if (!flight->running) continue;
+    if (!flight->running) {
+      // Still being judged or held: what it asked for is taken back for good only when the session is gone for good.
+      flight->hold.over = true;
+      if (remote) co_await services_.gate.cancel(flight->hold);
+      continue;
+    }
     auto running = std::move(*flight->running);
     flight->running.reset();
     (void)co_await services_.gate.finish(std::move(running), interrupted);
