@@ -66,7 +66,7 @@ struct Allowed {
   target::Permit permit;
   Running running;
 };
-using Verdict = std::variant<Allowed, Denial>;
+using Verdict = std::variant<Denial, Allowed>;  // a default one is a denial
 
 /// The wire's side of a hold. Owned by the session and alive until ask() returns.
 struct Hold {
