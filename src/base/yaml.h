@@ -35,11 +35,15 @@ class Diagnostics {
   const std::vector<Diagnostic>& errors() const { return errors_; }
   const std::string& file() const { return file_; }
   const std::string& text() const { return text_; }
+  /// The value that begins there may be a secret: print() shows its line only up to it, whatever error stands there.
+  void conceal(Place value, std::string_view scalar);
   std::string print() const;
 
  private:
+  std::string excerpt(Place at) const;
   std::string file_, text_;
   std::vector<Diagnostic> errors_;
+  std::map<std::uint32_t, std::uint32_t> concealed_;  // line -> first column that is not shown
 };
 
 struct Node {
@@ -60,8 +64,9 @@ struct Node::Member {
   Node value;
 };
 
-/// The document; on errors they are in `diagnostics` and what could be read is returned.
-Node parse(Diagnostics& diagnostics);
+/// The document; on errors they are in `diagnostics` and what could be read is returned. `switches` names keys whose
+/// value may be the plain word `off`.
+Node parse(Diagnostics& diagnostics, std::initializer_list<std::string_view> switches = {});
 
 /// Reads one mapping: every key asked for is known; finish() reports the others with the nearest known name.
 /// A wrong type or a missing key is reported at its place and leaves the default.
@@ -87,7 +92,9 @@ class Mapping {
   Place place() const;
 
  private:
+  const Node* scalar(std::string_view key, std::string_view expected);  // nullptr after reporting another type
   const Node* node_;
+  Place place_;
   Diagnostics& diagnostics_;
   std::string what_;
   std::vector<std::string> known_;
