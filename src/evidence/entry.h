@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/result.h"
 
 namespace sallyport::evidence {
 
@@ -101,6 +102,10 @@ class Entry {
   const Bytes& body() const { return body_; }
   std::uint32_t body_fields() const { return fields_; }
   std::vector<Chunk>& chunks() { return chunks_; }
+  // What the writer must know of the body without decoding it.
+  std::size_t totals_at() const { return totals_at_ < 0 ? body_.size() : static_cast<std::size_t>(totals_at_); }
+  bool allowed() const { return allowed_; }
+  std::uint64_t command_index() const { return command_index_; }
 
  private:
   void key(Field field);
@@ -109,7 +114,27 @@ class Entry {
   Bytes body_;
   std::uint32_t fields_ = 0;
   std::uint8_t last_key_ = 7;
+  std::ptrdiff_t totals_at_ = -1;  // where Totals belongs, once a later key is there
+  bool allowed_ = false;
+  std::uint64_t command_index_ = UINT64_MAX;
   std::vector<Chunk> chunks_;
 };
+
+/// What recovery and the readers of segments need of a stored entry.
+struct EntryFacts {
+  std::uint64_t index = 0;
+  Id16 incarnation{};
+  bool has_session = false;
+  Id16 session{};
+  std::uint64_t sequence = 0;
+  Kind kind = Kind::NodeStart;
+  bool allowed = false;                     // a command's decision
+  std::uint64_t command_index = UINT64_MAX;
+};
+/// Errors: Malformed when the bytes are not an entry of docs/formats/entry.md.
+Result<EntryFacts> read_entry(ByteView leaf);
+
+/// The text with what is not UTF-8 replaced by U+FFFD.
+std::string utf8(std::string_view text);
 
 }  // namespace sallyport::evidence

@@ -17,6 +17,8 @@
 
 namespace sallyport::evidence {
 
+struct FileOps;  // src/evidence/file_ops.h
+
 struct Options {
   std::string directory;                 // created with mode 0700 when missing
   std::string origin;                    // C2SP origin line: "<gateway name>/evidence"
@@ -25,6 +27,7 @@ struct Options {
   std::int64_t checkpoint_ns = 50'000'000;     // a signed head at most this much after an entry is durable
   std::int64_t heartbeat_ns = 10'000'000'000;  // an entry at least this often
   std::string version;                   // of the program, for node.start
+  std::shared_ptr<FileOps> files;        // where tests let writes fail; the system's when null
 };
 
 struct LogStatus {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "evidence/entry.h"
@@ -19,17 +20,20 @@ class SessionRecord {
   const Id16& id() const { return id_; }
   const Digest& key() const { return key_; }
 
-  // The session's worker only: the next payload chunk number (it is the AES-GCM nonce, so never used twice).
-  std::uint64_t take_chunk_number() { return next_chunk_++; }
+  // The session's worker only: the number of the first chunk of a new payload. Every payload has 2^24 numbers of its
+  // own (a number is the AES-GCM nonce, so never used twice), so payloads of concurrent commands may interleave.
+  std::uint64_t take_payload_number() { return next_payload_++ << 24; }
 
   // The writer thread only.
   std::uint64_t sequence = 0, commands = 0, outcomes = 0, chunks = 0;
   bool key_stored = false, closed = false;
+  std::vector<std::uint64_t> open_commands;  // allowed ones without outcome, ascending
+  std::uint64_t touched = 0;                 // the batch that holds a copy to roll back to
 
  private:
   Id16 id_;
   Digest key_;
-  std::uint64_t next_chunk_ = 0;
+  std::uint64_t next_payload_ = 0;
 };
 
 /// Turns plaintext (already masked) into encrypted chunks: zstd, then AES-256-GCM under the session's key, at most
