@@ -124,8 +124,9 @@ class HttpClient {
   boost::asio::awaitable<Result<HttpExchange>> send(const std::string& method, const std::string& target, const Headers& headers,
                                                     std::string_view body, bool retry_safe, Deadline deadline);
 
- private:
   struct State;
+
+ private:
   std::shared_ptr<State> state_;
 };
 

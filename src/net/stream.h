@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,16 @@ class Stream {
   /// All of it, or an error.
   boost::asio::awaitable<Result<void>> write(std::string_view bytes, Deadline deadline);
 
+  /// Resumes when something can be read; nothing is taken. wake() ends it early with Unavailable.
+  boost::asio::awaitable<Result<void>> readable(Deadline deadline);
+  void wake();
+  /// What can be read at once; nullopt when nothing can, 0 at the peer's end.
+  Result<std::optional<std::size_t>> read_now(std::span<char> into);
+  /// Resumes when the socket takes bytes; a connection that is being made is then made or has failed.
+  boost::asio::awaitable<Result<void>> writable(Deadline deadline);
+
+  /// No more writes; the peer reads an orderly end after what was written.
+  void end_writing();
   /// Fails what is outstanding with Disconnected. Idempotent.
   void close();
   bool is_open() const;
@@ -44,12 +55,14 @@ class Stream {
   std::string peer() const;  // "127.0.0.1:51234"
   boost::asio::io_context& context() const;
 
+  void name_peer(std::string peer);
+
   /// Moves the connection to another worker; nothing may be outstanding. The old object is empty afterwards.
   Stream migrate(boost::asio::io_context& to) &&;
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // shared with the operations that wait
 };
 
 /// Resolves and connects (loopback names and addresses without a resolver thread). Errors: Unavailable.
