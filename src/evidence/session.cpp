@@ -1,0 +1,120 @@
+#include "evidence/session.h"
+
+#define OPENSSL_SUPPRESS_DEPRECATED  // HMAC_*: half the cost of EVP_MAC for the small payloads of commands
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <zstd.h>
+
+#include <bit>
+#include <stdexcept>
+
+namespace sallyport::evidence {
+namespace {
+
+constexpr std::size_t kPiece = 65536;
+
+void check(bool ok) {
+  if (!ok) throw std::runtime_error("recording: the cryptographic library failed");
+}
+
+void put_big_endian(std::uint8_t* at, std::uint64_t value) {
+  for (int i = 0; i < 8; ++i) at[i] = static_cast<std::uint8_t>(value >> 8 * (7 - i));
+}
+
+}  // namespace
+
+SessionRecord::~SessionRecord() { OPENSSL_cleanse(key_.data(), key_.size()); }
+
+struct Recording::State {
+  explicit State(SessionRecord& s) : session(s), first(s.take_payload_number()) {
+    random_bytes(salt);
+    hash.reset(EVP_MD_CTX_new());
+    mac.reset(HMAC_CTX_new());
+    cipher.reset(EVP_CIPHER_CTX_new());
+    check(hash && mac && cipher && EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) == 1 &&
+          HMAC_Init_ex(mac.get(), salt.data(), static_cast<int>(salt.size()), EVP_sha256(), nullptr) == 1 &&
+          EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, session.key().data(), nullptr) == 1);
+  }
+
+  void seal(std::string_view piece, std::vector<Chunk>& out) {
+    Bytes text(salt.size() + ZSTD_compressBound(piece.size()));
+    const std::size_t before = count == 0 ? salt.size() : 0;
+    if (count == 0) std::ranges::copy(salt, text.begin());
+    const auto packed = ZSTD_compress(text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
+    check(ZSTD_isError(packed) == 0);
+    text.resize(before + packed);
+
+    Chunk chunk;
+    chunk.number = first + count++;
+    std::array<std::uint8_t, 12> nonce{};
+    put_big_endian(&nonce[4], chunk.number);
+    std::array<std::uint8_t, 24> bound{};
+    std::ranges::copy(session.id(), bound.begin());
+    put_big_endian(&bound[16], chunk.number);
+    chunk.ciphertext.resize(text.size() + 16);
+    int n = 0;
+    check(EVP_EncryptInit_ex(cipher.get(), nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+          EVP_EncryptUpdate(cipher.get(), nullptr, &n, bound.data(), static_cast<int>(bound.size())) == 1 &&
+          EVP_EncryptUpdate(cipher.get(), chunk.ciphertext.data(), &n, text.data(), static_cast<int>(text.size())) == 1 &&
+          EVP_EncryptFinal_ex(cipher.get(), chunk.ciphertext.data() + n, &n) == 1 &&
+          EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, 16, chunk.ciphertext.data() + text.size()) == 1 &&
+          EVP_DigestUpdate(hash.get(), chunk.ciphertext.data(), chunk.ciphertext.size()) == 1 &&
+          HMAC_Update(mac.get(), as_bytes(piece).data(), piece.size()) == 1);
+    plain += piece.size();
+    out.push_back(std::move(chunk));
+  }
+
+  template <auto Free>
+  struct With {
+    template <class T>
+    void operator()(T* p) const { Free(p); }
+  };
+  SessionRecord& session;
+  std::uint64_t first, plain = 0;
+  std::uint32_t count = 0;
+  Id16 salt;
+  std::string pending;  // less than one piece
+  std::unique_ptr<EVP_MD_CTX, With<EVP_MD_CTX_free>> hash;
+  std::unique_ptr<HMAC_CTX, With<HMAC_CTX_free>> mac;
+  std::unique_ptr<EVP_CIPHER_CTX, With<EVP_CIPHER_CTX_free>> cipher;
+};
+
+Recording::Recording(SessionRecord& session) : state_(std::make_unique<State>(session)) {}
+Recording::~Recording() = default;
+
+void Recording::add(std::string_view plain, std::vector<Chunk>& out) {
+  auto& pending = state_->pending;
+  if (!pending.empty()) {
+    const auto n = std::min(kPiece - pending.size(), plain.size());
+    pending += plain.substr(0, n);
+    plain.remove_prefix(n);
+    if (pending.size() < kPiece) return;
+    state_->seal(pending, out);
+    pending.clear();
+  }
+  for (; plain.size() >= kPiece; plain.remove_prefix(kPiece)) state_->seal(plain.substr(0, kPiece), out);
+  pending = plain;
+}
+
+PayloadRef Recording::finish(std::vector<Chunk>& out) {
+  auto& s = *state_;
+  if (!s.pending.empty() || s.count == 0) s.seal(s.pending, out);
+  s.pending.clear();
+  PayloadRef ref{.first_chunk = s.first, .chunks = s.count, .ciphertext = {}, .commitment = {}, .plain_bytes = s.plain};
+  unsigned n = 0;
+  check(EVP_DigestFinal_ex(s.hash.get(), ref.ciphertext.data(), &n) == 1 && HMAC_Final(s.mac.get(), ref.commitment.data(), &n) == 1);
+  return ref;
+}
+
+PayloadRef Recording::whole(SessionRecord& session, std::string_view plain, Entry& entry) {
+  Recording recording(session);
+  std::vector<Chunk> chunks;
+  recording.add(plain, chunks);
+  const auto ref = recording.finish(chunks);
+  for (auto& chunk : chunks) entry.add_chunk(std::move(chunk));
+  return ref;
+}
+
+}  // namespace sallyport::evidence
