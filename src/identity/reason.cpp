@@ -1,0 +1,32 @@
+#include "identity/reason.h"
+
+namespace sallyport::identity {
+
+std::string_view to_string(Reason reason) {
+  switch (reason) {
+    case Reason::Malformed: return "malformed";
+    case Reason::UnsupportedHeader: return "unsupported_header";
+    case Reason::AlgorithmNotAllowed: return "algorithm_not_allowed";
+    case Reason::UnknownIssuer: return "unknown_issuer";
+    case Reason::UnknownKey: return "unknown_key";
+    case Reason::BadSignature: return "bad_signature";
+    case Reason::WrongAudience: return "wrong_audience";
+    case Reason::NoExpiry: return "no_expiry";
+    case Reason::Expired: return "expired";
+    case Reason::NotYetValid: return "not_yet_valid";
+    case Reason::BadTime: return "bad_time";
+    case Reason::BadSubject: return "bad_subject";
+    case Reason::BadGroups: return "bad_groups";
+    case Reason::BadActor: return "bad_actor";
+    case Reason::UnknownToken: return "unknown_token";
+    case Reason::UnknownUser: return "unknown_user";
+    case Reason::WrongPassword: return "wrong_password";
+    case Reason::RateLimited: return "rate_limited";
+    case Reason::BadAgentName: return "bad_agent_name";
+    case Reason::BadLifetime: return "bad_lifetime";
+    case Reason::KeysUnavailable: return "keys_unavailable";
+  }
+  return "unknown";
+}
+
+}  // namespace sallyport::identity
