@@ -41,6 +41,7 @@ struct Config {
   EvidenceConfig evidence;
   target::CatalogPtr targets;
   enforce::PolicyPtr policy;
+  std::size_t rule_count = 0;
 };
 
 /// Relative paths in the file are resolved against its folder. On failure `problems` holds every error as

@@ -1,0 +1,33 @@
+// The command line: one group of commands a file, each run when CLI11 has read the arguments.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+
+namespace sallyport::cli {
+
+int run(int argc, char** argv, Serve serve) {
+  CLI::App app("Sallyport: an access gateway that knows who asks, decides, and keeps evidence.", "sallyport");
+  app.set_version_flag("--version", "sallyport 0.1.0");
+  app.require_subcommand(1);
+  int exit = exit_code::kDone;
+
+  std::string file;
+  auto* command = app.add_subcommand("serve", "Run the gateway");
+  command->add_option("-c,--config", file, "Configuration file")->required();
+  command->callback([&] { exit = serve(file); });
+  add_config_commands(app, exit);
+  add_policy_commands(app, exit);
+  add_identity_commands(app, exit);
+  add_approval_commands(app, exit);
+  add_evidence_commands(app, exit);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // --help and --version come this way as well, with code 0.
+    return app.exit(error) == 0 ? exit_code::kDone : exit_code::kUsage;
+  }
+  return exit;
+}
+
+}  // namespace sallyport::cli

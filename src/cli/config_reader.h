@@ -1,0 +1,52 @@
+#pragma once
+// What the sections of the configuration are read with: secrets by reference, paths beside the file, addresses, names.
+// Each reports what is wrong at its place and leaves the default. Lives while one file is loaded; any thread.
+#include <set>
+#include <string>
+
+#include "base/yaml.h"
+#include "cli/config.h"
+
+namespace sallyport::cli {
+
+class ConfigReader {
+ public:
+  ConfigReader(yaml::Diagnostics& diagnostics, std::string folder) : diagnostics_(diagnostics), folder_(std::move(folder)) {}
+
+  void gateway(const yaml::Node& node, GatewayConfig& out);
+  void identity(const yaml::Node& node, identity::IdentityConfig& out);
+  void evidence(const yaml::Node& node, EvidenceConfig& out);
+  void targets(const yaml::Node& node, target::Catalog& out);
+  std::string beside(const std::string& path) const;  // absolute
+
+ private:
+  void listen(const yaml::Node& node, GatewayConfig& out);
+  void tls(const yaml::Node& node, GatewayConfig& out);
+  void public_url(const yaml::Node& node, GatewayConfig& out);
+  void browsers(yaml::Mapping& fields, GatewayConfig& out);
+  void oidc(const yaml::Node& node, identity::IdentityConfig& out);
+  void local(const yaml::Node& node, identity::IdentityConfig& out);
+  void user(const yaml::Node& node, identity::LocalUser& out);
+  void mcp(const yaml::Node& node, target::McpTarget& out);
+  void headers(const yaml::Node& node, target::McpTarget& out);
+
+  /// { env: NAME } or { file: PATH }; a literal is refused and never shown.
+  void secret(yaml::Mapping& fields, std::string_view key, SecretRef& out);
+  void secret(const yaml::Node& node, std::string_view key, SecretRef& out);
+  /// No scalar below that may be a secret written out is ever shown in an error.
+  void conceal(const yaml::Node& node);
+  void path(yaml::Mapping& fields, std::string_view key, std::string& out);
+  /// True for a usable http or https URL; `out` is set then.
+  bool url(const yaml::Node& node, std::string_view key, std::string& out, bool& https, bool& loopback);
+  void size(yaml::Mapping& fields, std::string_view key, std::uint64_t& out, std::uint64_t min, std::uint64_t max);
+  bool name(std::string_view what, std::string_view text, yaml::Place at, std::string_view further, std::size_t most);
+  void error(yaml::Place at, std::string message) { diagnostics_.error(at, std::move(message)); }
+
+  yaml::Diagnostics& diagnostics_;
+  std::string folder_;
+};
+
+/// "127.0.0.1:8443" or "[::1]:8443". False when it is neither.
+bool parse_listen(const std::string& text, bool& loopback);
+
+}  // namespace sallyport::cli

@@ -1,0 +1,147 @@
+#include "cli/config_schema.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/json.h"
+
+namespace sallyport::cli {
+namespace {
+
+constexpr ConfigKey kKeys[] = {
+    {"version", "version", true, "Version of the format: 1"},
+    {"gateway", "object", true, "The gateway itself"},
+    {"gateway.name", "string", true, "Name of this gateway; part of the evidence's origin line"},
+    {"gateway.public_url", "string", true, "What clients use: https://HOST[:PORT], without a path"},
+    {"gateway.listen", "object", false, "Addresses to listen on"},
+    {"gateway.listen.mcp", "string", false, "IP:PORT for clients; default 127.0.0.1:8443"},
+    {"gateway.listen.admin", "string", false, "IP:PORT for health, metrics and approvals; default 127.0.0.1:9443"},
+    {"gateway.tls", "tls", false, "Certificate and key, or off (loopback only); default: a self-made certificate"},
+    {"gateway.tls.certificate", "secret", false, "PEM certificate chain"},
+    {"gateway.tls.key", "secret", false, "PEM private key"},
+    {"gateway.state", "string", false, "Directory of the state database; default: state"},
+    {"gateway.workers", "integer", false, "Threads, 0 to 256; default 0: one a core"},
+    {"gateway.drain", "duration", false, "How long running commands may take at SIGTERM, 0s to 1h; default 30s"},
+    {"gateway.hosts", "strings", false, "Further accepted Host values"},
+    {"gateway.origins", "strings", false, "Accepted Origin values of browsers"},
+    {"identity", "object", true, "Who may come: oidc, local or both"},
+    {"identity.oidc[]", "object", false, "OpenID Connect issuers whose tokens are accepted"},
+    {"identity.oidc[].issuer", "string", true, "Exact value of iss; https, or http on loopback"},
+    {"identity.oidc[].audience", "string", true, "Must be in aud"},
+    {"identity.oidc[].subject_claim", "string", false, "Claim with the user's name; default sub"},
+    {"identity.oidc[].groups_claim", "string", false, "Claim with the groups; default groups"},
+    {"identity.oidc[].algorithms", "strings", false, "Accepted signatures; default RS256, PS256, ES256, EdDSA"},
+    {"identity.oidc[].leeway", "duration", false, "Clock skew allowed, 0s to 2m; default 30s"},
+    {"identity.oidc[].ca", "string", false, "File with further trust anchors for the issuer's TLS"},
+    {"identity.local", "object", false, "Users of this file"},
+    {"identity.local.token_lifetime", "duration", false, "Longest life of an issued token, 1m to 1d; default 1h"},
+    {"identity.local.users.*", "object", false, "A user, by name"},
+    {"identity.local.users.*.groups", "strings", false, "The user's groups"},
+    {"identity.local.users.*.password_hash", "secret", false, "Argon2id hash; without it no password is accepted"},
+    {"identity.local.users.*.service", "bool", false, "A machine: never an approver; default false"},
+    {"evidence", "object", false, "The record"},
+    {"evidence.directory", "string", false, "Where it is kept; default: evidence"},
+    {"evidence.signing_key", "secret", false, "Ed25519 key that signs it; default: made at first start, in the state directory"},
+    {"evidence.high_water", "percent", false, "Fill of the disk above which new commands are refused, 50% to 99%; default 90%"},
+    {"evidence.segment", "size", false, "Size of a segment file, 1MiB to 1GiB; default 64MiB"},
+    {"targets.*", "object", true, "A target, by name; clients reach it at PUBLIC_URL/mcp/NAME"},
+    {"targets.*.mcp", "object", true, "An MCP server"},
+    {"targets.*.mcp.url", "string", true, "Its http or https URL, without user information"},
+    {"targets.*.mcp.credential", "object", false, "What the gateway presents; the client's token is never forwarded"},
+    {"targets.*.mcp.credential.bearer", "secret", false, "Sent as Authorization: Bearer"},
+    {"targets.*.mcp.credential.headers", "secrets_map", false, "Further headers with secret values"},
+    {"targets.*.mcp.ca", "string", false, "File with further trust anchors for https"},
+    {"targets.*.mcp.methods", "strings", false, "Methods unknown to this version that are judged and forwarded all the same"},
+    {"targets.*.mcp.timeout", "duration", false, "Longest silence on an answer, 1s to 1h; default 2m"},
+    {"targets.*.mcp.max_message", "size", false, "Longest message, 1KiB to 64MiB; default 16MiB"},
+    {"targets.*.labels", "strings_map", false, "Labels that rules select by"},
+    {"policy[]", "rule", false, "Rules: id, message and one of allow, block, approve, mask"},
+    {"tests[]", "test", false, "Tests of the rules, run at every load: as, target, mcp, expect, rule, name"},
+};
+
+struct Level {
+  const ConfigKey* key = nullptr;
+  std::map<std::string, std::unique_ptr<Level>> children;
+};
+
+constexpr std::string_view kSecret = R"({"$ref":"#/$defs/secret"})";
+
+std::string type_of(std::string_view type) {
+  static const std::map<std::string_view, std::string> kTypes = {
+      {"version", R"("const":1)"},
+      {"string", R"("type":"string","minLength":1)"},
+      {"bool", R"("type":"boolean")"},
+      {"integer", R"("type":"integer","minimum":0,"maximum":256)"},
+      {"duration", R"("type":"string","pattern":"^(0|[1-9][0-9]*)(ms|s|m|h|d)$")"},
+      {"size", R"("type":"string","pattern":"^[1-9][0-9]*(KiB|MiB|GiB)$")"},
+      {"percent", R"("type":"string","pattern":"^[5-9][0-9]%$")"},
+      {"secret", R"("$ref":"#/$defs/secret")"},
+      {"strings", R"("type":"array","items":{"type":"string"})"},
+      {"strings_map", R"("type":"object","additionalProperties":{"type":"string"})"},
+      {"secrets_map", fmt::format(R"("type":"object","additionalProperties":{})", kSecret)},
+      {"rule", R"("type":"object","required":["id"],"oneOf":[{"required":["allow"]},{"required":["block"]},{"required":["approve"]},{"required":["mask"]}],)"
+               R"("properties":{"id":{"type":"string","pattern":"^[a-z0-9-]{1,64}$"},"message":{"type":"string"},"allow":{"type":"object"},)"
+               R"("block":{"type":"object"},"approve":{"type":"object","required":["by"]},"mask":{"type":"object"}},"additionalProperties":false)"},
+      {"test", R"("type":"object","required":["as","target","mcp","expect"],"properties":{"as":{"type":"object","required":["user"]},)"
+               R"("target":{"type":"string"},"mcp":{"type":"object"},"expect":{"enum":["allow","block","approve"]},)"
+               R"("rule":{"type":"string"},"name":{"type":"string"}},"additionalProperties":false)"}};
+  return kTypes.at(type);
+}
+
+std::string write(const Level& level);
+
+/// The members of an object: names, the rule for any name, and what is required.
+std::string members(const Level& level) {
+  std::string properties, required, any = "false";
+  for (const auto& [name, child] : level.children) {
+    if (name == "*") {
+      any = write(*child);
+      continue;
+    }
+    const bool list = name.ends_with("[]");
+    const auto plain = list ? name.substr(0, name.size() - 2) : name;
+    const auto text = list ? R"({"type":"array","items":)" + write(*child) + "}" : write(*child);
+    properties += fmt::format("{}{}:{}", properties.empty() ? "" : ",", json::quote(plain), text);
+    const bool named = child->children.contains("*") && child->children.at("*")->key && child->children.at("*")->key->required;
+    if ((child->key && child->key->required) || named) required += fmt::format("{}{}", required.empty() ? "" : ",", json::quote(plain));
+  }
+  auto out = fmt::format(R"("type":"object","properties":{{{}}},"additionalProperties":{})", properties, any);
+  if (!required.empty()) out += fmt::format(R"(,"required":[{}])", required);
+  return out;
+}
+
+std::string write(const Level& level) {
+  std::string doc = level.key ? fmt::format(R"("description":{},)", json::quote(level.key->doc)) : "";
+  const std::string_view type = level.key ? level.key->type : "object";
+  if (type == "tls") {
+    return fmt::format(R"({{{}"oneOf":[{{"enum":["off",false]}},{{{},"dependentRequired":{{"certificate":["key"],"key":["certificate"]}}}}]}})", doc, members(level));
+  }
+  return fmt::format("{{{}{}}}", doc, type == "object" ? members(level) : type_of(type));
+}
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() { return kKeys; }
+
+std::string config_schema() {
+  Level root;
+  for (const auto& key : kKeys) {
+    Level* at = &root;
+    for (std::string_view rest = key.path; !rest.empty();) {
+      const auto dot = rest.find('.');
+      auto& child = at->children[std::string(rest.substr(0, dot))];
+      if (!child) child = std::make_unique<Level>();
+      at = child.get();
+      rest = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
+    }
+    at->key = &key;
+  }
+  constexpr std::string_view kDefs = R"("$defs":{"secret":{"description":"A secret by reference","type":"object","oneOf":[{"required":["env"]},{"required":["file"]}],)"
+                                     R"("properties":{"env":{"type":"string","pattern":"^[A-Za-z_][A-Za-z0-9_]*$"},"file":{"type":"string","minLength":1}},"additionalProperties":false}})";
+  return fmt::format(R"({{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"Sallyport configuration",{},{}}})", members(root), kDefs);
+}
+
+}  // namespace sallyport::cli

@@ -1,0 +1,126 @@
+#include "cli/config_show.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+
+namespace sallyport::cli {
+namespace {
+
+/// JSON members as they come; what is empty is left out.
+class Object {
+ public:
+  Object& raw(std::string_view key, const std::string& value) {
+    text_ += fmt::format("{}{}:{}", text_.empty() ? "" : ",", json::quote(key), value);
+    return *this;
+  }
+  Object& text(std::string_view key, std::string_view value) { return value.empty() ? *this : raw(key, json::quote(value)); }
+  Object& number(std::string_view key, std::int64_t value) { return raw(key, std::to_string(value)); }
+  Object& duration(std::string_view key, std::int64_t ns) {
+    return text(key, ns % 1'000'000'000 == 0 ? fmt::format("{}s", ns / 1'000'000'000) : fmt::format("{}ms", ns / 1'000'000));
+  }
+  Object& size(std::string_view key, std::uint64_t bytes) { return text(key, fmt::format("{}KiB", bytes >> 10)); }
+  Object& list(std::string_view key, const std::vector<std::string>& values) {
+    std::string out;
+    for (const auto& value : values) out += (out.empty() ? "" : ",") + json::quote(value);
+    return raw(key, "[" + out + "]");
+  }
+  Object& secret(std::string_view key, const SecretRef& ref) {
+    return ref.set() ? raw(key, Object().text(ref.from == SecretRef::From::Env ? "env" : "file", ref.name).str()) : *this;
+  }
+  std::string str() const { return "{" + text_ + "}"; }
+
+ private:
+  std::string text_;
+};
+
+std::string gateway(const GatewayConfig& config) {
+  Object out;
+  out.text("name", config.name).text("public_url", config.public_url);
+  out.raw("listen", Object().text("mcp", config.listen_mcp).text("admin", config.listen_admin).str());
+  if (!config.tls) out.text("tls", "off");
+  else if (config.certificate.set()) out.raw("tls", Object().secret("certificate", config.certificate).secret("key", config.key).str());
+  out.text("state", config.state_directory).number("workers", config.workers).duration("drain", config.drain_ns);
+  return out.list("hosts", config.hosts).list("origins", config.origins).str();
+}
+
+std::string identity(const identity::IdentityConfig& config) {
+  std::string issuers;
+  for (const auto& one : config.oidc) {
+    Object out;
+    out.text("issuer", one.issuer).text("audience", one.audience).text("subject_claim", one.subject_claim).text("groups_claim", one.groups_claim);
+    issuers += (issuers.empty() ? "" : ",") + out.list("algorithms", one.algorithms).duration("leeway", one.leeway_ns).text("ca", one.ca_file).str();
+  }
+  Object users;
+  for (const auto& [name, user] : config.users) {
+    users.raw(name, Object().list("groups", user.groups).secret("password_hash", user.password_hash).raw("service", user.service ? "true" : "false").str());
+  }
+  Object out;
+  if (!issuers.empty()) out.raw("oidc", "[" + issuers + "]");
+  return out.raw("local", Object().duration("token_lifetime", config.token_lifetime_ns).raw("users", users.str()).str()).str();
+}
+
+std::string target(const target::Target& one) {
+  const auto& kind = std::get<target::McpTarget>(one.kind);
+  Object mcp, credential, headers, labels;
+  mcp.text("url", kind.url);
+  for (const auto& [name, ref] : kind.headers) headers.secret(name, ref);
+  credential.secret("bearer", kind.bearer);
+  if (!kind.headers.empty()) credential.raw("headers", headers.str());
+  if (kind.bearer.set() || !kind.headers.empty()) mcp.raw("credential", credential.str());
+  mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
+  for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
+  return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();
+}
+
+/// Block style with every string in double quotes: JSON's strings are YAML's.
+void to_yaml(const json::Value& value, std::size_t depth, std::string& out) {
+  const std::string indent(depth * 2, ' ');
+  if ((!value.is_object() && !value.is_array()) || value.size() == 0) {
+    out += fmt::format(" {}\n", value.raw());
+    return;
+  }
+  out += '\n';
+  for (const auto child : value) {
+    out += value.is_object() ? fmt::format("{}{}:", indent, json::quote(child.key())) : indent + "-";
+    to_yaml(child, depth + 1, out);
+  }
+}
+
+}  // namespace
+
+std::string show_json(const Config& config) {
+  Object targets, evidence, out;
+  for (const auto& [name, one] : config.targets->targets) targets.raw(name, target(one));
+  evidence.text("directory", config.evidence.directory).secret("signing_key", config.evidence.signing_key);
+  evidence.text("high_water", fmt::format("{:.0f}%", config.evidence.high_water * 100)).size("segment", config.evidence.segment_bytes);
+  out.number("version", 1).raw("gateway", gateway(config.gateway)).raw("identity", identity(config.identity));
+  return out.raw("evidence", evidence.str()).raw("targets", targets.str()).str();
+}
+
+std::string show_yaml(const Config& config) {
+  auto document = json::Document::parse(show_json(config));
+  std::string out = fmt::format("# {}\n# policy {}", config.file, hex(config.digest));
+  if (document) to_yaml(document->root(), 0, out);
+  if (out.ends_with('\n')) out.pop_back();
+  return out;
+}
+
+std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& config) {
+  std::vector<std::pair<std::string, const SecretRef*>> out;
+  const auto add = [&](std::string where, const SecretRef& ref) {
+    if (ref.set()) out.emplace_back(std::move(where), &ref);
+  };
+  add("gateway.tls.certificate", config.gateway.certificate);
+  add("gateway.tls.key", config.gateway.key);
+  for (const auto& [name, user] : config.identity.users) add("identity.local.users." + name + ".password_hash", user.password_hash);
+  add("evidence.signing_key", config.evidence.signing_key);
+  for (const auto& [name, one] : config.targets->targets) {
+    const auto& kind = std::get<target::McpTarget>(one.kind);
+    add("targets." + name + ".mcp.credential.bearer", kind.bearer);
+    for (const auto& [header, ref] : kind.headers) add("targets." + name + ".mcp.credential.headers." + header, ref);
+  }
+  return out;
+}
+
+}  // namespace sallyport::cli
