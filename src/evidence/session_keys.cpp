@@ -1,0 +1,147 @@
+#include "evidence/session_keys.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "evidence/crc32c.h"
+#include "evidence/little_endian.h"
+
+namespace sallyport::evidence {
+namespace {
+
+constexpr std::size_t kRecord = 96;
+constexpr std::string_view kLive = "SKY1", kErased = "SKY0";
+using Record = std::array<std::uint8_t, kRecord>;
+using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
+
+bool intact(const std::uint8_t* at) { return get_le<std::uint32_t>(at + 92) == crc32c({at, 92}); }
+bool is_of(const std::uint8_t* at, const Id16& session) { return std::memcmp(at + 4, session.data(), 16) == 0; }
+void finish(Record& r) { put_le<std::uint32_t>(&r[92], crc32c({r.data(), 92})); }
+
+Bytes bound_to(const std::string& origin, const Id16& session) {
+  Bytes out(as_bytes(origin).begin(), as_bytes(origin).end());
+  out.push_back(0);
+  out.insert(out.end(), session.begin(), session.end());
+  return out;
+}
+
+Result<Record> wrap(const SessionRecord& session, const std::string& origin, const Digest& kek, std::int64_t wall_ns) {
+  Record r{};
+  std::ranges::copy(as_bytes(kLive), r.begin());
+  std::ranges::copy(session.id(), r.begin() + 4);
+  random_bytes({&r[20], 12});
+  put_le<std::int64_t>(&r[80], wall_ns);
+  const auto aad = bound_to(origin, session.id());
+  const Cipher c(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+  int n = 0;
+  if (!c || EVP_EncryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, kek.data(), &r[20]) != 1 ||
+      EVP_EncryptUpdate(c.get(), nullptr, &n, aad.data(), static_cast<int>(aad.size())) != 1 ||
+      EVP_EncryptUpdate(c.get(), &r[32], &n, session.key().data(), 32) != 1 ||
+      EVP_EncryptFinal_ex(c.get(), &r[64], &n) != 1 || EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_GET_TAG, 16, &r[64]) != 1) {
+    return fail(ErrorKind::Internal, "cannot encrypt a session key");
+  }
+  finish(r);
+  return r;
+}
+
+Result<Digest> unwrap(const std::uint8_t* at, const std::string& origin, const Id16& session, const Digest& kek) {
+  Digest key;
+  Id16 tag;
+  std::memcpy(tag.data(), at + 64, 16);
+  const auto aad = bound_to(origin, session);
+  const Cipher c(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+  int n = 0;
+  if (!c || EVP_DecryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, kek.data(), at + 20) != 1 ||
+      EVP_DecryptUpdate(c.get(), nullptr, &n, aad.data(), static_cast<int>(aad.size())) != 1 ||
+      EVP_DecryptUpdate(c.get(), key.data(), &n, at + 32, 32) != 1 ||
+      EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_SET_TAG, 16, tag.data()) != 1 ||
+      EVP_DecryptFinal_ex(c.get(), tag.data(), &n) != 1) {
+    return fail(ErrorKind::Malformed, "the key of session " + hex(session) + " does not decrypt with keys/kek");
+  }
+  return key;
+}
+
+Result<Digest> read_kek(const std::string& path) {
+  TRY(auto bytes, read_file(path));
+  Digest kek;
+  if (bytes.size() != kek.size()) return fail(ErrorKind::Malformed, path + " is not 32 bytes long; restore it from a copy");
+  std::ranges::copy(bytes, kek.begin());
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  return kek;
+}
+
+}  // namespace
+
+Result<SessionKeys> SessionKeys::open(const std::string& directory, std::string origin, FileOps& ops) {
+  const auto folder = directory + "/keys";
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_failure("cannot make " + folder, errno);
+  struct stat info {};
+  const bool have_records = ::stat((folder + "/session-keys").c_str(), &info) == 0 && info.st_size > 0;
+  if (::stat((folder + "/kek").c_str(), &info) != 0) {
+    // A new key beside old records would make every older payload unreadable without a word.
+    if (have_records) return fail(ErrorKind::Unavailable, folder + "/kek is missing; restore it from a copy");
+    Digest kek;
+    random_bytes(kek);
+    TRY_VOID(replace_file(folder + "/kek", kek));
+  }
+  TRY(const auto kek, read_kek(folder + "/kek"));
+  TRY(auto file, File::open(folder + "/session-keys", O_RDWR | O_CREAT));
+  TRY_VOID(sync_folder(folder));
+  TRY(const auto bytes, read_file(folder + "/session-keys"));
+  std::uint64_t end = 0;
+  for (std::size_t at = 0; at + kRecord <= bytes.size(); at += kRecord) {
+    if (intact(bytes.data() + at)) end = at + kRecord;
+  }
+  return SessionKeys(std::move(origin), std::move(file), kek, end, ops);
+}
+
+Result<void> SessionKeys::store(const std::vector<SessionPtr>& sessions, std::int64_t wall_ns) {
+  Bytes out;
+  for (const auto& session : sessions) {
+    TRY(const auto record, wrap(*session, origin_, kek_, wall_ns));
+    out.insert(out.end(), record.begin(), record.end());
+  }
+  TRY_VOID(write_all(*ops_, file_, out, end_, "keys/session-keys"));
+  TRY_VOID(sync(*ops_, file_, "keys/session-keys"));
+  end_ += out.size();
+  return {};
+}
+
+Result<Digest> load_session_key(const std::string& directory, const std::string& origin, const Id16& session) {
+  TRY(const auto bytes, read_file(directory + "/keys/session-keys"));
+  const std::uint8_t* found = nullptr;
+  for (std::size_t at = 0; at + kRecord <= bytes.size(); at += kRecord) {
+    const auto* r = bytes.data() + at;
+    if (intact(r) && is_of(r, session)) found = r;
+  }
+  if (found == nullptr) return fail(ErrorKind::Unavailable, "no key of session " + hex(session) + " is kept here");
+  if (as_text({found, 4}) != kLive) return fail(ErrorKind::Denied, "the key of session " + hex(session) + " was erased");
+  TRY(const auto kek, read_kek(directory + "/keys/kek"));
+  return unwrap(found, origin, session, kek);
+}
+
+Result<bool> erase_session_key(const std::string& directory, const Id16& session) {
+  const auto path = directory + "/keys/session-keys";
+  FileOps ops;
+  TRY(const auto file, File::open(path, O_RDWR));
+  TRY(const auto bytes, read_file(path));
+  bool found = false;
+  for (std::size_t at = 0; at + kRecord <= bytes.size(); at += kRecord) {
+    if (!is_of(bytes.data() + at, session)) continue;
+    Record r{};
+    std::ranges::copy(as_bytes(kErased), r.begin());
+    std::ranges::copy(session, r.begin() + 4);
+    std::memcpy(&r[80], bytes.data() + at + 80, 8);
+    finish(r);
+    TRY_VOID(write_all(ops, file, r, at, path));
+    found = true;
+  }
+  if (found) TRY_VOID(sync(ops, file, path));
+  return found;
+}
+
+}  // namespace sallyport::evidence

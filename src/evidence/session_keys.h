@@ -1,0 +1,33 @@
+#pragma once
+// The payload keys of sessions, each encrypted under the node's key, in a file of records that can be erased one by
+// one. Format: docs/formats/payload.md. The writer thread stores; reading and erasing open the file anew.
+#include "base/clock.h"
+#include "evidence/file_ops.h"
+#include "evidence/session.h"
+
+namespace sallyport::evidence {
+
+class SessionKeys {
+ public:
+  /// Makes keys/kek and keys/session-keys when missing. Errors: Unavailable, Malformed (kek).
+  static Result<SessionKeys> open(const std::string& directory, std::string origin, FileOps& ops);
+
+  /// Appends and syncs. On an error the records may lie in the file, but the next ones go to the same place.
+  Result<void> store(const std::vector<SessionPtr>& sessions, std::int64_t wall_ns);
+
+ private:
+  SessionKeys(std::string origin, File file, Digest kek, std::uint64_t end, FileOps& ops)
+      : origin_(std::move(origin)), file_(std::move(file)), kek_(kek), end_(end), ops_(&ops) {}
+  std::string origin_;
+  File file_;
+  Digest kek_;
+  std::uint64_t end_;
+  FileOps* ops_;
+};
+
+/// The key of a session. Errors: Unavailable (no such record, files), Denied (erased), Malformed (does not decrypt).
+Result<Digest> load_session_key(const std::string& directory, const std::string& origin, const Id16& session);
+/// Overwrites every record of the session; true if there was one. Errors: Unavailable.
+Result<bool> erase_session_key(const std::string& directory, const Id16& session);
+
+}  // namespace sallyport::evidence
