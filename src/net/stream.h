@@ -3,7 +3,7 @@
 // Owned by one connection coroutine and used on its worker's thread only; migrate() is the one way to another worker.
 // Writes go out directly and wait only on would-block; at most one read and one write are outstanding at a time (they
 // may overlap each other). Errors: Disconnected (peer gone or close() called), Unavailable (deadline passed),
-// Malformed (TLS broken). After any error the stream is closed.
+// Malformed (TLS broken). After any error the stream is closed. The process ignores SIGPIPE.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <csignal>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -14,6 +15,9 @@
 #include "net/tls.h"
 
 namespace sallyport::net {
+
+/// As main() does: OpenSSL writes to sockets without MSG_NOSIGNAL.
+inline const auto kNoPipeSignal = ::signal(SIGPIPE, SIG_IGN);
 
 struct Pair {
   int fd[2] = {-1, -1};
