@@ -1,0 +1,111 @@
+// The KeySource's GET on libcurl. Runs on the KeySource's thread only.
+#include <curl/curl.h>
+
+#include <charconv>
+#include <mutex>
+
+#include "identity/key_source.h"
+
+namespace sallyport::identity {
+
+namespace {
+
+constexpr std::size_t kMaxBody = 1u << 20;
+
+using Url = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
+
+std::string part(CURLU* url, CURLUPart which) {
+  char* text = nullptr;
+  if (curl_url_get(url, which, &text, 0) != CURLUE_OK || text == nullptr) return {};
+  std::string value(text);
+  curl_free(text);
+  return value;
+}
+
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host == "[::1]" || host == "::1") return true;
+  // curl's parser has normalised an IPv4 address; a name such as 127.evil.example is none.
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos;
+}
+
+std::size_t write_body(char* data, std::size_t, std::size_t size, void* user) {
+  auto& body = *static_cast<std::string*>(user);
+  if (body.size() + size > kMaxBody) return 0;
+  body.append(data, size);
+  return size;
+}
+
+std::size_t read_header(char* data, std::size_t, std::size_t size, void* user) {
+  std::string line(data, size);
+  for (auto& c : line) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  if (!line.starts_with("cache-control:")) return size;
+  auto& age = *static_cast<std::int64_t*>(user);
+  if (const auto at = line.find("max-age="); at != line.npos) {
+    std::int64_t seconds = 0;
+    const auto* from = line.data() + at + 8;
+    if (std::from_chars(from, line.data() + line.size(), seconds).ec == std::errc() && seconds >= 0) {
+      age = std::min<std::int64_t>(seconds, 86'400) * 1'000'000'000;
+    }
+  } else if (line.find("no-store") != line.npos || line.find("no-cache") != line.npos) {
+    age = 0;
+  }
+  return size;
+}
+
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return (*static_cast<const std::function<bool()>*>(user))() ? 1 : 0;
+}
+
+Result<Fetched> get(const std::string& url, const std::string& ca_file, std::int64_t timeout_ns, const std::function<bool()>& stop) {
+  if (!is_safe_url(url)) {
+    return fail(ErrorKind::Unavailable, fmt::format("{} is not fetched: only https, or http on loopback, without a user name", url));
+  }
+  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+  if (!curl) return fail(ErrorKind::Unavailable, "libcurl cannot start");
+  Fetched fetched;
+  char error[CURL_ERROR_SIZE] = "";
+  auto* c = curl.get();
+  curl_easy_setopt(c, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, url.starts_with("http:") ? "http" : "https");
+  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(timeout_ns / 1'000'000, 1)));
+  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, write_body);
+  curl_easy_setopt(c, CURLOPT_WRITEDATA, &fetched.body);
+  curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, read_header);
+  curl_easy_setopt(c, CURLOPT_HEADERDATA, &fetched.max_age_ns);
+  curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl_easy_setopt(c, CURLOPT_XFERINFODATA, &stop);
+  curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(c, CURLOPT_USERAGENT, "sallyport");
+  curl_easy_setopt(c, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (url.starts_with("http:")) curl_easy_setopt(c, CURLOPT_NOPROXY, "*");  // loopback through a proxy is another host's
+  // Debian's libcurl keeps its folder of system anchors beside the file that is named here.
+  if (!ca_file.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, ca_file.c_str());
+  const auto code = curl_easy_perform(c);
+  if (code != CURLE_OK) {
+    return fail(ErrorKind::Unavailable, fmt::format("GET {}: {}", url, *error != '\0' ? error : curl_easy_strerror(code)));
+  }
+  long status = 0;
+  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+  if (status != 200) return fail(ErrorKind::Unavailable, fmt::format("GET {}: status {}, 200 is needed", url, status));
+  return fetched;
+}
+
+}  // namespace
+
+bool is_safe_url(const std::string& text) {
+  Url url(curl_url(), curl_url_cleanup);
+  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_DISALLOW_USER) != CURLUE_OK) return false;
+  const auto scheme = part(url.get(), CURLUPART_SCHEME);
+  return scheme == "https" || (scheme == "http" && is_loopback(part(url.get(), CURLUPART_HOST)));
+}
+
+Fetch curl_fetch() {
+  static std::once_flag once;  // libcurl's own global state needs its init before the first thread uses it
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  return get;
+}
+
+}  // namespace sallyport::identity

@@ -1,0 +1,49 @@
+#pragma once
+// The signature keys of all OIDC issuers: discovery (OpenID Connect Discovery 1.0) and JWKS, fetched by one thread of its
+// own, cached, shared by all workers. A caller awaits a fetch that is under way and is resumed on its own executor, after
+// ten seconds at the latest. Keys live between 5 minutes and 24 hours as the provider says, are fetched anew before
+// that, and go on working for up to 24 hours while the provider is down. An unknown `kid` asks again, at most once in 10 s.
+// Failures back off up to 5 minutes. Nothing is followed: no redirects, https (or http on loopback) only, 1 MiB.
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "identity/config.h"
+#include "identity/jwk.h"
+
+namespace sallyport::identity {
+
+struct Fetched {
+  std::string body;
+  std::int64_t max_age_ns = -1;  // Cache-Control: max-age; -1 when the answer does not say
+};
+
+/// One GET. `stop` becomes true when nobody waits any more. Errors: Unavailable.
+using Fetch = std::function<Result<Fetched>(const std::string& url, const std::string& ca_file, std::int64_t timeout_ns,
+                                            const std::function<bool()>& stop)>;
+Fetch curl_fetch();
+
+/// https, or http on loopback; no user name in it.
+bool is_safe_url(const std::string& url);
+
+class KeySource {
+ public:
+  KeySource(const std::vector<OidcConfig>& issuers, const Clock& clock, Fetch fetch);
+  ~KeySource();
+  KeySource(const KeySource&) = delete;
+
+  /// The issuer's keys, fetched anew first when none has this `kid` ("" asks for any) and a fetch is due. The caller looks
+  /// whether its key is there. Errors: Unavailable (no keys at all).
+  boost::asio::awaitable<Result<std::shared_ptr<const Keys>>> keys(std::string issuer, std::string kid);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sallyport::identity
