@@ -25,6 +25,7 @@ std::string_view to_string(Reason reason) {
     case Reason::BadAgentName: return "bad_agent_name";
     case Reason::BadLifetime: return "bad_lifetime";
     case Reason::KeysUnavailable: return "keys_unavailable";
+    case Reason::StateUnavailable: return "state_unavailable";
   }
   return "unknown";
 }

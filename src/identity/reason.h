@@ -28,6 +28,7 @@ enum class Reason {
   BadAgentName,
   BadLifetime,
   KeysUnavailable,
+  StateUnavailable,
 };
 
 std::string_view to_string(Reason reason);

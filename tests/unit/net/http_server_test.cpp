@@ -94,7 +94,7 @@ TEST(HttpServer, WhatSmugglingLivesOnIsRefusedAndTheConnectionEnds) {
       "GET / HTTP/1.1\r\nHost: h\r\nX Y: a\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: h\r\n: a\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: h\r\nX: a\x01\r\n\r\n",
-      std::string("GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 37),
+      "GET / HTTP/1.1\r\nHost: h\r\nX: a" + std::string(1, '\0') + "b\r\n\r\n",
       "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
       "GET http://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
       "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
