@@ -38,7 +38,9 @@ int check(const std::string& file, bool secrets) {
   const auto config = load(file, exit);
   if (!config) return exit;
   if (secrets && missing_secrets(*config) != 0) return exit_code::kUsage;
-  fmt::print("ok: {} targets, {} rules, {} tests passed\n", config->targets->targets.size(), config->rule_count, config->policy->test_results().size());
+  const auto count = [](std::size_t number, std::string_view what) { return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s"); };
+  fmt::print("ok: {}, {}, {} passed\n", count(config->targets->targets.size(), "target"), count(config->rule_count, "rule"),
+             count(config->policy->test_results().size(), "test"));
   return exit_code::kDone;
 }
 

@@ -58,10 +58,8 @@ std::string to_json(const enforce::Decision& decision, const std::string& trace)
 }
 
 void print(const enforce::Decision& decision, const std::string& trace) {
-  fmt::print("{}: {}\n", word(decision.effect), decision.reason);
-  if (!decision.message.empty()) fmt::print("message: {}\n", decision.message);
+  fmt::print("{}{}", trace, trace.ends_with('\n') ? "" : "\n");
   for (const auto* mask : decision.masks) fmt::print("masked by: {}\n", mask->id);
-  fmt::print("\n{}{}", trace, trace.ends_with('\n') ? "" : "\n");
 }
 
 /// The command that is asked about. Its JSON must outlive it.
