@@ -1,0 +1,102 @@
+#include "evidence/log.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "evidence/log_state.h"
+#include "evidence/note.h"
+
+namespace sallyport::evidence {
+namespace {
+
+Result<void> make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return system_failure("cannot make " + path, errno);
+  return {};
+}
+
+/// The signer's memory counts; a published checkpoint that is larger says that the memory was rolled back.
+Result<void> compare_with_checkpoint(const Options& options, const Signer& signer) {
+  const auto path = options.directory + "/checkpoint";
+  const auto note = read_file(path);
+  if (!note || note->empty()) return {};  // a copy for readers; the signer's memory is what counts
+  TRY(const auto key, parse_verifier_key(signer.verifier_key()));
+  const auto text = open_note(as_text(*note), key);
+  if (!text) return fail(ErrorKind::Malformed, path + " is not a head of this log: " + text.error().what);
+  TRY(const auto head, parse_checkpoint(*text));
+  const auto [size, root] = signer.last();
+  if (head.size > size || (head.size == size && head.root != root)) {
+    return fail(ErrorKind::Malformed, fmt::format("{} is a head over {} entries, but signer-head knows of {} only: one of them was rolled back; restore both from one copy",
+                                                  path, head.size, size));
+  }
+  return {};
+}
+
+}  // namespace
+
+Log::Log(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Log::~Log() { stop(); }
+
+Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> signer, const Clock& clock) {
+  if (!is_key_name(options.origin) || options.origin.size() > 1024) {
+    return fail(ErrorKind::Unavailable, "the evidence origin '" + options.origin + "' is empty, too long, or has white space or '+'");
+  }
+  options.segment_bytes = std::clamp<std::uint64_t>(options.segment_bytes, 64U << 10, 1U << 30);
+  TRY_VOID(make_folder(options.directory));
+  TRY_VOID(make_folder(options.directory + "/segments"));
+  auto state = std::make_unique<State>();
+  TRY(state->lock, File::open(options.directory + "/lock", O_RDWR | O_CREAT));
+  if (::flock(state->lock.fd(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorKind::Unavailable, "the evidence log " + options.directory + " is in use by another process");
+  }
+  state->files = options.files ? options.files : std::make_shared<FileOps>();
+  TRY_VOID(compare_with_checkpoint(options, *signer));
+  const auto [size, root] = signer->last();
+  TRY(auto found, recover(options.directory + "/segments", options.origin, size, root, *state->files));
+  TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
+  TRY_VOID(sync_folder(options.directory));
+  state->heads = std::make_unique<HeadSigning>(options.directory, std::move(signer), options.checkpoint_ns);
+  state->writer = std::make_unique<Writer>(options, *state->files, clock, std::move(keys), *state->heads, std::move(found));
+  TRY_VOID(state->writer->start());
+  return std::unique_ptr<Log>(new Log(std::move(state)));
+}
+
+void Log::stop() {
+  std::call_once(state_->stopped, [this] {
+    state_->writer->stop();
+    state_->heads->stop();
+  });
+}
+
+SessionPtr Log::new_session() {
+  Digest key;
+  random_bytes(key);
+  return std::make_shared<SessionRecord>(random_id(), key);
+}
+
+bool Log::writable() const { return state_->writer->writable(); }
+
+LogStatus Log::status() const {
+  LogStatus out;
+  state_->writer->status(out);
+  const auto heads = state_->heads->status();
+  out.signed_size = heads.signed_size;
+  out.signed_age_ns = heads.unsigned_age_ns;
+  if (out.why_not.empty()) out.why_not = heads.problem;
+  return out;
+}
+
+Result<std::uint64_t> Log::append_wait(Entry entry) {
+  auto& writer = *state_->writer;
+  if (auto refused = writer.refusal(entry, false)) return std::unexpected(std::move(*refused));
+  std::promise<Result<std::uint64_t>> promise;
+  auto future = promise.get_future();
+  Op op{std::move(entry)};
+  op.waiting = &promise;
+  writer.enqueue(std::move(op));
+  return future.get();
+}
+
+}  // namespace sallyport::evidence

@@ -1,0 +1,175 @@
+#include "evidence/writer.h"
+
+namespace sallyport::evidence {
+namespace {
+
+using std::chrono::steady_clock;
+constexpr std::size_t kQueueEntries = 1U << 18, kQueueBytes = 256U << 20;
+constexpr std::size_t kBatchBytes = 8U << 20;
+constexpr std::size_t kBodyMost = 65000;  // leaves room for the writer's own keys below 65,535
+
+std::size_t weight(const Op& op) {
+  std::size_t n = op.entry.body().size() + 160;
+  // The chunks are the op's own until it is written.
+  for (const auto& chunk : const_cast<Op&>(op).entry.chunks()) n += chunk.ciphertext.size() + 32;
+  return n;
+}
+
+/// What still goes through above the high water, so that what runs can end.
+bool ends_something(Kind kind) {
+  switch (kind) {
+    case Kind::Outcome:
+    case Kind::SessionClose:
+    case Kind::NodeStop:
+    case Kind::ApprovalRequested:
+    case Kind::ApprovalGranted:
+    case Kind::ApprovalDenied:
+    case Kind::ApprovalExpired:
+    case Kind::ApprovalUsed: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Writer::Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, HeadSigning& heads, Recovered found)
+    : options_(options), ops_(ops), clock_(clock), keys_(std::move(keys)), heads_(heads),
+      supply_(options.directory + "/segments", options.segment_bytes, options.high_water, ops), next_(found.tree.size()),
+      tree_(found.tree), incarnation_(random_id()), open_(std::move(found.open)), link_(found.link), found_(std::move(found)) {
+  size_ = next_;
+}
+
+Writer::~Writer() { stop(); }
+
+Result<void> Writer::start() {
+  auto ops = first_entries();
+  if (auto opened = open_segment(); !opened) return opened;
+  if (!commit(ops)) return fail(ErrorKind::Unavailable, "the evidence log cannot be written: " + why_not_);
+  last_entry_ = steady_clock::now();
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+void Writer::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::optional<Error> Writer::refusal(const Entry& entry, bool chunks_only) const {
+  const auto refuse = [this](ErrorKind kind, std::string why) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return Error(kind, std::move(why));
+  };
+  if (stopped_) return refuse(ErrorKind::Unavailable, "the evidence log is closed");
+  if (failed_) {
+    const std::lock_guard lock(mutex_);
+    return refuse(ErrorKind::Unavailable, "the evidence log cannot be written: " + why_not_);
+  }
+  if (supply_.full() && !chunks_only && !ends_something(entry.kind())) {
+    return refuse(ErrorKind::Unavailable, "the disk of the evidence log is filled above its high water; make room or raise evidence.high_water");
+  }
+  if (entry.body().size() > kBodyMost) {
+    return refuse(ErrorKind::Denied, fmt::format("an evidence entry of {} bytes is over the limit of {}", entry.body().size(), kBodyMost));
+  }
+  if (queued_.load(std::memory_order_relaxed) >= kQueueEntries || queued_bytes_.load(std::memory_order_relaxed) >= kQueueBytes) {
+    return refuse(ErrorKind::Overloaded, "too many entries wait for the evidence log");
+  }
+  return std::nullopt;
+}
+
+void Writer::enqueue(Op op) {
+  const auto bytes = weight(op);
+  queued_.fetch_add(1, std::memory_order_relaxed);
+  queued_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  bool wake = false;
+  bool late = false;
+  {
+    const std::lock_guard lock(mutex_);
+    late = stopped_;
+    if (!late) queue_.push_back(std::move(op));
+    wake = std::exchange(sleeping_, false);
+  }
+  if (wake) wake_.notify_one();
+  if (late) refuse({&op, 1}, Error(ErrorKind::Unavailable, "the evidence log is closed"));
+}
+
+bool Writer::writable() const { return !failed_ && !stopped_ && !supply_.full(); }
+
+void Writer::status(LogStatus& out) const {
+  out.writable = writable();
+  out.size = size_;
+  out.bytes_written = bytes_;
+  out.batches = batches_;
+  out.failures = failures_;
+  out.refused = refused_;
+  if (stopped_) out.why_not = "the evidence log is closed";
+  else if (failed_) {
+    const std::lock_guard lock(mutex_);
+    out.why_not = why_not_;
+  } else if (supply_.full()) out.why_not = "the disk is filled above the high water";
+}
+
+bool Writer::take(std::vector<Op>& ops, bool& stopping) {
+  std::unique_lock lock(mutex_);
+  const auto until = failed_ ? retry_at_ : last_entry_ + std::chrono::nanoseconds(options_.heartbeat_ns);
+  if (queue_.empty() && !stopping_) {
+    sleeping_ = true;
+    wake_.wait_until(lock, until, [this] { return !queue_.empty() || stopping_; });
+    sleeping_ = false;
+  }
+  ops.swap(queue_);
+  stopping = stopping_;
+  if (stopping && ops.empty()) stopped_ = true;  // under the lock: nothing can be queued after this
+  return !ops.empty();
+}
+
+void Writer::run() {
+  std::vector<Op> ops;
+  for (;;) {
+    bool stopping = false;
+    const bool work = take(ops, stopping);
+    if (work) {
+      write_all_of(ops);
+      ops.clear();
+    }
+    const auto now = steady_clock::now();
+    if (failed_ && now >= retry_at_) try_again();
+    if (stopping && !work) break;
+    if (!failed_ && !stopping && now - last_entry_ >= std::chrono::nanoseconds(options_.heartbeat_ns)) {
+      std::vector<Op> beat;
+      beat.push_back({Entry(Kind::Heartbeat)});
+      commit(beat);
+    }
+  }
+  if (failed_) return;
+  std::vector<Op> last;
+  close_open_sessions(last);
+  last.push_back({Entry(Kind::NodeStop)});
+  if (commit(last)) seal();
+}
+
+void Writer::write_all_of(std::vector<Op>& ops) {
+  std::size_t begin = 0;
+  std::size_t total = 0;
+  for (const auto& op : ops) total += weight(op);
+  for (std::size_t at = 0, bytes = 0; at < ops.size(); ++at) {
+    bytes += weight(ops[at]);
+    if (bytes < kBatchBytes && at + 1 < ops.size()) continue;
+    const auto part = std::span(ops).subspan(begin, at + 1 - begin);
+    if (failed_) {
+      refuse(part, Error(ErrorKind::Unavailable, "the evidence log cannot be written: " + why_not_));
+    } else {
+      commit(part);
+    }
+    begin = at + 1;
+    bytes = 0;
+  }
+  queued_.fetch_sub(ops.size(), std::memory_order_relaxed);
+  queued_bytes_.fetch_sub(total, std::memory_order_relaxed);
+}
+
+}  // namespace sallyport::evidence

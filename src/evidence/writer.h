@@ -1,0 +1,119 @@
+#pragma once
+// The log's one writer: takes all that is queued, gives it places, encodes one frame, writes and syncs it, tells every
+// caller. While it syncs, the next batch forms. One thread; enqueue(), refusal() and the figures are for any thread.
+// A failed write rolls sequences, totals and tree back and refuses everything until a fresh segment is durable.
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "evidence/head_signing.h"
+#include "evidence/log.h"
+#include "evidence/port_state.h"
+#include "evidence/recovery.h"
+#include "evidence/segment_supply.h"
+#include "evidence/session_keys.h"
+
+namespace sallyport::evidence {
+
+struct Op {
+  Entry entry;
+  bool chunks_only = false;
+  std::shared_ptr<Port::State> port;  // or
+  std::uint32_t slot = 0;
+  std::promise<Result<std::uint64_t>>* waiting = nullptr;
+};
+
+class Writer {
+ public:
+  Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, HeadSigning& heads, Recovered found);
+  ~Writer();
+
+  /// Writes the first entries of the incarnation on the calling thread, then starts the writer's own.
+  Result<void> start();
+  void stop();
+
+  /// Why the entry will not be taken now, if so.
+  std::optional<Error> refusal(const Entry& entry, bool chunks_only) const;
+  void enqueue(Op op);
+  bool writable() const;
+  void status(LogStatus& out) const;
+
+ private:
+  struct Undo {
+    SessionPtr session;
+    std::uint64_t sequence, commands, outcomes, chunks;
+    bool key_stored, closed;
+    std::vector<std::uint64_t> open_commands;
+  };
+  struct Batch {
+    std::uint64_t next = 0, chunks = 0;
+    CompactRange tree;
+    std::int64_t wall = 0, mono = 0;
+    std::vector<Undo> undo;
+    std::vector<SessionPtr> new_keys;
+    std::vector<std::pair<Op*, Result<std::uint64_t>>> results;
+  };
+
+  void run();
+  bool take(std::vector<Op>& ops, bool& stopping);
+  void write_all_of(std::vector<Op>& ops);
+  void refuse(std::span<Op> ops, const Error& why);
+  // One batch (writer_batch.cpp).
+  void begin(Batch& batch);
+  void add(Batch& batch, Op& op);
+  void add_entry(Batch& batch, const Entry& entry);
+  void touch(Batch& batch, const SessionPtr& session);
+  void roll_back(Batch& batch);
+  // Files (writer_files.cpp).
+  bool commit(std::span<Op> ops);
+  Result<void> write(Batch& batch);
+  Result<void> open_segment();
+  void seal();
+  void fail_segment(const Error& why);
+  void try_again();
+  std::vector<Op> first_entries();
+  void close_open_sessions(std::vector<Op>& ops);
+  void tell(Batch& batch);
+
+  const Options options_;
+  FileOps& ops_;
+  const Clock& clock_;
+  SessionKeys keys_;
+  HeadSigning& heads_;
+  SegmentSupply supply_;
+
+  // The writer thread's.
+  std::uint64_t next_ = 0, batch_number_ = 0;
+  CompactRange tree_;
+  Id16 incarnation_{};
+  std::int64_t last_mono_ = 0;
+  std::map<Id16, SessionPtr> open_;
+  SegmentLink link_;            // of the last durable frame; its digest is made when it is needed
+  bool digest_due_ = false;
+  FrameBuilder frame_;
+  Bytes last_frame_;
+  File segment_;
+  Id16 salt_{};
+  std::uint64_t segment_number_ = 0, offset_ = 0, segment_size_ = 0, segment_entries_ = 0, segment_chunks_ = 0;
+  bool fresh_ = false;          // no frame of the segment is durable yet
+  Recovered found_;
+  std::chrono::steady_clock::time_point last_entry_, retry_at_;
+
+  // Shared.
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Op> queue_;
+  std::size_t queue_bytes_ = 0;
+  bool sleeping_ = false, stopping_ = false;
+  std::string why_not_;
+  std::atomic<bool> failed_{false}, stopped_{false};
+  std::atomic<std::size_t> queued_{0}, queued_bytes_{0};
+  std::atomic<std::uint64_t> size_{0}, bytes_{0}, batches_{0}, failures_{0};
+  mutable std::atomic<std::uint64_t> refused_{0};
+  std::thread thread_;
+};
+
+}  // namespace sallyport::evidence

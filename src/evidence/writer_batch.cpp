@@ -1,0 +1,153 @@
+// One batch of the writer: places, sequences and totals for its entries, their bytes, and the way back.
+#include "evidence/cbor.h"
+#include "evidence/writer.h"
+
+namespace sallyport::evidence {
+
+void Writer::begin(Batch& batch) {
+  ++batch_number_;
+  batch.next = next_;
+  batch.tree = tree_;
+  batch.wall = clock_.wall_ns();
+  batch.mono = std::max(last_mono_, clock_.mono_ns());
+}
+
+void Writer::touch(Batch& batch, const SessionPtr& session) {
+  if (session->touched == batch_number_) return;
+  session->touched = batch_number_;
+  const auto& s = *session;
+  batch.undo.push_back({session, s.sequence, s.commands, s.outcomes, s.chunks, s.key_stored, s.closed, s.open_commands});
+  open_.try_emplace(s.id(), session);
+  if (!s.key_stored) {
+    batch.new_keys.push_back(session);
+    session->key_stored = true;
+  }
+}
+
+void Writer::roll_back(Batch& batch) {
+  for (auto& old : batch.undo) {
+    auto& s = *old.session;
+    s.sequence = old.sequence;
+    s.commands = old.commands;
+    s.outcomes = old.outcomes;
+    s.chunks = old.chunks;
+    s.key_stored = old.key_stored;
+    s.closed = old.closed;
+    s.open_commands = std::move(old.open_commands);
+    if (!s.closed && (s.sequence != 0 || s.chunks != 0)) open_.insert_or_assign(s.id(), old.session);
+    else open_.erase(s.id());
+  }
+}
+
+namespace {
+
+Entry interrupted(const SessionPtr& session, std::uint64_t command) {
+  Entry entry(Kind::Outcome, session);
+  entry.uint(Field::Result, static_cast<std::uint64_t>(Outcome::Interrupted)).uint(Field::CommandIndex, command);
+  return entry;
+}
+
+}  // namespace
+
+void Writer::add(Batch& batch, Op& op) {
+  const auto& session = op.entry.session();
+  const auto refuse = [&](const char* why) { batch.results.emplace_back(&op, fail(ErrorKind::Internal, why)); };
+  if (op.entry.kind() == Kind::SessionClose && !session) return refuse("a session's close needs its session");
+  if (session) {
+    if (session->closed) return refuse("the session's evidence is closed already");
+    if (op.entry.kind() == Kind::Outcome && !op.chunks_only &&
+        !std::ranges::binary_search(session->open_commands, op.entry.command_index())) {
+      return refuse("an outcome needs a command that has none yet");
+    }
+    touch(batch, session);
+    for (const auto& chunk : op.entry.chunks()) frame_.chunk(session->id(), chunk);
+    session->chunks += op.entry.chunks().size();
+    batch.chunks += op.entry.chunks().size();
+  }
+  if (!op.chunks_only) {
+    // A close ends what still runs, so that every allowed command has its outcome in every closed session.
+    if (op.entry.kind() == Kind::SessionClose) {
+      for (const auto command : std::vector(session->open_commands)) add_entry(batch, interrupted(session, command));
+    }
+    add_entry(batch, op.entry);
+  }
+  batch.results.emplace_back(&op, op.chunks_only ? batch.next : batch.next - 1);
+}
+
+void Writer::add_entry(Batch& batch, const Entry& entry) {
+  const auto& session = entry.session();
+  const bool close = entry.kind() == Kind::SessionClose;
+  auto& out = frame_.payload();
+  const auto record = out.size();
+  frame_.entry(0);
+  const auto start = out.size();
+  out.push_back(1);
+  cbor::put_map(out, 5U + (session ? 2U : 0U) + (close ? 1U : 0U) + entry.body_fields());
+  out.push_back(1);
+  cbor::put_uint(out, batch.next);
+  out.push_back(2);
+  cbor::put_uint(out, static_cast<std::uint64_t>(std::max<std::int64_t>(batch.wall, 0)));
+  out.push_back(3);
+  cbor::put_uint(out, static_cast<std::uint64_t>(std::max<std::int64_t>(batch.mono, 0)));
+  out.push_back(4);
+  cbor::put_bytes(out, incarnation_);
+  if (session) {
+    out.push_back(5);
+    cbor::put_bytes(out, session->id());
+    out.push_back(6);
+    cbor::put_uint(out, session->sequence++);
+    if (entry.kind() == Kind::Command) {
+      ++session->commands;
+      if (entry.allowed()) session->open_commands.push_back(batch.next);
+    } else if (entry.kind() == Kind::Outcome) {
+      ++session->outcomes;
+      std::erase(session->open_commands, entry.command_index());
+    }
+  }
+  out.push_back(7);
+  cbor::put_uint(out, static_cast<std::uint64_t>(entry.kind()));
+  const auto body = std::span(entry.body());
+  const auto before = close ? entry.totals_at() : body.size();
+  out.insert(out.end(), body.begin(), body.begin() + static_cast<std::ptrdiff_t>(before));
+  if (close) {
+    cbor::put_uint(out, static_cast<std::uint64_t>(Field::Totals));
+    cbor::put_array(out, 4);
+    for (const auto n : {session->sequence, session->commands, session->outcomes, session->chunks}) cbor::put_uint(out, n);
+    out.insert(out.end(), body.begin() + static_cast<std::ptrdiff_t>(before), body.end());
+    session->closed = true;
+    open_.erase(session->id());
+  }
+  const auto size = static_cast<std::uint32_t>(out.size() - start);
+  std::memcpy(&out[record + 1], &size, sizeof size);
+  batch.tree.append(leaf_hash(ByteView(out).subspan(start)));
+  ++batch.next;
+}
+
+void Writer::close_open_sessions(std::vector<Op>& ops) {
+  for (const auto& [id, session] : open_) {
+    Entry entry(Kind::SessionClose, session);
+    entry.text(Field::Reason, "interrupted");
+    ops.push_back({std::move(entry)});
+  }
+}
+
+std::vector<Op> Writer::first_entries() {
+  std::vector<Op> ops;
+  const auto signed_size = heads_.signer().last().first;
+  if (found_.any && !found_.clean) {
+    Entry entry(Kind::Recovery);
+    entry.text(Field::Reason, "the node ended without node.stop").uint(Field::Discarded, found_.discarded);
+    if (found_.discarded != 0) entry.bytes(Field::DiscardedDigest, found_.discarded_digest);
+    entry.uint(Field::SignedSize, signed_size).bytes(Field::Incarnation, found_.incarnation);
+    ops.push_back({std::move(entry)});
+  }
+  Entry start(Kind::NodeStart);
+  start.text(Field::Name, options_.version);
+  start.uint(Field::SignedSize, signed_size);
+  if (found_.any) start.bytes(Field::Incarnation, found_.incarnation);
+  ops.push_back({std::move(start)});
+  close_open_sessions(ops);
+  return ops;
+}
+
+}  // namespace sallyport::evidence
