@@ -57,16 +57,13 @@ CREATE TABLE votes (
 
 CREATE TABLE mcp_sessions (
   hash             BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the session id that the client holds
-  person           TEXT NOT NULL,
-  subject          TEXT NOT NULL,
-  issuer           TEXT NOT NULL,
+  person           TEXT NOT NULL,                       -- Principal::person()
+  agent            TEXT NOT NULL,                       -- '' for a person
   target           TEXT NOT NULL,
-  binding          TEXT NOT NULL,                       -- enforce::Session::binding
-  evidence_session TEXT NOT NULL,                       -- hexadecimal id of the session in the evidence log
   upstream_session TEXT NOT NULL,
-  protocol_version TEXT NOT NULL,
-  client_info      TEXT NOT NULL,                       -- JSON
-  capabilities     TEXT NOT NULL,                       -- JSON
+  version          TEXT NOT NULL,                       -- negotiated protocol revision
+  client           TEXT NOT NULL,                       -- name and version as the client said
+  evidence_session TEXT NOT NULL,                       -- hexadecimal id of its last session in the evidence log
   created          INTEGER NOT NULL,
   last_used        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
