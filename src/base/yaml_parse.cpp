@@ -54,6 +54,12 @@ bool check_bytes(Diagnostics& diagnostics) {
     diagnostics.error({}, fmt::format("the file has {} bytes; {} are the most", text.size(), kMaxBytes));
     return false;
   }
+  // The scanner queues a flow collection whole before its first event: what it may hold is bounded here.
+  const auto brackets = static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return c == '[' || c == '{'; }));
+  if (brackets > kMaxNodes) {
+    diagnostics.error({}, fmt::format("more than {} lists and mappings", kMaxNodes));
+    return false;
+  }
   Place at{1, 1};
   bool indentation = true, tab_reported = false;
   for (std::size_t i = 0; i < text.size();) {

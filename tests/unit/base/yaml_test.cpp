@@ -96,6 +96,10 @@ TEST(Yaml, RefusesFilesOverFourMebibytes) {
   EXPECT_TRUE(problems("# " + std::string((4u << 20) - 1, 'x')).starts_with("0:0: the file has 4194305 bytes"));
 }
 
+TEST(Yaml, RefusesMoreBracketsThanThereMayBeValuesBeforeTheyAreParsed) {
+  EXPECT_TRUE(problems(std::string(250'001, '[')).starts_with("0:0: more than 250000 lists and mappings"));
+}
+
 TEST(Yaml, KeepsPlacesKindsAndQuotes) {
   Node root;
   EXPECT_EQ(problems("# first\na: 1\nb: [x, 'no']\nc:\n  d: \"07\"\ne:\nf: null\ntls: off\n", &root), "");
