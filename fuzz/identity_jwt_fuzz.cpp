@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace sallyport::identity;
   const std::string text(reinterpret_cast<const char*>(data), size);
   static const Keys keys = *parse_jwks(
-      R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo"}]})");
+      R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})");
   static const std::vector<std::string> allowed = {"EdDSA"};
   if (const auto jwt = Jwt::parse(text); jwt && jwt->verify(keys, allowed)) std::abort();
   (void)parse_jwks(text);
