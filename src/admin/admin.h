@@ -39,6 +39,8 @@ class Admin {
   ~Admin();
   /// Serves one connection to its end.
   boost::asio::awaitable<void> serve(net::HttpServerConnection http);
+  /// Closes every connection: the gateway stops.
+  void close();
 
  private:
   struct State;

@@ -1,0 +1,311 @@
+#include "admin/admin.h"
+
+#include <charconv>
+#include <set>
+
+#include "admin/problem.h"
+
+namespace sallyport::admin {
+
+using boost::asio::awaitable;
+using identity::PrincipalPtr;
+
+namespace {
+
+constexpr std::size_t kMaxBody = 64u << 10;
+constexpr std::int64_t kLongPoll = 55'000'000'000;
+constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
+
+std::string new_request_id() {
+  std::array<std::uint8_t, 10> random;
+  random_bytes(random);
+  return "req_" + hex(random);
+}
+
+/// A request to the API with what its route needs.
+struct Call {
+  const net::HttpRequest& request;
+  std::string path, query;
+  std::string peer, request_id;
+  PrincipalPtr who;
+};
+
+std::string query_value(std::string_view query, std::string_view key) {
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    const auto pair = query.substr(0, end);
+    if (pair.starts_with(key) && pair.size() > key.size() && pair[key.size()] == '=') return std::string(pair.substr(key.size() + 1));
+    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
+  }
+  return "";
+}
+
+std::uint64_t number_or(std::string_view text, std::uint64_t otherwise) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value : otherwise;
+}
+
+/// A JSON object whose keys are all known.
+Result<json::Document> read_body(const net::HttpRequest& request, std::initializer_list<std::string_view> known) {
+  json::Limits limits;
+  limits.max_bytes = kMaxBody;
+  limits.max_depth = 4;
+  auto type = request.headers.get("Content-Type");
+  type = type.substr(0, type.find(';'));
+  if (type != "application/json") return fail(ErrorKind::Malformed, "Content-Type must be application/json");
+  TRY(auto document, json::Document::parse(request.body.empty() ? "{}" : request.body, limits));
+  if (!document.root().is_object()) return fail(ErrorKind::Malformed, "the body must be a JSON object");
+  for (const auto member : document.root())
+    if (std::ranges::find(known, member.key()) == known.end()) return fail(ErrorKind::Malformed, "the body has an unknown key \"" + std::string(member.key()).substr(0, 40) + "\"");
+  return document;
+}
+
+void sample(std::string& out, const Metric& metric, std::set<std::string>& described) {
+  if (described.insert(metric.name).second) out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.help, metric.name, metric.type);
+  out += metric.name;
+  std::string labels;
+  for (const auto& [key, value] : metric.labels) labels += fmt::format("{}{}={}", labels.empty() ? "" : ",", key, json::quote(value));
+  if (!labels.empty()) out += "{" + labels + "}";
+  out += fmt::format(" {}\n", metric.value);
+}
+
+}  // namespace
+
+struct Admin::State {
+  explicit State(AdminServices s) : services(std::move(s)) {}
+  AdminServices services;
+  std::set<net::HttpServerConnection*> connections;
+
+  awaitable<Answer> handle(const net::HttpRequest& request, std::string peer);
+  awaitable<Answer> route(Call call);
+  awaitable<Answer> with_who(Call call);
+  awaitable<Answer> issue_token(Call call);
+  awaitable<Answer> list(Call call);
+  awaitable<Answer> watch(Call call);
+  awaitable<Answer> show(Call call, std::string id);
+  awaitable<Answer> vote(Call call, std::string id, bool approve);
+  awaitable<void> record(const Call& call, std::string action, std::string reason);
+  awaitable<std::string> metrics();
+  Answer ready() const;
+
+  /// Whose business a request is: the requester's, and that of those who may decide it.
+  static bool visible(const enforce::Approval& approval, const identity::Principal& who) {
+    return approval.requester == who.person() ||
+           std::ranges::any_of(approval.terms, [&](const auto& term) { return who.in_group(term.second.by_group); });
+  }
+};
+
+Admin::Admin(AdminServices services) : state_(std::make_unique<State>(std::move(services))) {}
+Admin::~Admin() = default;
+
+void Admin::close() {
+  for (auto* connection : state_->connections) connection->close();
+}
+
+awaitable<void> Admin::serve(net::HttpServerConnection http) {
+  auto& state = *state_;
+  state.connections.insert(&http);
+  for (;;) {
+    auto request = co_await http.read_request();
+    if (!request || !*request) break;
+    auto answer = co_await state.handle(**request, http.peer());
+    net::Headers headers;
+    headers.add("Content-Type", answer.type);
+    headers.add("Cache-Control", "no-store");
+    headers.add("X-Content-Type-Options", "nosniff");
+    if (answer.status == 401) headers.add("WWW-Authenticate", "Bearer realm=\"sallyport\"");
+    if (!answer.allow.empty()) headers.add("Allow", answer.allow);
+    if (!co_await http.respond(answer.status, headers, answer.body)) break;
+    if (!(*request)->keep_alive) break;
+  }
+  state.connections.erase(&http);
+}
+
+Answer Admin::State::ready() const {
+  const auto log = services.log.status();
+  std::string why;
+  if (!log.writable) why = "evidence: " + log.why_not;
+  if (services.draining()) why += (why.empty() ? "" : "; ") + std::string("draining");
+  return why.empty() ? Answer{200, "text/plain; charset=utf-8", "ready\n", {}} : Answer{503, "text/plain; charset=utf-8", "not ready: " + why + "\n", {}};
+}
+
+awaitable<std::string> Admin::State::metrics() {
+  std::string out;
+  std::set<std::string> described;
+  const auto log = services.log.status();
+  const auto pending = co_await services.approvals.list(true, 10'000);
+  const auto add = [&](const char* name, const char* help, const char* type, double value) { sample(out, {name, help, type, {}, value}, described); };
+  add("sallyport_evidence_entries_total", "Durable entries of the evidence log.", "counter", static_cast<double>(log.size));
+  add("sallyport_evidence_signed_entries", "Entries under the last signed tree head.", "gauge", static_cast<double>(log.signed_size));
+  add("sallyport_evidence_unsigned_age_seconds", "Age of the oldest entry that is not under a signed head.", "gauge", static_cast<double>(log.signed_age_ns) / 1e9);
+  add("sallyport_evidence_writable", "1 when evidence can be written.", "gauge", log.writable ? 1 : 0);
+  add("sallyport_evidence_bytes_total", "Bytes written to the evidence log.", "counter", static_cast<double>(log.bytes_written));
+  add("sallyport_evidence_batches_total", "Group commits.", "counter", static_cast<double>(log.batches));
+  add("sallyport_evidence_failures_total", "Failed writes of the evidence log.", "counter", static_cast<double>(log.failures));
+  add("sallyport_evidence_refused_total", "Entries refused because evidence could not be written.", "counter", static_cast<double>(log.refused));
+  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", pending ? static_cast<double>(pending->size()) : 0);
+  for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
+  co_return out;
+}
+
+awaitable<Answer> Admin::State::handle(const net::HttpRequest& request, std::string peer) {
+  const auto mark = request.target.find('?');
+  Call call{request, request.target.substr(0, mark), mark == std::string::npos ? "" : request.target.substr(mark + 1), std::move(peer), new_request_id(), nullptr};
+  if (request.headers.count("Origin") != 0) co_return problem(403, "denied", "browsers may not call this API across sites", call.request_id);
+  const bool get = request.method == "GET" || request.method == "HEAD";
+  if (call.path == "/livez" || call.path == "/readyz" || call.path == "/metrics") {
+    if (!get) {
+      auto answer = problem(405, "method not allowed", "use GET", call.request_id);
+      answer.allow = "GET, HEAD";
+      co_return answer;
+    }
+    if (call.path == "/livez") co_return Answer{200, "text/plain; charset=utf-8", "alive\n", {}};
+    if (call.path == "/readyz") co_return ready();
+    co_return Answer{200, "text/plain; version=0.0.4; charset=utf-8", co_await metrics(), {}};
+  }
+  co_return co_await route(std::move(call));
+}
+
+awaitable<Answer> Admin::State::route(Call call) {
+  if (call.path == "/api/tokens") {
+    if (call.request.method == "POST") co_return co_await issue_token(std::move(call));
+    auto answer = problem(405, "method not allowed", "use POST", call.request_id);
+    answer.allow = "POST";
+    co_return answer;
+  }
+  const auto header = call.request.headers.get("Authorization");
+  const bool bearer = call.request.headers.count("Authorization") == 1 && header.size() > 7 && (header.starts_with("Bearer ") || header.starts_with("bearer "));
+  if (!bearer) co_return problem(401, "not authenticated", "send Authorization: Bearer TOKEN", call.request_id);
+  auto who = co_await services.authenticator.authenticate(std::string(header.substr(7)), call.peer);
+  if (!who) {
+    if (who.error().kind == ErrorKind::Denied) co_return problem(401, "not authenticated", who.error().what, call.request_id);
+    co_return problem_of(who.error(), call.request_id);
+  }
+  call.who = std::move(*who);
+  co_return co_await with_who(std::move(call));
+}
+
+awaitable<Answer> Admin::State::with_who(Call call) {
+  const auto& method = call.request.method;
+  std::string_view rest = call.path;
+  const auto wrong = [&](const char* allow) {
+    auto answer = problem(405, "method not allowed", std::string("use ") + allow, call.request_id);
+    answer.allow = allow;
+    return answer;
+  };
+  if (rest == "/api/whoami") {
+    if (method != "GET") co_return wrong("GET");
+    std::string groups;
+    for (const auto& group : call.who->groups) groups += (groups.empty() ? "" : ",") + json::quote(group);
+    co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"expires":{}}})", json::quote(call.who->subject),
+                                      json::quote(call.who->issuer), json::quote(call.who->agent), json::quote(call.who->display()), groups,
+                                      json::quote(utc(call.who->expires_wall_ns))));
+  }
+  if (rest == "/api/requests") {
+    if (method != "GET") co_return wrong("GET");
+    co_return co_await list(std::move(call));
+  }
+  if (rest == "/api/requests/watch") {
+    if (method != "GET") co_return wrong("GET");
+    co_return co_await watch(std::move(call));
+  }
+  if (rest.starts_with("/api/requests/")) {
+    rest.remove_prefix(14);
+    const auto slash = rest.find('/');
+    std::string id(rest.substr(0, slash));
+    if (slash == std::string_view::npos) {
+      if (method != "GET") co_return wrong("GET");
+      co_return co_await show(std::move(call), std::move(id));
+    }
+    const auto verb = rest.substr(slash + 1);
+    if (verb == "approve" || verb == "deny") {
+      if (method != "POST") co_return wrong("POST");
+      const bool approve = verb == "approve";
+      co_return co_await vote(std::move(call), std::move(id), approve);
+    }
+  }
+  co_return problem(404, "not found", "there is nothing at " + call.path.substr(0, 100) + "; see docs/admin-api.md", call.request_id);
+}
+
+awaitable<Answer> Admin::State::issue_token(Call call) {
+  auto body = read_body(call.request, {"user", "password", "agent", "lifetime_seconds"});
+  if (!body) co_return problem_of(body.error(), call.request_id);
+  const auto root = body->root();
+  const auto lifetime = root["lifetime_seconds"];
+  if (!root["user"].is_string() || !root["password"].is_string() || (lifetime.valid() && lifetime.kind() != json::Kind::Int) ||
+      (root["agent"].valid() && !root["agent"].is_string()))
+    co_return problem(400, "bad request", "the body needs user and password; agent is a name, lifetime_seconds a whole number", call.request_id);
+  const std::int64_t life = std::clamp<std::int64_t>(lifetime.valid() ? lifetime.as_int() : 0, 0, kMaxTokenLife / 1'000'000'000) * 1'000'000'000;
+  auto issued = co_await services.authenticator.issue(std::string(root["user"].as_string()), std::string(root["password"].as_string()), life,
+                                                      std::string(root["agent"].as_string()), call.peer);
+  if (!issued) {
+    if (issued.error().kind == ErrorKind::Denied) co_return problem(401, "not authenticated", issued.error().what, call.request_id);
+    co_return problem_of(issued.error(), call.request_id);
+  }
+  co_return json_answer(fmt::format(R"({{"token":{},"display":{},"expires":{}}})", json::quote(issued->token), json::quote(issued->principal->display()),
+                                    json::quote(utc(issued->principal->expires_wall_ns))), 201);
+}
+
+awaitable<Answer> Admin::State::list(Call call) {
+  const auto version = co_await services.approvals.changed(0, 0);
+  const auto limit = std::min<std::uint64_t>(number_or(query_value(call.query, "limit"), 100), 1000);
+  const auto state = query_value(call.query, "state");
+  if (!state.empty() && state != "pending" && state != "all") co_return problem(400, "bad request", "state is pending or all", call.request_id);
+  auto all = co_await services.approvals.list(state != "all", limit);
+  if (!all) co_return problem_of(all.error(), call.request_id);
+  std::string items;
+  for (const auto& approval : *all)
+    if (visible(approval, *call.who)) items += (items.empty() ? "" : ",") + approval_json(approval);
+  co_return json_answer(fmt::format(R"({{"version":{},"requests":[{}]}})", version, items));
+}
+
+awaitable<Answer> Admin::State::watch(Call call) {
+  const auto after = number_or(query_value(call.query, "after"), 0);
+  const auto seconds = std::min<std::uint64_t>(number_or(query_value(call.query, "seconds"), 50), kLongPoll / 1'000'000'000);
+  (void)co_await services.approvals.changed(after, net::after(static_cast<std::int64_t>(seconds) * 1'000'000'000));
+  co_return co_await list(std::move(call));
+}
+
+awaitable<Answer> Admin::State::show(Call call, std::string id) {
+  auto found = co_await services.approvals.get(id);
+  // Not there and not yours are one answer: ids are not for guessing.
+  if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
+  if (!found || !visible(*found, *call.who)) co_return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id);
+  co_return json_answer(approval_json(*found));
+}
+
+awaitable<Answer> Admin::State::vote(Call call, std::string id, bool approve) {
+  auto body = read_body(call.request, {"reason"});
+  if (!body) co_return problem_of(body.error(), call.request_id);
+  const auto reason = std::string(body->root()["reason"].as_string());
+  auto found = co_await services.approvals.get(id);
+  if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
+  if (!found || !visible(*found, *call.who)) {
+    co_await record(call, approve ? "approve" : "deny", "no such request for this person: " + id.substr(0, 64));
+    co_return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id);
+  }
+  auto voted = co_await services.approvals.vote(id, call.who, approve, reason);
+  if (!voted) {
+    // A vote that counts is an entry of its own; one that does not must not vanish.
+    co_await record(call, approve ? "approve" : "deny", voted.error().what);
+    co_return problem_of(voted.error(), call.request_id);
+  }
+  co_return json_answer(approval_json(*voted));
+}
+
+awaitable<void> Admin::State::record(const Call& call, std::string action, std::string reason) {
+  using evidence::Field;
+  evidence::Entry entry(evidence::Kind::AdminAction);
+  entry.text(Field::RequestId, call.request_id)
+      .text(Field::Subject, call.who->subject)
+      .text(Field::Issuer, call.who->issuer)
+      .text(Field::Agent, call.who->agent)
+      .text(Field::Peer, call.peer)
+      .text(Field::Action, action)
+      .uint(Field::Result, static_cast<std::uint64_t>(evidence::Outcome::Denied))
+      .text(Field::Reason, reason.substr(0, 1024));
+  (void)co_await services.port.append(std::move(entry));
+}
+
+}  // namespace sallyport::admin

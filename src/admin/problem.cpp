@@ -1,0 +1,57 @@
+#include "admin/problem.h"
+
+#include <ctime>
+
+#include "enforce/approval_machine.h"
+
+namespace sallyport::admin {
+
+Answer json_answer(std::string body, unsigned status) { return {status, "application/json", std::move(body), {}}; }
+
+Answer problem(unsigned status, std::string_view title, std::string_view detail, std::string_view request_id) {
+  return {status, "application/problem+json",
+          fmt::format(R"({{"type":"about:blank","title":{},"status":{},"detail":{},"request_id":{}}})", json::quote(title), status,
+                      json::quote(detail), json::quote(request_id)),
+          {}};
+}
+
+Answer problem_of(const Error& error, std::string_view request_id) {
+  switch (error.kind) {
+    case ErrorKind::Denied: return problem(403, "denied", error.what, request_id);
+    case ErrorKind::Overloaded: return problem(429, "too many requests", error.what, request_id);
+    case ErrorKind::Malformed: return problem(400, "bad request", error.what, request_id);
+    case ErrorKind::Unavailable:
+    case ErrorKind::Disconnected: return problem(503, "unavailable", error.what, request_id);
+    case ErrorKind::Internal: break;
+  }
+  return problem(500, "internal error", error.what, request_id);
+}
+
+std::string utc(std::int64_t wall_ns) {
+  const std::time_t seconds = wall_ns / 1'000'000'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+std::string approval_json(const enforce::Approval& approval) {
+  std::string terms, votes;
+  for (const auto& [rule, term] : approval.terms) {
+    terms += fmt::format(R"({}{{"rule":{},"group":{},"quorum":{},"missing":{}}})", terms.empty() ? "" : ",", json::quote(rule),
+                         json::quote(term.by_group), term.quorum, enforce::missing(approval, term));
+  }
+  for (const auto& vote : approval.votes) {
+    votes += fmt::format(R"({}{{"by":{},"approve":{},"reason":{},"at":{}}})", votes.empty() ? "" : ",", json::quote(vote.display), vote.approve,
+                         json::quote(vote.reason), json::quote(utc(vote.wall_ns)));
+  }
+  return fmt::format(R"({{"id":{},"state":{},"request_id":{},"requester":{},"target":{},"session":{},"command":{},"reason":{},"created":{},)"
+                     R"("expires":{},"terms":[{}],"votes":[{}]}})",
+                     json::quote(approval.id), json::quote(enforce::to_string(approval.state)), json::quote(approval.request_id),
+                     json::quote(approval.requester_display), json::quote(approval.target), json::quote(approval.session),
+                     json::quote(approval.summary), json::quote(approval.reason), json::quote(utc(approval.created_wall_ns)),
+                     json::quote(utc(approval.expires_wall_ns)), terms, votes);
+}
+
+}  // namespace sallyport::admin

@@ -1,0 +1,27 @@
+#pragma once
+// Answers of the admin API: JSON, and RFC 9457 problems for everything that went wrong.
+#include <string>
+
+#include "enforce/approval.h"
+#include "net/http.h"
+
+namespace sallyport::admin {
+
+struct Answer {
+  unsigned status = 200;
+  std::string type = "application/json";
+  std::string body;
+  std::string allow;   // of a 405
+};
+
+Answer json_answer(std::string body, unsigned status = 200);
+/// `title` is short and stable, `detail` says what to do; `request_id` joins it with the evidence.
+Answer problem(unsigned status, std::string_view title, std::string_view detail, std::string_view request_id);
+/// The status that an error's kind stands for.
+Answer problem_of(const Error& error, std::string_view request_id);
+
+std::string approval_json(const enforce::Approval& approval);
+/// RFC 3339, UTC, seconds.
+std::string utc(std::int64_t wall_ns);
+
+}  // namespace sallyport::admin
