@@ -93,6 +93,8 @@ bool HeadSigning::sign(const CompactRange& tree, bool archive) {
   const std::lock_guard lock(mutex_);
   problem_ = done ? "" : "the head of the log cannot be signed: " + done.error().what;
   signed_at_ = steady_clock::now();
+  const bool denied = !note && note.error().kind == ErrorKind::Denied;
+  broken_ = !done && (denied || signed_at_ - unsigned_since_ > std::chrono::seconds(2));
   if (archive) archived_ = signed_at_;
   return done.has_value();
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Signs the tree's head behind the writer, on a thread of its own: at once when the last signature is old enough,
 // else when it is; then replaces `checkpoint` and adds to `checkpoints`. The writer only hands over sizes and hashes.
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,8 @@ class HeadSigning {
     std::string problem;
   };
   Status status() const;
+  /// The signer refused, or has failed for two seconds: nothing new may be taken that nobody would sign.
+  bool broken() const { return broken_.load(std::memory_order_relaxed); }
   Signer& signer() { return *signer_; }
 
  private:
@@ -46,6 +49,7 @@ class HeadSigning {
   Time unsigned_since_{};
   std::uint64_t signed_size_ = 0;
   std::string problem_;
+  std::atomic<bool> broken_{false};
   // The thread only.
   File archive_;
   std::uint64_t archive_end_ = 0;

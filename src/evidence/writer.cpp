@@ -72,6 +72,9 @@ std::optional<Error> Writer::refusal(const Entry& entry, bool chunks_only) const
   if (supply_.full() && !chunks_only && !ends_something(entry.kind())) {
     return refuse(ErrorKind::Unavailable, "the disk of the evidence log is filled above its high water; make room or raise evidence.high_water");
   }
+  if (heads_.broken() && !chunks_only && !ends_something(entry.kind())) {
+    return refuse(ErrorKind::Unavailable, heads_.status().problem);
+  }
   if (entry.body().size() > kBodyMost) {
     return refuse(ErrorKind::Denied, fmt::format("an evidence entry of {} bytes is over the limit of {}", entry.body().size(), kBodyMost));
   }
@@ -97,7 +100,7 @@ void Writer::enqueue(Op op) {
   if (late) refuse({&op, 1}, Error(ErrorKind::Unavailable, "the evidence log is closed"));
 }
 
-bool Writer::writable() const { return !failed_ && !stopped_ && !supply_.full(); }
+bool Writer::writable() const { return !failed_ && !stopped_ && !supply_.full() && !heads_.broken(); }
 
 void Writer::status(LogStatus& out) const {
   out.writable = writable();

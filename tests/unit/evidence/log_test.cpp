@@ -176,6 +176,24 @@ TEST(Log, AboveTheHighWaterOnlyWhatRunsMayEndAndItTurnsWritableByItself) {
   must(log->append_wait(command(s)));
 }
 
+TEST(Log, NothingNewIsTakenThatTheSignerWillNotSign) {
+  struct Refusing : Signer {
+    Result<std::string> sign(std::uint64_t, const Digest&) override { return fail(ErrorKind::Denied, "no"); }
+    std::pair<std::uint64_t, Digest> last() const override { return {0, {}}; }
+    std::string verifier_key() const override { return generate_note_key("node.test/evidence").second; }
+  };
+  Folder folder;
+  Options options;
+  options.directory = folder.path;
+  options.origin = "node.test/evidence";
+  options.segment_bytes = 256U << 10;
+  auto log = Log::open(options, std::make_unique<Refusing>());
+  ASSERT_TRUE(log);
+  while ((*log)->writable()) std::this_thread::yield();
+  EXPECT_EQ((*log)->append_wait(Entry(Kind::ConfigApplied)).error().kind, ErrorKind::Unavailable);
+  EXPECT_NE((*log)->status().why_not.find("cannot be signed"), std::string::npos);
+}
+
 /// A copy of the folder as a crash would leave it, with the signer's memory as it was.
 void copy_folder(const Node& from, Node& to) {
   std::filesystem::remove_all(to.folder.path);
