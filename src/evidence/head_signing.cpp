@@ -78,12 +78,15 @@ void HeadSigning::run() {
       if (done) {
         signed_size_ = tree.size();
         unsigned_since_ = began;
-      } else if (!stop_) {
+      } else if (stop_) {
+        return;  // the entries stay unsigned until the next start
+      } else {
         wake_.wait_for(lock, kRetry, [this] { return stop_; });
         continue;
       }
     }
-    if (stop_) return;
+    // More may have become durable while the last head was signed.
+    if (stop_ && tree_.size() <= signed_size_) return;
   }
 }
 
