@@ -2,6 +2,7 @@
 // time of one intent on an idle log beside one bare write+fdatasync of the same size in the same directory. Rounds are
 // interleaved; medians, least and most are printed, one JSON line a figure (docs/performance.md).
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -3,6 +3,8 @@
 // in ask(). Answers pass reply(): masked, then recorded. One Gate a worker, used on its thread only; policy and
 // catalog are immutable and swapped whole by reconfigure(). When evidence cannot be written every ask() is a refusal.
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <optional>

@@ -33,8 +33,9 @@ class Masker {
   /// name, relative to each of `root`. Edits go to `splice`, in offsets of the document's text.
   void mask_json(const json::Value& root, json::Splice& splice, MaskCounts& counts) const;
 
- private:
   struct State;
+
+ private:
   std::unique_ptr<State> state_;
 };
 
