@@ -201,6 +201,9 @@ Checker::Typed Checker::map(const Node& node) {
   Budget budget{kStepBudget};
   for (std::size_t i = 0; i < codes.size(); i += 2) {
     const Value& key = constant_of(codes[i]);
+    if (!key.get<std::string_view>() && !key.get<bool>() && !key.get<std::int64_t>() && !key.get<std::uint64_t>()) {
+      return problem(out_.codes_[codes[i]].begin, fmt::format("a map's key is a string, int, uint or bool, not {}", to_text(key)));
+    }
     Value ignored;
     if (lookup(MapRef{entries.data(), entries.size()}, key, ignored, budget)) {
       return problem(out_.codes_[codes[i]].begin, fmt::format("the key {} comes twice", to_text(key)));

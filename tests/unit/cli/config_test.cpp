@@ -1,0 +1,212 @@
+#include "cli/config.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include "base/json.h"
+#include "cli/config_schema.h"
+#include "cli/config_show.h"
+
+namespace sallyport::cli {
+namespace {
+
+constexpr const char* kGood = R"(version: 1
+gateway: { name: gw1, public_url: "https://gw.example:8443" }
+identity: { local: { users: { alice: { groups: [engineers] } } } }
+targets: { tickets: { mcp: { url: "http://127.0.0.1:3001/mcp" }, labels: { env: prod } } }
+)";
+
+class ConfigFile : public testing::Test {
+ protected:
+  ConfigFile() : folder_(std::filesystem::temp_directory_path() / fmt::format("sallyport-config-{}", ::getpid())) { std::filesystem::create_directories(folder_); }
+  ~ConfigFile() override { std::filesystem::remove_all(folder_); }
+  LoadedConfig load(const std::string& text) const {
+    std::ofstream(folder_ / "c.yaml", std::ios::binary) << text;
+    return load_config((folder_ / "c.yaml").string());
+  }
+  /// kGood with one piece of it replaced.
+  static std::string with(const std::string& piece, const std::string& by) {
+    std::string text = kGood;
+    text.replace(text.find(piece), piece.size(), by);
+    return text;
+  }
+  void refuses(const std::string& text, const std::string& problem) const {
+    const auto loaded = load(text);
+    EXPECT_FALSE(loaded.config) << text;
+    EXPECT_NE(loaded.problems.find(problem), std::string::npos) << text << "\ngave\n" << loaded.problems << "\nnot\n" << problem;
+  }
+  std::filesystem::path folder_;
+};
+
+const std::string kGateway = R"({ name: gw1, public_url: "https://gw.example:8443" })";
+const std::string kUser = "{ groups: [engineers] }";
+const std::string kMcp = R"({ url: "http://127.0.0.1:3001/mcp" })";
+const std::string kIdentity = "{ local: { users: { alice: { groups: [engineers] } } } }";
+
+TEST_F(ConfigFile, FillsInDefaultsAndResolvesPathsBesideTheFile) {
+  const auto loaded = load(with(kMcp, "{ url: \"http://127.0.0.1:3001/mcp\", credential: { bearer: { file: t/x } } }"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  const auto& config = *loaded.config;
+  EXPECT_EQ(config.gateway.listen_mcp, "127.0.0.1:8443");
+  EXPECT_EQ(config.gateway.state_directory, (folder_ / "state").string());
+  EXPECT_EQ(config.evidence.directory, (folder_ / "evidence").string());
+  EXPECT_EQ(config.file, (folder_ / "c.yaml").string());
+  EXPECT_TRUE(config.gateway.tls);
+  EXPECT_EQ(config.digest, config.policy->digest());
+  const auto& mcp = std::get<target::McpTarget>(config.targets->find("tickets")->kind);
+  EXPECT_EQ(mcp.bearer.name, (folder_ / "t/x").string());
+}
+
+TEST_F(ConfigFile, TheExampleLoads) {
+  const auto loaded = load_config(SALLYPORT_SOURCE_DIR "/deploy/sallyport.example.yaml");
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  EXPECT_EQ(loaded.config->rule_count, 4u);
+  EXPECT_EQ(loaded.config->policy->test_results().size(), 4u);
+  EXPECT_EQ(secrets_of(*loaded.config).size(), 5u);
+}
+
+TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {
+  refuses(with("version: 1", "version: 2"), "c.yaml:1:10: version is 1");
+  refuses(with("version: 1\n", ""), "c.yaml:1:1: the configuration needs the key \"version\"");
+  refuses(with("gateway:", "gatway:"), "c.yaml:2:1: unknown key \"gatway\" in the configuration (did you mean \"gateway\"?)");
+  refuses(with("name: gw1", "name: 'gw 1'"), "c.yaml:2:18: gateway.name has 1 to 64 letters");
+  refuses(with("https://gw", "http://gw"), "c.yaml:2:35: public_url begins with https://");
+  refuses(with("https://gw.example:8443", "https://gw.example/x"), "c.yaml:2:35: public_url has no path");
+  refuses(with("https://gw", "https://me:pw@gw"), "c.yaml:2:35: public_url has user information");
+  refuses(with("gw1,", "gw1, tls: no,"), "c.yaml:2:28: no means a boolean");
+  refuses(with("gw1,", "gw1, tls: { certificate: { file: a } },"), "c.yaml:2:28: tls has certificate and key, or neither");
+  refuses(with("gw1,", "gw1, tls: off, listen: { mcp: 0.0.0.0:1, admin: 127.0.0.1:2 },"), "c.yaml:2:48: tls is off, and 0.0.0.0:1 is not a loopback address");
+  refuses(with("gw1,", "gw1, listen: { mcp: host:1 },"), "c.yaml:2:38: listen.mcp is an IP address and a port");
+  refuses(with("gw1,", "gw1, listen: { mcp: 127.0.0.1:99999 },"), "listen.mcp is an IP address and a port");
+  refuses(with("gw1,", "gw1, listen: { mcp: 127.0.0.1:9443 },"), "listen.mcp and listen.admin are both 127.0.0.1:9443");
+  refuses(with("gw1,", "gw1, workers: 1000,"), "workers is a whole number from 0 to 256");
+  refuses(with("gw1,", "gw1, drain: 30,"), "drain is a duration");
+  refuses(with("gw1,", "gw1, origins: ['https://a.example/x'],"), "an origin has no path");
+  refuses(with("gw1,", "gw1, hosts: ['*'],"), "a host is a name");
+  refuses(with(kIdentity, "{ local: { users: {} } }"), "c.yaml:3:11: identity has nobody who could come");
+  refuses(with("alice:", "'a b':"), "a user's name has 1 to 128 letters");
+  refuses(with("[engineers]", "['x y']"), "a group's name has");
+  refuses(with(kIdentity, "{ oidc: [ { issuer: 'http://idp.example', audience: a } ] }"), "issuer begins with https://");
+  refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://idp.example' } ] }"), "oidc needs the key \"audience\"");
+  refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, algorithms: [HS256] } ] }"), "HS256 is never accepted");
+  refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, algorithms: [none] } ] }"), "none is never accepted");
+  refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, algorithms: [RS255] } ] }"), "RS255 is no known algorithm");
+  refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, leeway: 3m } ] }"), "leeway is a duration from 0s to 2m");
+  refuses(with("targets:", "evidence: { high_water: 30% }\ntargets:"), "high_water is a share of the disk from 50% to 99%");
+  refuses(with("targets:", "evidence: { segment: 64MB }\ntargets:"), "segment is a size");
+  refuses(with("http://127", "ftp://127"), "url is no http or https URL");
+  refuses(with("http://127", "http://u:p@127"), "url has user information");
+  refuses(with("tickets:", "'tick ets':"), "a target's name has");
+  refuses(with(kMcp, "{ url: \"http://a.example/\", credential: { headers: { Host: { env: A } } } }"), "the header Host belongs to the protocol");
+  refuses(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: A, file: B } } }"), "bearer has exactly one of env and file");
+}
+
+TEST_F(ConfigFile, ReportsAllMistakesAtOnceInFileOrder) {
+  const auto loaded = load("version: 1\ngateway: { name: 'g w', publicurl: x }\nidentity: {}\ntargets: { a: { mcp: {} } }\npolicy: [ { id: A, allow: {} } ]\n");
+  EXPECT_FALSE(loaded.config);
+  std::vector<std::string> places;
+  const std::regex place("c\\.yaml:(\\d+):(\\d+):");
+  for (std::sregex_iterator at(loaded.problems.begin(), loaded.problems.end(), place), end; at != end; ++at) places.push_back((*at)[1]);
+  EXPECT_EQ(places, (std::vector<std::string>{"2", "2", "2", "3", "4", "5"})) << loaded.problems;
+}
+
+TEST_F(ConfigFile, NeverPrintsASecretThatWasWrittenOut) {
+  for (const std::string& text : {with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: hunter2 } }"),
+                                  with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { value: hunter2 } }, bogus: 1 }"),
+                                  with(kMcp, "{ url: \"http://a.example/\", token: hunter2 }"),
+                                  with(kMcp, "{ url: \"http://u:hunter2@a.example/\" }"),
+                                  with(kUser, "{ password: hunter2 }"), with(kUser, "{ password_hash: \"hunter2\" }"),
+                                  with("targets:", "evidence: { signing_key: |\n    hunter2\n    more\n  }\ntargets:"),
+                                  with("targets:", "evidence:\n  signing_key: |\n    hunter2\n    more\ntargets:"),
+                                  with("gw1,", "gw1, tls: { certificate: { file: a }, key: hunter2 },")}) {
+    const auto loaded = load(text);
+    EXPECT_FALSE(loaded.config) << text;
+    EXPECT_NE(loaded.problems.find("c.yaml:"), std::string::npos);
+    EXPECT_EQ(loaded.problems.find("hunter2"), std::string::npos) << loaded.problems;
+  }
+  refuses(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: hunter2 } }"), "bearer is a secret and named by reference only");
+}
+
+TEST_F(ConfigFile, TlsMayBeOffOnLoopbackOnly) {
+  const auto loaded = load(with(kGateway, "{ name: g, public_url: \"http://127.0.0.1:8443\", tls: off, listen: { mcp: 127.0.0.1:0, admin: \"[::1]:0\" } }"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  EXPECT_FALSE(loaded.config->gateway.tls);
+}
+
+TEST_F(ConfigFile, AFileThatCannotBeReadIsSaidSo) {
+  EXPECT_NE(load_config((folder_ / "none").string()).problems.find("cannot be read: No such file"), std::string::npos);
+  EXPECT_NE(load_config(folder_.string()).problems.find("cannot be read"), std::string::npos);
+}
+
+TEST_F(ConfigFile, ShownConfigurationLoadsAgain) {
+  const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: T }, headers: { X-Key: { file: k } } }, methods: [x/y] }"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  const auto shown = show_yaml(*loaded.config);
+  const auto again = load(shown);
+  ASSERT_TRUE(again.config) << again.problems << shown;
+  EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
+}
+
+// One table is the schema; this is what keeps it and the reader together.
+TEST_F(ConfigFile, TheReaderKnowsEveryKeyOfTheSchema) {
+  ASSERT_TRUE(json::Document::parse(config_schema()));
+  for (const auto& key : config_keys()) {
+    if (key.type == "rule" || key.type == "test") continue;
+    // The key alone, in a document that has nothing else: only what is missing may be reported, never an unknown key.
+    std::string text, indent;
+    for (std::string_view rest = key.path; !rest.empty();) {
+      const auto dot = rest.find('.');
+      std::string part(rest.substr(0, dot));
+      rest = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
+      const bool list = part.ends_with("[]");
+      if (list) part.resize(part.size() - 2);
+      text += fmt::format("{}{}:\n", indent, part == "*" ? "any" : part);
+      indent += "  ";
+      if (list) text += indent + "-\n", indent += "  ";
+    }
+    text.pop_back();
+    const auto problems = load(text + " { }\n").problems;
+    EXPECT_EQ(problems.find("unknown key"), std::string::npos) << key.path << "\n" << problems;
+    EXPECT_EQ(problems.find("not valid YAML"), std::string::npos) << problems;
+  }
+}
+
+TEST_F(ConfigFile, TheDocumentationListsEveryKeyOfTheSchema) {
+  std::ifstream in(SALLYPORT_SOURCE_DIR "/docs/configuration.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  for (const auto& key : config_keys()) {
+    const auto row = key.required ? fmt::format("| **`{}`** |", key.path) : fmt::format("| `{}` |", key.path);
+    EXPECT_NE(text.find(row), std::string::npos) << row;
+    EXPECT_NE(text.find(std::string(key.doc)), std::string::npos) << key.path;
+  }
+}
+
+TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
+  // What an unknown key's message lists is what the reader knows.
+  const std::pair<const char*, std::string> kSections[] = {
+      {"gateway.", "gateway: { zzzzzzzz: 1 }\n"}, {"gateway.listen.", "gateway: { listen: { zzzzzzzz: 1 } }\n"}, {"gateway.tls.", "gateway: { tls: { zzzzzzzz: 1 } }\n"},
+      {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
+      {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
+      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}};
+  for (const auto& [prefix, text] : kSections) {
+    const auto problems = load(text).problems;
+    std::smatch found;
+    ASSERT_TRUE(std::regex_search(problems, found, std::regex("unknown key \"zzzzzzzz\" in [^;]*; \\w+ has ([^\n]*)"))) << problems;
+    const std::regex word("[a-z_]+");
+    const std::string list = found[1];
+    for (std::sregex_iterator at(list.begin(), list.end(), word), end; at != end; ++at) {
+      const auto path = prefix + at->str();
+      EXPECT_TRUE(std::ranges::any_of(config_keys(), [&](const ConfigKey& key) { return key.path == path; })) << path;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sallyport::cli
