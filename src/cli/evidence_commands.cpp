@@ -1,0 +1,343 @@
+// `sallyport sessions ls|show|play` and `sallyport evidence ls|show|key`: what happened, read from the evidence directory by
+// whoever may read its files. What is proven is sallyport-verify's business; this is for reading.
+#include <ctime>
+#include <fstream>
+#include <iterator>
+
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/config.h"
+#include "evidence/reader.h"
+
+namespace sallyport::cli {
+namespace {
+
+using evidence::Field;
+using evidence::Kind;
+using evidence::StoredEntry;
+
+struct Options {
+  std::string directory, config, id, user, target, kind;
+  std::uint64_t index = 0, limit = 0;
+  bool json = false;
+};
+
+struct SessionSummary {
+  Id16 id{};
+  std::string user, agent, target, peer, software, state = "open";
+  std::int64_t begun = 0, ended = 0;
+  std::uint64_t commands = 0, blocked = 0, held = 0, masked = 0;
+};
+
+std::string when(std::int64_t wall_ns) {
+  const std::time_t seconds = wall_ns / 1'000'000'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  return fmt::format("{}.{:03}Z", text, wall_ns / 1'000'000 % 1000);
+}
+
+int failed(const Error& error) {
+  fmt::print(stderr, "sallyport: {}\n", printable(error.what));
+  return exit_code::kError;
+}
+
+/// -d, else the directory that -c names.
+std::optional<std::string> directory_of(const Options& options) {
+  if (!options.directory.empty()) return options.directory;
+  if (options.config.empty()) {
+    fmt::print(stderr, "sallyport: which evidence? -d DIRECTORY or -c CONFIG\n");
+    return std::nullopt;
+  }
+  const auto loaded = load_config(options.config);
+  if (!loaded.config) {
+    fmt::print(stderr, "{}", loaded.problems);
+    return std::nullopt;
+  }
+  return loaded.config->evidence.directory;
+}
+
+std::uint64_t sum(const StoredEntry& entry) {
+  const auto at = entry.fields.find(Field::Masked);
+  std::uint64_t total = 0;
+  if (at != entry.fields.end())
+    for (const auto& [key, count] : std::get<std::map<std::string, std::uint64_t>>(at->second)) total += count;
+  return total;
+}
+
+std::string joined(const StoredEntry& entry, Field field) {
+  std::string out;
+  const auto at = entry.fields.find(field);
+  if (at == entry.fields.end()) return out;
+  if (const auto* list = std::get_if<std::vector<std::string>>(&at->second)) {
+    for (const auto& one : *list) out += (out.empty() ? "" : ", ") + one;
+  } else if (const auto* counts = std::get_if<std::map<std::string, std::uint64_t>>(&at->second)) {
+    for (const auto& [key, count] : *counts) out += fmt::format("{}{} x{}", out.empty() ? "" : ", ", key, count);
+  }
+  return out;
+}
+
+Result<std::vector<SessionSummary>> summaries(const evidence::Reader& reader) {
+  std::vector<SessionSummary> out;
+  std::map<Id16, std::size_t> at;
+  const auto read = reader.each([&](const StoredEntry& entry) {
+    if (!entry.session) return true;
+    const auto [found, fresh] = at.try_emplace(*entry.session, out.size());
+    if (fresh) {
+      out.emplace_back();
+      out.back().id = *entry.session;
+      out.back().begun = entry.wall_ns;
+    }
+    auto& session = out[found->second];
+    session.ended = entry.wall_ns;
+    session.masked += sum(entry);
+    switch (entry.kind) {
+      case Kind::SessionOpen:
+        session.user = entry.text(Field::Subject);
+        session.agent = entry.text(Field::Agent);
+        session.target = entry.text(Field::Target);
+        session.peer = entry.text(Field::Peer);
+        session.software = entry.text(Field::Software);
+        break;
+      case Kind::Command:
+        ++session.commands;
+        if (entry.uint(Field::Decision) == static_cast<std::uint64_t>(evidence::Decision::Blocked)) ++session.blocked;
+        if (entry.uint(Field::Decision) == static_cast<std::uint64_t>(evidence::Decision::Held)) ++session.held;
+        break;
+      case Kind::SessionClose: session.state = entry.text(Field::Reason).empty() ? "closed" : entry.text(Field::Reason); break;
+      default: break;
+    }
+    return true;
+  });
+  if (!read) return std::unexpected(read.error());
+  return out;
+}
+
+int list_sessions(const Options& options) {
+  const auto directory = directory_of(options);
+  if (!directory) return exit_code::kUsage;
+  const auto reader = evidence::Reader::open(*directory);
+  if (!reader) return failed(reader.error());
+  auto sessions = summaries(*reader);
+  if (!sessions) return failed(sessions.error());
+  std::erase_if(*sessions, [&](const SessionSummary& one) {
+    return (!options.user.empty() && one.user != options.user) || (!options.target.empty() && one.target != options.target);
+  });
+  if (options.limit != 0 && sessions->size() > options.limit) sessions->erase(sessions->begin(), sessions->end() - static_cast<std::ptrdiff_t>(options.limit));
+  if (!options.json) fmt::print("{:<34}{:<26}{:<24}{:<16}{:>9}{:>9}{:>6}{:>8}  {}\n", "SESSION", "BEGUN", "WHO", "TARGET", "COMMANDS", "BLOCKED", "HELD", "MASKED", "STATE");
+  for (const auto& one : *sessions) {
+    const std::string who = one.agent.empty() ? one.user : one.agent + " for " + one.user;
+    if (options.json) {
+      fmt::print(R"({{"session":"{}","begun":"{}","last":"{}","user":{},"agent":{},"target":{},"peer":{},"software":{},"commands":{},"blocked":{},"held":{},"masked":{},"state":{}}})" "\n",
+                 hex(one.id), when(one.begun), when(one.ended), json::quote(one.user), json::quote(one.agent), json::quote(one.target), json::quote(one.peer),
+                 json::quote(one.software), one.commands, one.blocked, one.held, one.masked, json::quote(one.state));
+    } else {
+      fmt::print("{:<34}{:<26}{:<24}{:<16}{:>9}{:>9}{:>6}{:>8}  {}\n", hex(one.id), when(one.begun), printable(who), printable(one.target), one.commands, one.blocked,
+                 one.held, one.masked, printable(one.state));
+    }
+  }
+  return exit_code::kDone;
+}
+
+/// The one session whose id begins with what was given.
+Result<Id16> find_session(const evidence::Reader& reader, const std::string& prefix) {
+  std::optional<Id16> found;
+  bool several = false;
+  TRY_VOID(reader.each([&](const StoredEntry& entry) {
+    if (!entry.session || (found && *found == *entry.session) || !hex(*entry.session).starts_with(prefix)) return true;
+    several = found.has_value();
+    found = entry.session;
+    return !several;
+  }));
+  if (several) return fail(ErrorKind::Denied, "several sessions begin with " + prefix + "; give more of the id");
+  if (!found || prefix.empty()) return fail(ErrorKind::Denied, "there is no session " + prefix + "; sallyport sessions ls lists them");
+  return *found;
+}
+
+void print_indented(const std::string& text) {
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const auto end = rest.find('\n');
+    fmt::print("    {}\n", printable(rest.substr(0, end)));
+    rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+  }
+}
+
+/// One entry of a session in a line or two.
+void print_step(const StoredEntry& entry) {
+  static constexpr const char* kDecision[] = {"?", "allowed", "BLOCKED", "HELD"};
+  static constexpr const char* kResult[] = {"?", "ok", "error", "denied", "cancelled", "interrupted", "failed"};
+  std::string line;
+  switch (entry.kind) {
+    case Kind::SessionOpen:
+      line = fmt::format("session of {}{} on {} from {}, {}", entry.text(Field::Subject), entry.text(Field::Agent).empty() ? "" : " by agent " + entry.text(Field::Agent),
+                         entry.text(Field::Target), entry.text(Field::Peer), entry.text(Field::Software));
+      break;
+    case Kind::Command: {
+      line = fmt::format("{} {}: {}", entry.text(Field::Action), entry.text(Field::Object), kDecision[std::min<std::uint64_t>(entry.uint(Field::Decision), 3)]);
+      if (const auto rules = joined(entry, Field::Rules); !rules.empty()) line += ", rule " + rules;
+      if (const auto approval = entry.text(Field::Approval); !approval.empty()) line += ", approval " + approval;
+      if (const auto reason = entry.text(Field::Reason); !reason.empty()) line += " (" + reason + ")";
+      break;
+    }
+    case Kind::Outcome: {
+      line = fmt::format("  {} in {:.1f} ms, {} bytes", kResult[std::min<std::uint64_t>(entry.uint(Field::Result), 6)], static_cast<double>(entry.uint(Field::DurationNs)) / 1e6, entry.uint(Field::Bytes));
+      if (const auto items = entry.uint(Field::Items); items != 0) line += fmt::format(", {} items", items);
+      if (const auto masked = joined(entry, Field::Masked); !masked.empty()) line += ", masked " + masked;
+      if (const auto error = entry.text(Field::Error); !error.empty()) line += ": " + error;
+      break;
+    }
+    case Kind::SessionClose: line = "session closed: " + entry.text(Field::Reason); break;
+    default: line = std::string(to_string(entry.kind)); break;
+  }
+  fmt::print("{:>8}  {}  {}\n", entry.index, when(entry.wall_ns), printable(line));
+}
+
+int session_steps(const Options& options, bool with_payload) {
+  const auto directory = directory_of(options);
+  if (!directory) return exit_code::kUsage;
+  const auto reader = evidence::Reader::open(*directory);
+  if (!reader) return failed(reader.error());
+  const auto id = find_session(*reader, options.id);
+  if (!id) {
+    fmt::print(stderr, "sallyport: {}\n", printable(id.error().what));
+    return id.error().kind == ErrorKind::Denied ? exit_code::kNotFound : exit_code::kError;
+  }
+  evidence::Reader::Chunks chunks;
+  if (with_payload) {
+    auto loaded = reader->chunks(*id);
+    if (!loaded) return failed(loaded.error());
+    chunks = std::move(*loaded);
+  }
+  int code = exit_code::kDone;
+  const auto read = reader->each([&](const StoredEntry& entry) {
+    if (!entry.session || *entry.session != *id) return true;
+    std::string text;
+    if (with_payload && entry.payload() != nullptr) {
+      auto payload = reader->payload(*id, *entry.payload(), chunks);
+      if (!payload) code = exit_code::kError;
+      text = payload ? *payload : "[" + payload.error().what + "]";
+    }
+    if (options.json) {
+      auto line = evidence::to_json(entry);
+      if (!text.empty()) line.insert(line.size() - 1, ",\"text\":" + json::quote(text));
+      fmt::print("{}\n", line);
+    } else {
+      print_step(entry);
+      print_indented(text);
+    }
+    return true;
+  });
+  return read ? code : failed(read.error());
+}
+
+int list_entries(const Options& options) {
+  const auto directory = directory_of(options);
+  if (!directory) return exit_code::kUsage;
+  const auto reader = evidence::Reader::open(*directory);
+  if (!reader) return failed(reader.error());
+  std::vector<std::string> lines;
+  const auto read = reader->each([&](const StoredEntry& entry) {
+    if (!options.kind.empty() && options.kind != to_string(entry.kind)) return true;
+    if (options.limit != 0 && lines.size() >= options.limit) lines.erase(lines.begin());
+    if (options.json) lines.push_back(evidence::to_json(entry));
+    else
+      lines.push_back(fmt::format("{:>8}  {}  {:<20} {:<10} {}", entry.index, when(entry.wall_ns), to_string(entry.kind), entry.session ? hex(*entry.session).substr(0, 8) : "-",
+                                  printable(entry.text(Field::Subject) + " " + entry.text(Field::Action) + " " + entry.text(Field::Object) + " " + entry.text(Field::Reason))));
+    return true;
+  });
+  for (const auto& line : lines) fmt::print("{}\n", line);
+  return read ? exit_code::kDone : failed(read.error());
+}
+
+int show_entry(const Options& options) {
+  const auto directory = directory_of(options);
+  if (!directory) return exit_code::kUsage;
+  const auto reader = evidence::Reader::open(*directory);
+  if (!reader) return failed(reader.error());
+  std::optional<StoredEntry> found;
+  const auto read = reader->each([&](const StoredEntry& entry) {
+    if (entry.index == options.index) found = entry;
+    return entry.index < options.index;
+  });
+  if (!read) return failed(read.error());
+  if (!found) {
+    fmt::print(stderr, "sallyport: there is no entry {}\n", options.index);
+    return exit_code::kNotFound;
+  }
+  const auto text = evidence::to_json(*found);
+  if (options.json) {
+    fmt::print("{}\n", text);
+    return exit_code::kDone;
+  }
+  const auto document = json::Document::parse(text);
+  if (!document) return failed(document.error());
+  for (const auto member : document->root())
+    fmt::print("{:<22} {}\n", member.key(), member.is_string() ? printable(member.as_string()) : printable(member.raw()));
+  fmt::print("{:<22} {}\n", "time", when(found->wall_ns));
+  return exit_code::kDone;
+}
+
+/// The public half of the signing key, as sallyport-verify --key takes it. An auditor gets it by another road than the log.
+int print_key(const Options& options) {
+  if (options.config.empty()) {
+    fmt::print(stderr, "sallyport: which gateway? -c CONFIG\n");
+    return exit_code::kUsage;
+  }
+  const auto loaded = load_config(options.config);
+  if (!loaded.config) {
+    fmt::print(stderr, "{}", loaded.problems);
+    return exit_code::kUsage;
+  }
+  const auto path = loaded.config->gateway.state_directory + "/evidence.pub";
+  std::ifstream in(path);
+  const std::string key(std::istreambuf_iterator<char>(in), {});
+  if (key.empty()) {
+    fmt::print(stderr, "sallyport: cannot read {}; the gateway writes it at its first start\n", path);
+    return exit_code::kNotFound;
+  }
+  fmt::print("{}", key);
+  return exit_code::kDone;
+}
+
+}  // namespace
+
+void add_evidence_commands(CLI::App& app, int& exit) {
+  const auto options = std::make_shared<Options>();
+  const auto common = [&](CLI::App* command) {
+    command->add_option("-d,--dir", options->directory, "Evidence directory");
+    command->add_option("-c,--config", options->config, "Configuration file that names it");
+    command->add_flag("--json", options->json, "JSON, one object a line");
+  };
+  auto* sessions = app.add_subcommand("sessions", "Sessions, from the evidence");
+  sessions->require_subcommand(1);
+  auto* ls = sessions->add_subcommand("ls", "All sessions, oldest first");
+  common(ls);
+  ls->add_option("--user", options->user, "Only of this user");
+  ls->add_option("--target", options->target, "Only on this target");
+  ls->add_option("--limit", options->limit, "Only the last N");
+  ls->callback([options, &exit] { exit = list_sessions(*options); });
+  for (const bool play : {false, true}) {
+    auto* one = sessions->add_subcommand(play ? "play" : "show", play ? "A session with what was sent and answered" : "What a session did, step by step");
+    one->add_option("id", options->id, "Session id or its beginning")->required();
+    common(one);
+    one->callback([options, play, &exit] { exit = session_steps(*options, play); });
+  }
+  auto* log = app.add_subcommand("evidence", "The evidence log");
+  log->require_subcommand(1);
+  auto* entries = log->add_subcommand("ls", "Entries in order");
+  common(entries);
+  entries->add_option("--kind", options->kind, "Only this kind, such as command or auth.failed");
+  entries->add_option("--limit", options->limit, "Only the last N");
+  entries->callback([options, &exit] { exit = list_entries(*options); });
+  auto* shown = log->add_subcommand("show", "One entry, every field");
+  shown->add_option("index", options->index, "Index of the entry")->required();
+  common(shown);
+  shown->callback([options, &exit] { exit = show_entry(*options); });
+  auto* key = log->add_subcommand("key", "The verifier key for sallyport-verify --key");
+  key->add_option("-c,--config", options->config, "Configuration file")->required();
+  key->callback([options, &exit] { exit = print_key(*options); });
+}
+
+}  // namespace sallyport::cli

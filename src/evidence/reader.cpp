@@ -1,0 +1,176 @@
+#include "evidence/reader.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "evidence/segment.h"
+#include "evidence/session_keys.h"
+
+namespace sallyport::evidence {
+namespace {
+
+constexpr std::size_t kPiece = 64u << 10;
+constexpr std::size_t kSalt = 16, kTag = 16;
+
+/// A file in memory, unmapped at its end. A file that shrinks under us would be a signal: segments never do while they count.
+class Mapped {
+ public:
+  static Result<Mapped> open(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail(ErrorKind::Unavailable, "cannot read " + path + ": " + std::strerror(errno));
+    struct stat info {};
+    Mapped out;
+    const bool ok = ::fstat(fd, &info) == 0 && info.st_size > 0;
+    if (ok) {
+      out.size_ = static_cast<std::size_t>(info.st_size);
+      out.data_ = ::mmap(nullptr, out.size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    }
+    ::close(fd);
+    if (!ok || out.data_ == MAP_FAILED) return fail(ErrorKind::Unavailable, "cannot read " + path);
+    return out;
+  }
+  Mapped(Mapped&& other) noexcept : data_(std::exchange(other.data_, MAP_FAILED)), size_(other.size_) {}
+  ~Mapped() {
+    if (data_ != MAP_FAILED) ::munmap(data_, size_);
+  }
+  Mapped& operator=(Mapped&&) = delete;
+  ByteView bytes() const { return {static_cast<const std::uint8_t*>(data_), size_}; }
+
+ private:
+  Mapped() = default;
+  void* data_ = MAP_FAILED;
+  std::size_t size_ = 0;
+};
+
+struct EntryVisitor : ScanVisitor {
+  explicit EntryVisitor(const std::function<bool(const StoredEntry&)>& v) : visit(v) {}
+  void entry(const EntryFacts&, ByteView leaf) override {
+    if (stop || !error.what.empty()) return;
+    auto decoded = decode_entry(leaf);
+    if (!decoded) error = std::move(decoded).error();
+    else stop = !visit(*decoded);
+  }
+  void chunk(const Id16&, std::uint64_t, ByteView) override {}
+  const std::function<bool(const StoredEntry&)>& visit;
+  bool stop = false;
+  Error error;
+};
+
+struct ChunkVisitor : ScanVisitor {
+  explicit ChunkVisitor(const Id16& id) : wanted(id) {}
+  void entry(const EntryFacts&, ByteView) override {}
+  void chunk(const Id16& session, std::uint64_t number, ByteView ciphertext) override {
+    if (session == wanted) chunks[number] = Bytes(ciphertext.begin(), ciphertext.end());
+  }
+  const Id16& wanted;
+  Reader::Chunks chunks;
+};
+
+Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t number, ByteView sealed) {
+  if (sealed.size() < kTag) return fail(ErrorKind::Malformed, "a chunk is too short");
+  std::array<std::uint8_t, 12> nonce{};
+  std::array<std::uint8_t, 24> aad{};
+  std::copy(session.begin(), session.end(), aad.begin());
+  for (int i = 0; i < 8; ++i) nonce[static_cast<std::size_t>(4 + i)] = aad[static_cast<std::size_t>(16 + i)] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+  const std::size_t size = sealed.size() - kTag;
+  Bytes out(size);
+  const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+  int n = 0;
+  std::array<std::uint8_t, kTag> tag{};
+  std::copy(sealed.begin() + static_cast<std::ptrdiff_t>(size), sealed.end(), tag.begin());
+  const bool ok = EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1 &&
+                  EVP_DecryptUpdate(context.get(), nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1 &&
+                  EVP_DecryptUpdate(context.get(), out.data(), &n, sealed.data(), static_cast<int>(size)) == 1 &&
+                  EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(kTag), tag.data()) == 1 &&
+                  EVP_DecryptFinal_ex(context.get(), out.data() + n, &n) == 1;
+  if (!ok) return fail(ErrorKind::Malformed, "a chunk does not decrypt under the session's key");
+  return out;
+}
+
+}  // namespace
+
+Result<Reader> Reader::open(std::string directory) {
+  Reader out;
+  out.directory_ = std::move(directory);
+  std::error_code error;
+  std::vector<std::string> paths;
+  for (const auto& file : std::filesystem::directory_iterator(out.directory_ + "/segments", error))
+    if (file.path().extension() == ".seg") paths.push_back(file.path());
+  if (error) return fail(ErrorKind::Unavailable, "there is no evidence in " + out.directory_ + ": " + error.message());
+  std::ranges::sort(paths);
+  for (const auto& path : paths) {
+    TRY(const auto file, Mapped::open(path));
+    auto header = decode_header(file.bytes());
+    if (!header) {
+      // The newest file may be one that is just being prepared.
+      if (path == paths.back()) break;
+      return std::unexpected(std::move(header).error());
+    }
+    if (!out.segments_.empty()) out.segments_.back().length = header->previous_length;
+    out.segments_.push_back({path, std::nullopt});
+    out.origin_ = header->origin;
+  }
+  return out;
+}
+
+Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) const {
+  EntryVisitor visitor(visit);
+  for (const auto& segment : segments_) {
+    TRY(const auto file, Mapped::open(segment.path));
+    const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
+    TRY(const auto header, decode_header(bytes));
+    const auto scan = scan_segment(bytes, header, visitor);
+    if (!visitor.error.what.empty()) return std::unexpected(visitor.error);
+    if (visitor.stop) return {};
+    if (segment.length && scan.length != *segment.length)
+      return fail(ErrorKind::Malformed, segment.path + " ends at byte " + std::to_string(scan.length) + " (" + scan.stopped + "), its successor says " + std::to_string(*segment.length) + "; run sallyport-verify");
+  }
+  return {};
+}
+
+Result<Reader::Chunks> Reader::chunks(const Id16& session) const {
+  ChunkVisitor visitor(session);
+  for (const auto& segment : segments_) {
+    TRY(const auto file, Mapped::open(segment.path));
+    const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
+    TRY(const auto header, decode_header(bytes));
+    (void)scan_segment(bytes, header, visitor);
+  }
+  return std::move(visitor.chunks);
+}
+
+Result<std::string> Reader::payload(const Id16& session, const PayloadRef& ref, const Chunks& chunks) const {
+  TRY(const auto key, load_session_key(directory_, origin_, session));
+  std::string plain;
+  Bytes salt;
+  for (std::uint64_t i = 0; i < ref.chunks; ++i) {
+    const auto at = chunks.find(ref.first_chunk + i);
+    if (at == chunks.end()) return fail(ErrorKind::Malformed, "chunk " + std::to_string(ref.first_chunk + i) + " is missing");
+    TRY(auto text, open_chunk(key, session, at->first, at->second));
+    std::size_t from = 0;
+    if (i == 0) {
+      if (text.size() < kSalt) return fail(ErrorKind::Malformed, "the payload has no salt");
+      salt.assign(text.begin(), text.begin() + kSalt);
+      from = kSalt;
+    }
+    std::string piece(kPiece, '\0');
+    const auto size = ZSTD_decompress(piece.data(), piece.size(), text.data() + from, text.size() - from);
+    if (ZSTD_isError(size)) return fail(ErrorKind::Malformed, std::string("a chunk does not decompress: ") + ZSTD_getErrorName(size));
+    plain.append(piece, 0, size);
+  }
+  Digest commitment{};
+  unsigned length = 0;
+  HMAC(EVP_sha256(), salt.data(), static_cast<int>(salt.size()), reinterpret_cast<const unsigned char*>(plain.data()), plain.size(), commitment.data(), &length);
+  if (commitment != ref.commitment || plain.size() != ref.plain_bytes) return fail(ErrorKind::Malformed, "the payload is not the one the entry commits to");
+  return plain;
+}
+
+}  // namespace sallyport::evidence

@@ -1,0 +1,61 @@
+#pragma once
+// Reads an evidence directory, also one that a gateway is writing: entries in order, payloads of a session with its key.
+// For the command line; what must be proven is sallyport-verify's business. Read-only, any one thread.
+// Errors: Unavailable (files), Malformed (a segment that cannot be what its successor says; the verifier names the place).
+#include <array>
+#include <functional>
+#include <map>
+#include <optional>
+#include <variant>
+
+#include "evidence/entry.h"
+
+namespace sallyport::evidence {
+
+using FieldValue = std::variant<std::uint64_t, std::string, Bytes, std::vector<std::string>, std::map<std::string, std::string>,
+                                std::map<std::string, std::uint64_t>, PayloadRef, std::array<std::uint64_t, 4>>;
+
+struct StoredEntry {
+  std::uint64_t index = 0, sequence = 0;
+  std::int64_t wall_ns = 0;
+  Id16 incarnation{};
+  std::optional<Id16> session;
+  Kind kind = Kind::NodeStart;
+  std::map<Field, FieldValue> fields;
+
+  std::string text(Field field) const;          // "" when absent
+  std::uint64_t uint(Field field) const;        // 0 when absent
+  const PayloadRef* payload() const;            // nullptr when absent
+};
+
+/// The entry of docs/formats/entry.md, every field. Errors: Malformed.
+Result<StoredEntry> decode_entry(ByteView leaf);
+
+std::string_view name_of(Field field);          // "request_id", "subject", …
+std::string to_json(const StoredEntry& entry);
+
+class Reader {
+ public:
+  static Result<Reader> open(std::string directory);
+
+  const std::string& origin() const { return origin_; }
+  /// Calls `visit` for each entry in order until it returns false.
+  Result<void> each(const std::function<bool(const StoredEntry&)>& visit) const;
+
+  /// The chunks of one session by number, still encrypted.
+  using Chunks = std::map<std::uint64_t, Bytes>;
+  Result<Chunks> chunks(const Id16& session) const;
+
+  /// A payload in clear text: decrypted, decompressed, its commitment checked. Errors also: Denied (key erased).
+  Result<std::string> payload(const Id16& session, const PayloadRef& ref, const Chunks& chunks) const;
+
+ private:
+  struct Segment {
+    std::string path;
+    std::optional<std::uint64_t> length;        // stated by the successor
+  };
+  std::string directory_, origin_;
+  std::vector<Segment> segments_;
+};
+
+}  // namespace sallyport::evidence
