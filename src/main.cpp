@@ -328,6 +328,7 @@ int stop(Shared& shared, Running& running) {
   for (auto& one : drained) one.get();
   // The admin listener goes last: until here it says why /readyz is red.
   running.admin->stop();
+  boost::asio::post(running.workers.front()->context(), [&running] { running.api->close(); });
   bool clean = true;
   for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
   shared.log->stop();

@@ -102,7 +102,8 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     flights_.erase(flight->id);
     if (denial->cancelled) co_return co_await client.finish();
     const auto* kind = kind_of_call(message.method);
-    const bool hidden = kind != nullptr && !services_.gate.visible(*gate_, object_facts(*kind, flight->object));
+    // What is hidden is unknown, unless the rule that blocks it has something to say to whoever calls it.
+    const bool hidden = kind != nullptr && denial->message.empty() && !services_.gate.visible(*gate_, object_facts(*kind, flight->object));
     if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
       co_return co_await client.answer(error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
                                                   R"({"requestId":)" + json::quote(denial->request_id) + "}"));
