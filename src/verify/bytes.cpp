@@ -1,0 +1,119 @@
+#define OPENSSL_SUPPRESS_DEPRECATED  // the low-level SHA-256 costs no allocation and no lookup for each of millions of leaves
+#include "verify/bytes.h"
+
+#include <openssl/sha.h>
+
+namespace sallyport::verify {
+
+static_assert(sizeof(SHA256_CTX) <= 128);
+
+std::string hex(View bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (const auto b : bytes) {
+    out += kDigits[b >> 4];
+    out += kDigits[b & 15];
+  }
+  return out;
+}
+
+namespace {
+constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+}
+
+std::string base64(View bytes) {
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
+    std::uint32_t v = 0;
+    for (std::size_t k = 0; k < 3; ++k) v = v << 8 | (k < n ? bytes[i + k] : 0);
+    for (std::size_t k = 0; k < 4; ++k) out += k <= n ? kAlphabet[v >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+std::optional<Blob> unbase64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  Blob out;
+  for (std::size_t i = 0; i < text.size(); i += 4) {
+    std::uint32_t v = 0;
+    std::size_t padding = 0;
+    for (std::size_t k = 0; k < 4; ++k) {
+      const char c = text[i + k];
+      if (c == '=') {
+        if (i + 4 != text.size() || k < 2) return std::nullopt;
+        ++padding;
+        v <<= 6;
+        continue;
+      }
+      const auto digit = kAlphabet.find(c);
+      if (digit == std::string_view::npos || padding != 0) return std::nullopt;
+      v = v << 6 | static_cast<std::uint32_t>(digit);
+    }
+    for (std::size_t k = 0; k < 3 - padding; ++k) out.push_back(static_cast<std::uint8_t>(v >> (16 - 8 * k)));
+  }
+  if (base64(out) != text) return std::nullopt;  // trailing bits must be zero: one spelling only
+  return out;
+}
+
+std::uint32_t crc32c(std::uint32_t before, View bytes) {
+  static const auto kTables = [] {
+    std::array<std::array<std::uint32_t, 256>, 8> t{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t c = i;
+      for (int k = 0; k < 8; ++k) c = c & 1 ? c >> 1 ^ 0x82F63B78U : c >> 1;
+      t[0][i] = c;
+    }
+    for (std::size_t s = 1; s < 8; ++s)
+      for (std::size_t i = 0; i < 256; ++i) t[s][i] = t[s - 1][i] >> 8 ^ t[0][t[s - 1][i] & 255];
+    return t;
+  }();
+  std::uint32_t c = ~before;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    const auto* p = bytes.data() + i;
+    c ^= static_cast<std::uint32_t>(p[0]) | static_cast<std::uint32_t>(p[1]) << 8 | static_cast<std::uint32_t>(p[2]) << 16 | static_cast<std::uint32_t>(p[3]) << 24;
+    c = kTables[7][c & 255] ^ kTables[6][c >> 8 & 255] ^ kTables[5][c >> 16 & 255] ^ kTables[4][c >> 24] ^ kTables[3][p[4]] ^ kTables[2][p[5]] ^ kTables[1][p[6]] ^ kTables[0][p[7]];
+  }
+  for (; i < bytes.size(); ++i) c = c >> 8 ^ kTables[0][(c ^ bytes[i]) & 255];
+  return ~c;
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const std::size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    if (n == 0 || i + n > text.size()) return false;
+    for (std::size_t k = 1; k < n; ++k)
+      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
+    if (n >= 3) {
+      const auto d = static_cast<unsigned char>(text[i + 1]);
+      if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d >= 0xA0) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d >= 0x90)) return false;
+    }
+    i += n;
+  }
+  return true;
+}
+
+Sha256::Sha256() { SHA256_Init(reinterpret_cast<SHA256_CTX*>(state_)); }
+Sha256& Sha256::add(View bytes) {
+  SHA256_Update(reinterpret_cast<SHA256_CTX*>(state_), bytes.data(), bytes.size());
+  return *this;
+}
+Hash Sha256::done() {
+  Hash out{};
+  SHA256_Final(out.data(), reinterpret_cast<SHA256_CTX*>(state_));
+  return out;
+}
+
+Hash leaf_hash(View entry) {
+  const std::uint8_t zero = 0;
+  return Sha256().add({&zero, 1}).add(entry).done();
+}
+
+Hash node_hash(const Hash& left, const Hash& right) {
+  const std::uint8_t one = 1;
+  return Sha256().add({&one, 1}).add(left).add(right).done();
+}
+
+}  // namespace sallyport::verify

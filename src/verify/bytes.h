@@ -1,0 +1,56 @@
+#pragma once
+// The verifier's own bytes: hashes, encodings, little-endian numbers. It shares no code with the gateway, so that one bug
+// cannot hide in both. Pure.
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sallyport::verify {
+
+using Hash = std::array<std::uint8_t, 32>;
+using Id = std::array<std::uint8_t, 16>;
+using Blob = std::vector<std::uint8_t>;
+using View = std::span<const std::uint8_t>;
+
+inline std::uint64_t little(View bytes, std::size_t at, std::size_t size) {
+  std::uint64_t out = 0;
+  for (std::size_t i = size; i-- > 0;) out = out << 8 | bytes[at + i];
+  return out;
+}
+template <std::size_t N>
+std::array<std::uint8_t, N> fixed(View bytes, std::size_t at) {
+  std::array<std::uint8_t, N> out{};
+  for (std::size_t i = 0; i < N; ++i) out[i] = bytes[at + i];
+  return out;
+}
+inline View view(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
+inline bool all_zero(View bytes) {
+  for (const auto b : bytes)
+    if (b != 0) return false;
+  return true;
+}
+
+std::string hex(View bytes);
+std::optional<Blob> unbase64(std::string_view text);  // RFC 4648 §4, padded, canonical
+std::string base64(View bytes);
+std::uint32_t crc32c(std::uint32_t before, View bytes);  // start with 0
+bool is_utf8(std::string_view text);
+
+/// SHA-256 in pieces.
+class Sha256 {
+ public:
+  Sha256();
+  Sha256& add(View bytes);
+  Hash done();
+
+ private:
+  alignas(8) unsigned char state_[128];
+};
+Hash leaf_hash(View entry);                      // RFC 6962 §2.1
+Hash node_hash(const Hash& left, const Hash& right);
+
+}  // namespace sallyport::verify

@@ -1,0 +1,29 @@
+#pragma once
+// Strict reading of deterministic CBOR (RFC 8949 §4.2.1): unsigned integers, byte and text strings, arrays, maps. Anything
+// that has a shorter form, or is something else, is an error. The verifier's own. Pure; views point into the bytes read.
+#include "verify/bytes.h"
+
+namespace sallyport::verify {
+
+class Cbor {
+ public:
+  explicit Cbor(View bytes) : bytes_(bytes) {}
+  bool ok() const { return ok_; }
+  bool at_end() const { return at_ == bytes_.size(); }
+  /// After the first error everything is 0 or empty and ok() stays false.
+  std::uint64_t uint() { return head(0); }
+  View bytes() { return take(head(2)); }
+  std::string_view text();
+  std::uint64_t array() { return count(4); }
+  std::uint64_t map() { return count(5); }
+
+ private:
+  std::uint64_t head(unsigned major);
+  std::uint64_t count(unsigned major);
+  View take(std::uint64_t n);
+  View bytes_;
+  std::size_t at_ = 0;
+  bool ok_ = true;
+};
+
+}  // namespace sallyport::verify

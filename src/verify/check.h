@@ -1,0 +1,38 @@
+#pragma once
+// The verifier's judgement: streams a whole evidence directory once and says whether it is what the key signed. Every
+// rule of docs/formats is checked; each fault has a code, a place and words. Single-threaded.
+#include <map>
+
+#include "verify/note.h"
+
+namespace sallyport::verify {
+
+struct Fault {
+  std::string code;                       // "entry-altered", "head-root", …: docs/verify.md lists them
+  std::string what;                       // for people
+  std::string file;                       // "" when no one file is to blame
+  std::optional<std::uint64_t> offset, index;
+};
+
+struct Report {
+  enum Verdict { Valid = 0, Invalid = 1, Incomplete = 2 } verdict = Valid;
+  std::string origin;
+  std::uint64_t entries = 0, signed_entries = 0, segments = 0, incarnations = 0, heads = 0;
+  std::uint64_t sessions = 0, open_sessions = 0, commands = 0, outcomes = 0, interrupted = 0, payloads = 0, opened_payloads = 0, erased_payloads = 0;
+  std::vector<Fault> faults;              // at most 100 are kept
+  std::uint64_t fault_count = 0;
+  std::vector<std::string> notes;         // what is unusual and no fault: recoveries, torn ends, open sessions
+};
+
+struct Settings {
+  std::string directory;
+  NoteKey key;
+  std::string keys_directory;             // keys/kek and keys/session-keys: payloads are opened too; "" = not
+};
+
+Report check(const Settings& settings);
+
+std::string to_json(const Report& report);
+std::string to_text(const Report& report);
+
+}  // namespace sallyport::verify

@@ -1,0 +1,158 @@
+#include "verify/entry.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "verify/cbor.h"
+
+namespace sallyport::verify {
+namespace {
+
+constexpr const char* kNames[] = {"?", "node.start", "node.stop", "recovery", "heartbeat", "config.applied", "auth.ok", "auth.failed", "session.open",
+                                  "session.close", "command", "outcome", "approval.requested", "approval.granted", "approval.denied", "approval.expired",
+                                  "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered", "prune", "hold", "erase"};
+
+template <std::size_t N>
+std::array<std::uint8_t, N> exactly(Cbor& reader, bool& ok) {
+  const auto bytes = reader.bytes();
+  std::array<std::uint8_t, N> out{};
+  if (bytes.size() != N) ok = false;
+  else std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out;
+}
+
+/// Texts and counts of masks, rules and groups: well-formed, ordered, not empty.
+bool skip_map(Cbor& reader, bool counts) {
+  const auto n = reader.map();
+  std::string before;
+  for (std::uint64_t i = 0; reader.ok() && i < n; ++i) {
+    const std::string key(reader.text());
+    // Deterministic order of text keys: by length, then by bytes.
+    if (i > 0 && (key.size() < before.size() || (key.size() == before.size() && key <= before))) return false;
+    before = key;
+    if (counts) reader.uint();
+    else reader.text();
+  }
+  return reader.ok() && n > 0;
+}
+
+bool skip_texts(Cbor& reader) {
+  const auto n = reader.array();
+  for (std::uint64_t i = 0; reader.ok() && i < n; ++i) reader.text();
+  return reader.ok() && n > 0;
+}
+
+bool read_payload(Cbor& reader, Payload& out) {
+  bool ok = reader.array() == 5;
+  out.first = reader.uint();
+  out.chunks = reader.uint();
+  out.ciphertext = exactly<32>(reader, ok);
+  out.commitment = exactly<32>(reader, ok);
+  out.bytes = reader.uint();
+  return ok && reader.ok() && out.chunks >= 1 && out.chunks <= std::uint64_t{1} << 24 && out.first % (std::uint64_t{1} << 24) == 0;
+}
+
+/// One value; false when it is not what the CDDL says.
+bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
+  bool ok = true;
+  const auto text = [&](std::string_view& into) { into = reader.text(); return reader.ok() && !into.empty(); };
+  std::string_view ignored;
+  switch (key) {
+    case 1: out.index = reader.uint(); break;
+    case 2: out.wall = reader.uint(); break;
+    case 3: out.mono = reader.uint(); break;
+    case 4: out.incarnation = exactly<16>(reader, ok); break;
+    case 5: out.session = exactly<16>(reader, ok); break;
+    case 6: out.sequence = reader.uint(); break;
+    case 7: {
+      const auto kind = reader.uint();
+      ok = kind >= 1 && kind <= 24;
+      out.kind = static_cast<Kind>(ok ? kind : 1);
+      break;
+    }
+    case 8: return text(out.request);
+    case 9: return text(out.subject);
+    case 20: return text(out.approval);
+    case 21: return text(out.action);
+    case 22: return text(out.object);
+    case 35: return text(out.approver);
+    case 10: case 11: case 13: case 14: case 15: case 16: case 27: case 33: case 38: return text(ignored);
+    case 12: case 19: return skip_texts(reader);
+    case 17: case 41: exactly<32>(reader, ok); out.discarded_digest |= key == 41; break;
+    case 37: out.digest = exactly<32>(reader, ok); break;
+    case 18: out.decision = reader.uint(); ok = out.decision >= 1 && out.decision <= 3; break;
+    case 23: return skip_map(reader, false);
+    case 24: return read_payload(reader, out.payload.emplace());
+    case 25: return skip_map(reader, true);
+    case 26: out.result = reader.uint(); ok = out.result >= 1 && out.result <= 6; break;
+    case 28: case 29: case 30: case 36: reader.uint(); break;
+    case 31: out.command = reader.uint(); break;
+    case 32: {
+      ok = reader.array() == 4;
+      for (auto& one : out.totals.emplace()) one = reader.uint();
+      break;
+    }
+    case 34: out.quorum = reader.uint(); break;
+    case 39: exactly<16>(reader, ok); break;
+    case 40: out.discarded = reader.uint(); break;
+    case 42: out.signed_size = reader.uint(); break;
+    case 43: out.before = exactly<16>(reader, ok); break;
+    default: return false;
+  }
+  return ok && reader.ok();
+}
+
+std::string safe(std::string_view text, std::size_t most) {
+  std::string out;
+  for (const char c : text.substr(0, most)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F || static_cast<unsigned char>(c) >= 0x80 ? '?' : c;
+  return out;
+}
+
+}  // namespace
+
+const char* name_of(Kind kind) {
+  const auto at = static_cast<std::size_t>(kind);
+  return at < std::size(kNames) ? kNames[at] : "?";
+}
+
+std::string read_entry(View bytes, Entry& out) {
+  out = {};
+  if (bytes.empty() || bytes.size() > 65535) return "its size is not 1 to 65535 bytes";
+  if (bytes[0] != 1) return "its format version is unknown";
+  Cbor reader(bytes.subspan(1));
+  const auto count = reader.map();
+  std::uint64_t before = 0, seen = 0;
+  for (std::uint64_t i = 0; reader.ok() && i < count; ++i) {
+    const auto key = reader.uint();
+    if (!reader.ok() || key <= before) return "its keys are not in ascending order";
+    before = key;
+    if (key < 64) seen |= std::uint64_t{1} << key;
+    if (!read_value(reader, key, out)) return "its key " + std::to_string(key) + " is not what the format says";
+  }
+  if (!reader.ok() || !reader.at_end()) return "it is not one deterministic CBOR map";
+  const auto has = [&](int key) { return (seen >> key & 1) != 0; };
+  if (!has(1) || !has(2) || !has(3) || !has(4) || !has(7)) return "one of its keys 1, 2, 3, 4 and 7 is missing";
+  if (has(5) != has(6)) return "it has only one of session and sequence";
+  if ((out.kind == Kind::SessionClose) != has(32)) return "totals belong to session.close, and always";
+  const bool in_session = out.kind == Kind::SessionOpen || out.kind == Kind::SessionClose || out.kind == Kind::Command || out.kind == Kind::Outcome;
+  if (in_session && !has(5)) return "it belongs to a session and names none";
+  if (out.kind == Kind::Command && !has(18)) return "a command without a decision";
+  if (out.kind == Kind::Outcome && (!has(26) || !has(31))) return "an outcome without its result or its command";
+  return "";
+}
+
+std::string describe(const Entry& entry) {
+  const std::time_t seconds = static_cast<std::time_t>(entry.wall / 1'000'000'000);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char when[32] = "";
+  std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  std::string out = "entry " + std::to_string(entry.index) + " (" + name_of(entry.kind);
+  if (!entry.action.empty()) out += " " + safe(entry.action, 60);
+  if (!entry.object.empty()) out += " " + safe(entry.object, 80);
+  if (!entry.subject.empty()) out += " by " + safe(entry.subject, 60);
+  if (entry.session) out += ", session " + hex(View(*entry.session).first(4));
+  return out + ", " + when + ")";
+}
+
+}  // namespace sallyport::verify

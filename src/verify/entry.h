@@ -1,0 +1,41 @@
+#pragma once
+// One entry as the verifier sees it (docs/formats/entry.md): every key's type is checked, and what the rules between
+// entries need is kept. Pure; views point into the entry.
+#include "verify/bytes.h"
+
+namespace sallyport::verify {
+
+enum class Kind : std::uint8_t {
+  NodeStart = 1, NodeStop, Recovery, Heartbeat, ConfigApplied, AuthOk, AuthFailed, SessionOpen, SessionClose, Command, Outcome,
+  ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalUsed, Gap, AdminAction, EvidenceRead, SinkFailed,
+  SinkRecovered, Prune, Hold, Erase
+};
+const char* name_of(Kind kind);
+
+struct Payload {
+  std::uint64_t first = 0, chunks = 0, bytes = 0;
+  Hash ciphertext{}, commitment{};
+};
+
+struct Entry {
+  std::uint64_t index = 0, wall = 0, mono = 0, sequence = 0;
+  Id incarnation{};
+  std::optional<Id> session;
+  Kind kind = Kind::NodeStart;
+  std::uint64_t decision = 0, result = 0;
+  std::optional<std::uint64_t> command, signed_size, discarded, quorum;
+  std::optional<Id> before;                       // the incarnation before
+  std::optional<std::array<std::uint64_t, 4>> totals;
+  std::optional<Payload> payload;
+  std::optional<Hash> digest;
+  bool discarded_digest = false;
+  std::string_view approval, approver, action, object, subject, request;
+};
+
+/// "" and a filled entry, or what is wrong with the bytes.
+std::string read_entry(View bytes, Entry& out);
+
+/// "entry 17 (command tools/call read_ticket by alice, session ab12cd34, 2026-11-20T10:00:00Z)": safe for a terminal.
+std::string describe(const Entry& entry);
+
+}  // namespace sallyport::verify

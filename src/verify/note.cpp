@@ -1,0 +1,92 @@
+#include "verify/note.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+
+namespace sallyport::verify {
+namespace {
+
+constexpr std::string_view kDash = "\xE2\x80\x94 ";
+
+bool signed_by(const NoteKey& key, std::string_view text, View signature) {
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.key.data(), key.key.size()), EVP_PKEY_free);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  return pkey && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
+         EVP_DigestVerify(context.get(), signature.data(), signature.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1;
+}
+
+bool is_name(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7F && c != '+'; });
+}
+
+/// One line without its end, cut off `rest`.
+std::optional<std::string_view> line(std::string_view& rest) {
+  const auto end = rest.find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  const auto out = rest.substr(0, end);
+  rest.remove_prefix(end + 1);
+  return out;
+}
+
+}  // namespace
+
+std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
+  const auto first = text.find('+');
+  const auto second = first == std::string_view::npos ? first : text.find('+', first + 1);
+  why = "a verifier key is NAME+HASH+BASE64";
+  if (second == std::string_view::npos || second - first != 9) return std::nullopt;
+  NoteKey key;
+  key.name = std::string(text.substr(0, first));
+  const auto raw = unbase64(text.substr(second + 1));
+  if (!is_name(key.name) || !raw || raw->size() != 33) return std::nullopt;
+  if ((*raw)[0] != 1) return why = "only Ed25519 keys (type 1) are known", std::nullopt;
+  std::copy(raw->begin() + 1, raw->end(), key.key.begin());
+  const auto hash = Sha256().add(view(key.name)).add(view("\n")).add(*raw).done();
+  std::copy_n(hash.begin(), key.id.size(), key.id.begin());
+  if (hex(key.id) != text.substr(first + 1, 8)) return why = "the key's hash does not belong to it", std::nullopt;
+  why.clear();
+  return key;
+}
+
+std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::string& why) {
+  const auto split = note.find("\n\n");
+  why = "it is no signed note";
+  if (note.size() > 1u << 20 || split == std::string_view::npos || !is_utf8(note)) return std::nullopt;
+  const auto text = note.substr(0, split + 1);
+  auto signatures = note.substr(split + 2);
+  bool good = false;
+  if (signatures.empty() || !signatures.ends_with('\n')) return std::nullopt;
+  while (!signatures.empty()) {
+    auto one = *line(signatures);
+    if (!one.starts_with(kDash)) return std::nullopt;
+    one.remove_prefix(kDash.size());
+    const auto space = one.find(' ');
+    if (space == std::string_view::npos || !is_name(one.substr(0, space))) return std::nullopt;
+    const auto raw = unbase64(one.substr(space + 1));
+    if (!raw || raw->size() < 5) return std::nullopt;
+    if (one.substr(0, space) != key.name || !std::equal(key.id.begin(), key.id.end(), raw->begin())) continue;  // somebody else's
+    if (!signed_by(key, text, View(*raw).subspan(4))) return why = "the signature of " + key.name + " is wrong", std::nullopt;
+    good = true;
+  }
+  if (!good) return why = "it is not signed by the key " + key.name + "+" + hex(key.id), std::nullopt;
+
+  auto rest = text;
+  Head head;
+  why = "it is no checkpoint";
+  const auto origin = line(rest), size = line(rest), root = line(rest);
+  if (!origin || !size || !root || origin->empty()) return std::nullopt;
+  head.origin = std::string(*origin);
+  const auto [end, error] = std::from_chars(size->data(), size->data() + size->size(), head.size);
+  if (size->empty() || error != std::errc() || end != size->data() + size->size() || (size->size() > 1 && size->front() == '0')) return std::nullopt;
+  const auto raw = unbase64(*root);
+  if (!raw || raw->size() != head.root.size()) return std::nullopt;
+  std::copy(raw->begin(), raw->end(), head.root.begin());
+  why.clear();
+  return head;
+}
+
+}  // namespace sallyport::verify

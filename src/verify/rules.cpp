@@ -1,0 +1,174 @@
+#include "verify/rules.h"
+
+#include <algorithm>
+
+namespace sallyport::verify {
+
+namespace {
+constexpr std::size_t kMaxFaults = 100;
+}
+
+Rules::Rules(Report& report, const Settings& settings) : report_(report), keys_(settings.keys_directory, settings.key.name) {
+  report_.origin = settings.key.name;
+  if (!settings.keys_directory.empty() && !keys_.why_not().empty()) report_.notes.push_back("payloads cannot be opened: " + keys_.why_not());
+}
+
+void Rules::fault(Fault fault) {
+  ++report_.fault_count;
+  if (report_.faults.size() < kMaxFaults) report_.faults.push_back(std::move(fault));
+}
+
+void Rules::say(std::string code, const Entry& entry, std::string what) {
+  fault({std::move(code), describe(entry) + ": " + what, *file_, offset_, entry.index});
+}
+
+void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation) {
+  file_ = &file;
+  offset_ = offset;
+  incarnation(entry, segment_incarnation);
+  if (entry.session) session(entry);
+  if (entry.kind >= Kind::ApprovalRequested && entry.kind <= Kind::ApprovalUsed) approval(entry);
+  before_ = entry;
+  before_->approval = before_->approver = before_->action = before_->object = before_->subject = before_->request = {};
+}
+
+void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {
+  if (entry.incarnation != segment_incarnation) say("incarnation", entry, "it bears another incarnation than its segment");
+  const bool fresh = !before_ || before_->incarnation != entry.incarnation;
+  if (!fresh) {
+    if (entry.mono < before_->mono) say("time", entry, "its monotonic time falls");
+    if (recovery_pending_ && entry.kind != Kind::NodeStart) say("incarnation", entry, "node.start is due after recovery");
+    if (!recovery_pending_ && entry.kind == Kind::NodeStart) say("incarnation", entry, "a second node.start in one incarnation");
+    if (before_->kind == Kind::NodeStop) say("incarnation", entry, "it follows node.stop in the same incarnation");
+    recovery_pending_ = false;
+    return;
+  }
+  ++report_.incarnations;
+  const bool stopped = !before_ || before_->kind == Kind::NodeStop;
+  const Kind due = stopped ? Kind::NodeStart : Kind::Recovery;
+  if (entry.kind != due) say("incarnation", entry, std::string("an incarnation begins here, and ") + name_of(due) + " is due");
+  recovery_pending_ = entry.kind == Kind::Recovery;
+  if (before_ && entry.before != before_->incarnation) say("incarnation", entry, "it does not name the incarnation before it");
+  if (!before_ && entry.before) say("incarnation", entry, "the log's first entry names an incarnation before it: the log's beginning is missing");
+  if (entry.kind == Kind::Recovery) {
+    if (!entry.discarded || (*entry.discarded != 0) != entry.discarded_digest) say("recovery", entry, "it does not say what was discarded");
+    report_.notes.push_back(describe(entry) + ": the node had not stopped in order; " + std::to_string(entry.discarded.value_or(0)) + " bytes of an unfinished write were discarded");
+  }
+  if (entry.signed_size && *entry.signed_size > entry.index) say("recovery", entry, "it found a signed head beyond itself");
+}
+
+void Rules::session(const Entry& entry) {
+  auto [at, fresh] = sessions_.try_emplace(*entry.session);
+  auto& session = at->second;
+  if (fresh) ++report_.sessions;
+  if (session.closed) return say("session", entry, "its session was closed before");
+  if (entry.sequence != session.entries) say("session-density", entry, "its place in the session is " + std::to_string(entry.sequence) + ", due is " + std::to_string(session.entries));
+  ++session.entries;
+  switch (entry.kind) {
+    case Kind::Command:
+      ++session.commands;
+      ++report_.commands;
+      if (entry.decision == 1) session.open_commands.insert(entry.index);
+      if (entry.decision == 1 && !entry.approval.empty()) {
+        const auto used = approvals_.find(entry.approval);
+        if (used == approvals_.end() || !used->second.used) say("approval", entry, "it ran on an approval that was not used before");
+        else if (std::exchange(used->second.run, true)) say("approval", entry, "it ran on an approval that had let another command run");
+      }
+      break;
+    case Kind::Outcome:
+      ++session.outcomes;
+      ++report_.outcomes;
+      report_.interrupted += entry.result == 5;
+      if (session.open_commands.erase(*entry.command) == 0) say("outcome", entry, "it belongs to entry " + std::to_string(*entry.command) + ", which is no command of its session that waits for one");
+      break;
+    case Kind::SessionClose: {
+      const std::array<std::uint64_t, 4> seen = {session.entries, session.commands, session.outcomes, session.chunks};
+      if (!session.open_commands.empty()) say("session-outcomes", entry, "entry " + std::to_string(*session.open_commands.begin()) + " of the session has no outcome");
+      if (*entry.totals != seen) {
+        static constexpr const char* kWhat[] = {"entries", "commands", "outcomes", "chunks"};
+        for (std::size_t i = 0; i < seen.size(); ++i)
+          if ((*entry.totals)[i] != seen[i])
+            say("session-totals", entry, std::string("it counts ") + std::to_string((*entry.totals)[i]) + " " + kWhat[i] + " in the session, there are " + std::to_string(seen[i]));
+      }
+      break;
+    }
+    default: break;
+  }
+  if (entry.payload) payload(entry, session);
+  if (entry.kind == Kind::SessionClose) {
+    session.closed = true;
+    session.pending.clear();
+  }
+}
+
+void Rules::approval(const Entry& entry) {
+  if (entry.approval.empty()) return say("approval", entry, "it names no approval");
+  const bool fresh = !approvals_.contains(entry.approval);
+  auto& approval = approvals_[std::string(entry.approval)];
+  if (entry.kind == Kind::ApprovalRequested) {
+    if (!fresh) say("approval", entry, "it was requested before");
+    approval.digest = entry.digest;
+    approval.quorum = entry.quorum.value_or(1);
+    return;
+  }
+  if (fresh) return say("approval", entry, "it was never requested");
+  if (approval.digest != entry.digest) say("approval", entry, "it is bound to another command than was requested");
+  if (entry.kind == Kind::ApprovalGranted) approval.approvers.insert(std::string(entry.approver));
+  if (entry.kind != Kind::ApprovalUsed) return;
+  if (std::exchange(approval.used, true)) say("approval", entry, "it was used before");
+  if (approval.approvers.size() < approval.quorum)
+    say("approval", entry, "it was used with " + std::to_string(approval.approvers.size()) + " of " + std::to_string(approval.quorum) + " approvers");
+}
+
+void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext) {
+  auto [at, fresh] = sessions_.try_emplace(session);
+  if (fresh) ++report_.sessions;
+  ++at->second.chunks;
+  if (!at->second.pending.emplace(number, ciphertext).second)
+    fault({"chunk", "chunk " + std::to_string(number) + " of session " + hex(session) + " is there twice", "", {}, {}});
+}
+
+void Rules::payload(const Entry& entry, Session& session) {
+  const auto& ref = *entry.payload;
+  ++report_.payloads;
+  Sha256 hash;
+  std::vector<View> parts;
+  for (std::uint64_t i = 0; i < ref.chunks; ++i) {
+    const auto at = session.pending.find(ref.first + i);
+    if (at == session.pending.end()) return say("payload-missing", entry, "chunk " + std::to_string(i + 1) + " of its payload's " + std::to_string(ref.chunks) + " is missing");
+    hash.add(at->second);
+    parts.push_back(at->second);
+    session.pending.erase(at);
+  }
+  if (hash.done() != ref.ciphertext) return say("payload-altered", entry, "its payload is not the one that was recorded");
+  if (!keys_.usable()) return;
+  bool erased = false;
+  const auto wrong = keys_.open(*entry.session, ref, parts, erased);
+  if (erased) ++report_.erased_payloads;
+  else if (!wrong.empty()) say("payload-content", entry, wrong);
+  else ++report_.opened_payloads;
+}
+
+bool Rules::same_open_sessions(Cbor& reader) const {
+  std::map<Id, const Session*> open;
+  for (const auto& [id, session] : sessions_)
+    if (!session.closed) open.emplace(id, &session);
+  const auto count = reader.array();
+  if (count != open.size()) return false;
+  for (const auto& [id, session] : open) {
+    if (reader.array() != 6 || !std::ranges::equal(reader.bytes(), id)) return false;
+    if (reader.uint() != session->entries || reader.uint() != session->commands || reader.uint() != session->outcomes || reader.uint() != session->chunks) return false;
+    if (reader.array() != session->open_commands.size()) return false;
+    for (const auto index : session->open_commands)
+      if (reader.uint() != index) return false;
+  }
+  return reader.ok() && reader.at_end();
+}
+
+void Rules::finish() {
+  for (const auto& [id, session] : sessions_)
+    if (!session.closed) ++report_.open_sessions;
+  if (report_.open_sessions > 0) report_.notes.push_back(std::to_string(report_.open_sessions) + " sessions are open at the log's end");
+}
+
+}  // namespace sallyport::verify

@@ -1,0 +1,59 @@
+#pragma once
+// The rules between entries (docs/formats/entry.md): incarnations, sessions and their totals, commands and outcomes,
+// approvals, payloads. Fed in log order by check.cpp; used by it only.
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "verify/cbor.h"
+#include "verify/check.h"
+#include "verify/entry.h"
+#include "verify/payload.h"
+
+namespace sallyport::verify {
+
+struct IdHash {
+  std::size_t operator()(const Id& id) const { return static_cast<std::size_t>(little(id, 0, 8)); }
+};
+
+class Rules {
+ public:
+  Rules(Report& report, const Settings& settings);
+
+  void fault(Fault fault);
+  void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
+  void chunk(const Id& session, std::uint64_t number, View ciphertext);
+  /// Reads the footer's list of open sessions; true when it is ours.
+  bool same_open_sessions(Cbor& reader) const;
+  void finish();
+
+ private:
+  struct Session {
+    std::uint64_t entries = 0, commands = 0, outcomes = 0, chunks = 0;
+    bool closed = false;
+    std::set<std::uint64_t> open_commands;
+    std::map<std::uint64_t, View> pending;  // chunks no entry has referred to yet
+  };
+  struct Approval {
+    std::optional<Hash> digest;
+    std::set<std::string> approvers;
+    std::uint64_t quorum = 0;
+    bool used = false, run = false;
+  };
+  void incarnation(const Entry& entry, const Id& segment_incarnation);
+  void session(const Entry& entry);
+  void approval(const Entry& entry);
+  void payload(const Entry& entry, Session& session);
+  void say(std::string code, const Entry& entry, std::string what);
+
+  Report& report_;
+  PayloadKeys keys_;
+  std::unordered_map<Id, Session, IdHash> sessions_;
+  std::map<std::string, Approval, std::less<>> approvals_;
+  std::optional<Entry> before_;
+  const std::string* file_ = nullptr;
+  std::uint64_t offset_ = 0;
+  bool recovery_pending_ = false;
+};
+
+}  // namespace sallyport::verify

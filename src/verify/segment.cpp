@@ -1,0 +1,108 @@
+#include "verify/segment.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+namespace sallyport::verify {
+
+std::optional<File> File::open(const std::string& path, std::string& why) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat info {};
+  File out;
+  bool ok = fd >= 0 && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  if (ok && info.st_size > 0) {
+    void* data = ::mmap(nullptr, static_cast<std::size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    ok = data != MAP_FAILED;
+    if (ok) {
+      out.data_ = static_cast<const std::uint8_t*>(data);
+      out.size_ = static_cast<std::size_t>(info.st_size);
+      ::madvise(data, out.size_, MADV_SEQUENTIAL);
+    }
+  }
+  if (!ok) why = "cannot read " + path + ": " + std::strerror(errno);
+  if (fd >= 0) ::close(fd);
+  if (!ok) return std::nullopt;
+  return out;
+}
+
+File::File(File&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+File::~File() {
+  if (data_ != nullptr) ::munmap(const_cast<std::uint8_t*>(data_), size_);
+}
+
+std::string read_header(View file, Header& out) {
+  if (file.size() < kHeader) return "it is shorter than a segment's header";
+  if (std::memcmp(file.data(), "SPEVSEG1", 8) != 0) return "it is no segment file";
+  if (little(file, 8, 4) != 1 || little(file, 12, 4) != kHeader) return "its version is unknown";
+  if (crc32c(0, file.first(kHeader - 4)) != little(file, kHeader - 4, 4)) return "its header's checksum is wrong";
+  out.incarnation = fixed<16>(file, 16);
+  out.first = little(file, 32, 8);
+  out.salt = fixed<16>(file, 40);
+  out.previous = little(file, 56, 8);
+  out.previous_length = little(file, 64, 8);
+  out.previous_digest = fixed<32>(file, 72);
+  const auto length = little(file, 112, 2);
+  if (length == 0 || length > 1024) return "its origin's length is wrong";
+  out.origin.assign(reinterpret_cast<const char*>(file.data()) + 114, length);
+  if (!all_zero(file.subspan(114 + length, kHeader - 4 - 114 - length))) return "its header is not padded with zeros";
+  return "";
+}
+
+namespace {
+
+bool read_records(View payload, std::uint32_t count, Frame& out) {
+  std::size_t at = 0;
+  std::uint32_t entries = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (payload.size() - at < 5) return false;
+    const auto type = payload[at];
+    const auto length = little(payload, at + 1, 4);
+    if ((type != 1 && type != 2) || length > payload.size() - at - 5 || (type == 2 && length < 24)) return false;
+    out.records.push_back({type, payload.subspan(at + 5, length)});
+    entries += type == 1;
+    at += 5 + length;
+  }
+  return at == payload.size() && entries == out.entries;
+}
+
+}  // namespace
+
+Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt) {
+  Frame out;
+  out.offset = offset;
+  const auto bad = [&](const char* why) {
+    out.what = Frame::Bad;
+    out.why = why;
+    return out;
+  };
+  if (offset == end) return out;
+  if (end - offset < kFrame) return all_zero(file.subspan(offset, end - offset)) ? out : bad("a frame's header is cut off");
+  const auto head = file.subspan(offset, kFrame);
+  const auto type = little(head, 0, 4);
+  if (all_zero(head)) return out;
+  const auto length = little(head, 4, 4);
+  out.first = little(head, 8, 8);
+  out.entries = static_cast<std::uint32_t>(little(head, 16, 4));
+  const auto records = static_cast<std::uint32_t>(little(head, 20, 4));
+  if (length > end - offset - kFrame) return bad("a frame is cut off");
+  const std::size_t padded = std::min<std::size_t>((length + 7) / 8 * 8, end - offset - kFrame);
+  out.payload = file.subspan(offset + kFrame, length);
+  out.length = kFrame + padded;
+  out.readable = (type == 1 || type == 2) && length > 0;
+  if (type == 1 && out.readable) out.readable = records <= length / 5 && read_records(out.payload, records, out);
+  if (type != 1 && type != 2) return bad("a frame's type is unknown");
+  if (fixed<16>(head, 24) != salt) return bad("a frame bears another segment's salt");
+  if (little(head, 44, 4) != 0 || !all_zero(file.subspan(offset + kFrame + length, padded - length))) return bad("a frame's padding is not zero");
+  if (crc32c(crc32c(0, head.first(40)), out.payload) != little(head, 40, 4)) return bad("a frame's checksum is wrong");
+  if (type == 1 && !out.readable) return bad("a frame's records do not parse");
+  if (type == 2 && (out.entries != 0 || records != 0)) return bad("a footer with records");
+  out.what = type == 1 ? Frame::Batch : Frame::Footer;
+  return out;
+}
+
+}  // namespace sallyport::verify

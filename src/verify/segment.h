@@ -1,0 +1,53 @@
+#pragma once
+// Segment files as the verifier reads them (docs/formats/segment.md): a mapped file, its header, its frames. No judgement
+// here but on form; what frames mean together is check.h's. Pure but for opening files.
+#include <functional>
+
+#include "verify/bytes.h"
+
+namespace sallyport::verify {
+
+/// A file in memory, read-only.
+class File {
+ public:
+  static std::optional<File> open(const std::string& path, std::string& why);
+  File(File&& other) noexcept;
+  ~File();
+  File& operator=(File&&) = delete;
+  View bytes() const { return {data_, size_}; }
+
+ private:
+  File() = default;
+  const std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+constexpr std::size_t kHeader = 4096, kFrame = 48;
+
+struct Header {
+  Id incarnation{}, salt{};
+  std::uint64_t first = 0, previous = 0, previous_length = 0;
+  Hash previous_digest{};
+  std::string origin;
+};
+/// "" and a filled header, or what is wrong.
+std::string read_header(View file, Header& out);
+
+struct Record {
+  std::uint8_t type = 0;   // 1 entry, 2 chunk
+  View data;
+};
+struct Frame {
+  enum What { Batch, Footer, End, Bad } what = End;
+  std::size_t offset = 0, length = 0;   // in the file, padding included
+  std::uint64_t first = 0;
+  std::uint32_t entries = 0;
+  std::vector<Record> records;
+  View payload;
+  std::string why;                      // of Bad: what is wrong, "" otherwise
+  bool readable = false;                // of Bad: its length and records could be made out all the same
+};
+/// The frame at `offset` of the first `end` bytes.
+Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt);
+
+}  // namespace sallyport::verify
