@@ -1,0 +1,138 @@
+// ./dev demo [--keep]: the whole road with the official MCP SDK's client and a real MCP server from npm
+// (@modelcontextprotocol/server-everything). Each step is named when it was seen; a step that did not happen ends it with 1.
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { Gateway, PASSWORD, ROOT, SALLYPORT, VERIFY, folder, start, until } from '../lib/gateway.mjs';
+
+const stay = process.argv.includes('--keep');
+const colour = process.stdout.isTTY;
+const bold = text => colour ? `\x1b[1m${text}\x1b[0m` : text;
+const green = text => colour ? `\x1b[32m${text}\x1b[0m` : text;
+let step = 0;
+const say = (name, text) => console.log(`${bold(String(++step).padStart(2) + '.')} ${green(name.padEnd(9))} ${text}`);
+function must(seen, what) {
+  if (seen) return;
+  console.error(`demo: this did not happen: ${what}`);
+  process.exit(1);
+}
+
+const freePort = () => new Promise(resolve => {
+  const probe = net.createServer().listen(0, '127.0.0.1', () => { const { port } = probe.address(); probe.close(() => resolve(port)); });
+});
+async function everything() {
+  const port = await freePort();
+  const child = start(process.execPath, [path.join(ROOT, 'tests/node_modules/@modelcontextprotocol/server-everything/dist/index.js'), 'streamableHttp'],
+    { env: { ...process.env, PORT: String(port), DEMO_SECRET: 'not-for-agents' } });
+  await until(() => /listening/.test(child.errors) || new Promise(resolve => {
+    const socket = net.connect(port, '127.0.0.1', () => { socket.end(); resolve(true); }).on('error', () => resolve(false));
+  }), 'the MCP server from npm', 30_000);
+  return { url: `http://127.0.0.1:${port}/mcp`, child };
+}
+
+const POLICY = `
+- { id: engineers, allow: { who: "group:engineers", target: { env: prod } } }
+- { id: no-environment, block: { when: 'mcp.tool == "get-env"' } }
+- { id: small-sums, block: { when: 'mcp.tool == "get-sum" && mcp.args.a > 1000' }, message: "Sums over 1000 are not for agents." }
+- { id: long-runs, approve: { who: "group:engineers", when: 'mcp.tool == "trigger-long-running-operation"', by: "group:leads", quorum: 1, hold: 50s, valid: 30m } }
+- { id: pii, mask: { target: { data: pii }, detect: [email, pan, iban, phone], with: partial } }
+`;
+
+const server = await everything();
+const dir = folder('sallyport-demo-');
+const gateway = new Gateway({ dir, targets: { everything: { url: server.url, labels: { env: 'prod', data: 'pii' } } }, policy: POLICY });
+await gateway.start();
+const ready = await gateway.get('/readyz');
+must(ready.status === 200, 'the gateway is ready');
+say('started', `gateway at ${gateway.url('everything')} in front of ${server.url}, TLS with its own certificate`);
+
+const alice = await gateway.token('alice', ['--agent', 'demo-agent']);
+const bob = await gateway.token('bob');
+const who = JSON.parse((await gateway.run(['whoami', '--json'], { token: alice })).out);
+must(who.display.includes('demo-agent'), 'the agent has a token');
+say('identity', `token for ${who.display}; bob, of group leads, has one of his own`);
+
+const client = await gateway.client('everything', alice);
+const tools = (await client.listTools()).tools.map(tool => tool.name);
+must(tools.includes('echo') && !tools.includes('get-env'), 'echo is listed and get-env is not');
+say('listed', `the agent sees ${tools.length} tools, echo among them`);
+const hidden = await client.callTool({ name: 'get-env', arguments: {} }).catch(error => error);
+must(hidden.code === -32602 && !JSON.stringify(hidden).includes('not-for-agents'), 'a hidden tool is an unknown tool');
+say('hidden', `get-env is not listed, and calling it says: ${hidden.message}`);
+
+const masked = await client.callTool({ name: 'echo', arguments: { message: 'jane.roe@example.com paid with 4111 1111 1111 1111' } });
+const text = masked.content[0].text;
+must(!text.includes('jane.roe') && !text.includes('4111 1111') && text.includes('1111'), 'the answer is masked');
+say('masked', `the answer reads: ${text}`);
+
+const blocked = await client.callTool({ name: 'get-sum', arguments: { a: 5000, b: 1 } });
+must(blocked.isError && blocked._meta['sallyport/decision'].rules.includes('small-sums'), 'the call is blocked');
+say('blocked', blocked.content[0].text);
+const small = await client.callTool({ name: 'get-sum', arguments: { a: 2, b: 3 } });
+must(!small.isError && small.content[0].text.includes('5'), 'the session lives on');
+say('allowed', `the session lives on: ${small.content[0].text}`);
+
+const notices = [];
+const running = client.callTool({ name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 2 } }, undefined, { onprogress: p => notices.push(p.message ?? '') });
+const request = await until(async () => JSON.parse((await gateway.run(['requests', '--json'], { token: bob })).out || '[]')[0], 'a held request');
+await until(() => notices.some(message => message.includes('Held for approval')), 'the agent hears of the hold');
+say('held', `${request.command.slice(0, 90)} waits for ${request.terms[0].group}, request ${request.id}; the agent hears of it as progress`);
+const own = await gateway.run(['approve', request.id], { token: alice });
+must(own.code === 5 || own.code === 3, 'nobody approves a request of their own');
+say('refused', `alice's own approval: ${own.err.trim()}`);
+const approved = await gateway.run(['approve', request.id, '--reason', 'looks right'], { token: bob });
+must(approved.code === 0, `bob approves: ${approved.err}`);
+const done = await running;
+must(!done.isError, 'the approved call runs');
+say('approved', `bob approved, the call ran: ${done.content[0].text.slice(0, 80)}`);
+await client.close();
+
+const session = gateway.sessions()[0];
+const played = gateway.play(session.session);
+const record = JSON.stringify(played);
+must(played.some(entry => entry.kind === 'outcome' && entry.text?.includes('1111')), 'the session can be replayed');
+must(!record.includes('jane.roe') && !record.includes('4111 1111 1111'), 'the record holds masked data only');
+say('replayed', `session ${session.session.slice(0, 8)}: ${session.commands} commands, ${session.blocked} blocked, ${session.masked} values masked; the record holds masked data only`);
+if (!stay) {
+  console.log();
+  console.log(gateway.cli(['sessions', 'show', session.session, '-d', gateway.evidence]).out);
+}
+
+const key = gateway.key();
+if (stay) {
+  console.log(`
+${bold('The gateway stays up.')} Ctrl-C ends it and removes its folder.
+
+  export SALLYPORT_URL=${gateway.adminUrl} SALLYPORT_CA=${gateway.ca}
+  export SALLYPORT_TOKEN=${bob}     # bob, group leads
+  agent's URL    ${gateway.url('everything')}
+  agent's token  ${alice}
+  configuration  ${gateway.config}   (users alice, bob, carol; password "${PASSWORD}")
+
+  ${SALLYPORT} requests --watch
+  ${SALLYPORT} sessions ls -c ${gateway.config}
+  ${SALLYPORT} evidence ls -c ${gateway.config} --limit 20
+  ${VERIFY} ${gateway.evidence} --key '${key}'
+`);
+  await new Promise(resolve => gateway.child.once('exit', resolve));
+  process.exit(0);
+}
+
+must(await gateway.stop() === 0, 'the gateway stops in order');
+const good = gateway.verify(gateway.evidence, key, ['--keys', path.join(gateway.evidence, 'keys')]);
+must(good.code === 0, `the evidence is valid: ${good.out}${good.err}`);
+say('valid', `sallyport-verify: ${good.report.entries} entries, ${good.report.opened_payloads} payloads, all as they were signed`);
+
+const segments = path.join(gateway.evidence, 'segments');
+const first = path.join(segments, fs.readdirSync(segments).filter(name => name.endsWith('.seg')).sort()[0]);
+const bytes = fs.readFileSync(first);
+bytes[bytes.indexOf('small-sums')] ^= 1;  // the rule that blocked the call
+fs.writeFileSync(first, bytes);
+const bad = gateway.verify(gateway.evidence, key);
+const named = bad.report?.faults.find(fault => fault.index !== undefined && fault.what.includes('get-sum'));
+must(bad.code === 1 && named, `one changed byte is found and its entry named: ${bad.out}`);
+say('invalid', `one byte changed: ${named.what}`);
+
+server.child.kill();
+console.log(`\n${bold('Every step was seen.')} Nothing is left running. ./dev demo --keep stays up to go on by hand.`);
+process.exit(0);
