@@ -245,6 +245,8 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
     }
     if (hold != nullptr && hold->over) break;
   }
+  // The hold may end in the very moment the request does; the entry of it is the approvals' to write.
+  if (approval->state == ApprovalState::Pending && clock_.wall_ns() >= approval->expires_wall_ns) approval->state = ApprovalState::Expired;
   switch (approval->state) {
     case ApprovalState::Granted: break;
     case ApprovalState::Pending:  // nobody has answered in time, or the gateway stops

@@ -96,10 +96,11 @@ struct KeySource::State {
     if (answer) {
       issuer.keys = std::make_shared<const Keys>(std::move(answer->keys));
       issuer.error.clear();
+      // The first unknown key after the start is asked for at once: the provider may be changing keys just then.
+      issuer.next_attempt = issuer.fetched == 0 ? now : now + kAskAgain;
       issuer.fetched = now;
       issuer.refresh = now + answer->life / 5 * 4;
       issuer.failures = 0;
-      issuer.next_attempt = now + kAskAgain;
     } else {
       issuer.error = std::move(answer.error().what);
       issuer.failures = std::min(issuer.failures + 1, 16);

@@ -139,7 +139,7 @@ export class Gateway {
   /** The command line of a person: { code, out, err }. */
   cli(args, { token, input, env } = {}) {
     const result = spawnSync(SALLYPORT, args, {
-      encoding: 'utf8', input: input ?? '',
+      encoding: 'utf8', input: input ?? '', maxBuffer: 1 << 28,
       env: { ...process.env, SALLYPORT_URL: this.adminUrl, ...(this.ca ? { SALLYPORT_CA: this.ca } : {}), ...(token ? { SALLYPORT_TOKEN: token } : {}), ...env },
     });
     return { code: result.status, out: result.stdout, err: result.stderr };

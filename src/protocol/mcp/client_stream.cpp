@@ -48,8 +48,13 @@ awaitable<void> ClientStream::answer(std::string text, std::optional<std::string
   if (!gone_ && !(co_await http_.respond(200, headers, text))) gone_ = true;
 }
 
+awaitable<void> ClientStream::end_batch() {
+  must_stream_ = false;
+  co_await finish();
+}
+
 awaitable<void> ClientStream::finish(bool accepted) {
-  if (answered_ || ended_) co_return;
+  if (answered_ || ended_ || must_stream_) co_return;
   if (!streaming_ && accepted) {
     answered_ = true;
     if (!(co_await http_.respond(202, {}, ""))) gone_ = true;

@@ -28,8 +28,10 @@ class ClientStream {
   boost::asio::awaitable<void> comment(std::string text);
   /// The final message: a JSON body when nothing was streamed, else an event.
   boost::asio::awaitable<void> answer(std::string text, std::optional<std::string> id = {});
-  /// Ends what was begun; an answer that never came is 202 for `accepted`, else an empty stream.
+  /// Ends what was begun; an answer that never came is 202 for `accepted`, else an empty stream. Within a batch others
+  /// may follow, so that only end_batch() ends it.
   boost::asio::awaitable<void> finish(bool accepted = false);
+  boost::asio::awaitable<void> end_batch();
   bool answered() const { return answered_ || streaming_; }
 
  private:

@@ -147,14 +147,10 @@ awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpReque
       co_return true;
     }
     co_await session->listen(http, std::string(request.headers.get("Last-Event-ID")));
-    if (session->lost()) {
-      sessions_.erase(session->id());
-      co_await session->end("the target lost it", true);
-    }
+    if (session->lost()) co_await retire(session, "the target lost it");
     co_return http.is_open();
   }
-  sessions_.erase(session->id());
-  co_await session->end("ended by the client", true);
+  co_await retire(session, "ended by the client");
   (void)co_await http.respond(200, {}, "");
   co_return true;
 }
@@ -169,7 +165,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
   // Whoever knows an id but is not its owner learns nothing: the same answer as for an id that never was.
   const std::string unknown = "there is no such session; initialize again";
   if (const auto at = sessions_.find(id); at != sessions_.end()) {
-    if (at->second->ready() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target)
+    if (at->second->ready() && !at->second->lost() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target)
       co_return at->second;
     co_await refuse(http, 404, code::kDenied, unknown);
     co_return nullptr;
@@ -234,7 +230,13 @@ awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
   if (message->method == "initialize") co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
   ClientStream client(http, services_.context, may_stream);
   co_await session->post(client, std::move(*message));
-  if (session->lost() && sessions_.erase(session->id()) != 0) co_await session->end("the target lost it", true);
+  if (session->lost()) co_await retire(session, "the target lost it");
+}
+
+/// Found by nobody from the first moment on, gone from the table when all of its end is done.
+awaitable<void> Endpoint::retire(std::shared_ptr<Session> session, std::string reason) {
+  session->leave();
+  if (co_await session->end(std::move(reason), true)) sessions_.erase(session->id());
 }
 
 awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max) {
@@ -250,7 +252,7 @@ awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Ses
     }
     co_await session->post(client, std::move(*message));
   }
-  co_await client.finish();
+  co_await client.end_batch();
 }
 
 awaitable<void> Endpoint::sweep() {
@@ -267,10 +269,7 @@ awaitable<void> Endpoint::sweep() {
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
       if (idle || expired) over.push_back(session);
     }
-    for (const auto& session : over) {
-      sessions_.erase(session->id());
-      co_await session->end("idle too long", true);
-    }
+    for (const auto& session : over) co_await retire(session, "idle too long");
   }
 }
 

@@ -1,6 +1,9 @@
 // Requests and notifications of the client. See session.h.
 #include "protocol/mcp/session.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include "protocol/mcp/answer.h"
 
 namespace sallyport::protocol::mcp {
@@ -12,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxFlights = 128;
 constexpr std::size_t kMaxErrorBody = 64u << 10;
+constexpr std::int64_t kCancelGrace = 2'000'000'000;
 
 const ListKind* kind_of_call(std::string_view method) {
   if (method == "tools/call") return list_kind("tools/list");
@@ -121,6 +125,11 @@ awaitable<void> Session::run(ClientStream& client, const Message& message, std::
   if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
   auto exchange = co_await (*to_target)->send(std::move(permit), "POST", headers(false));
   if (!exchange) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + exchange.error().what);
+  flight->exchange = &*exchange;
+  struct Cleared {
+    std::shared_ptr<Flight> flight;
+    ~Cleared() { flight->exchange = nullptr; }
+  } const cleared{flight};
   const auto status = exchange->status();
   const auto type = exchange->headers().get("Content-Type");
   if (status == 404 && !upstream_session_.empty()) {
@@ -146,7 +155,7 @@ awaitable<void> Session::read_stream(ClientStream& client, std::shared_ptr<Fligh
   std::vector<SseEvent> events;
   while (flight->running) {
     auto bytes = co_await exchange.read_some(net::after(silence_limit()));
-    if (!bytes && flight->resumable) break;
+    if (!bytes && flight->resumable && !flight->cancelled) break;
     if (!bytes) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's stream broke: " + bytes.error().what);
     if (bytes->empty()) break;
     events.clear();
@@ -171,7 +180,7 @@ awaitable<void> Session::read_stream(ClientStream& client, std::shared_ptr<Fligh
       co_return co_await fail_flight(client, flight, Outcome::Failed, "the evidence cannot be written");
   }
   // The target may close a resumable stream before its answer (SEP-1699): the client comes back with Last-Event-ID.
-  if (flight->running && !flight->resumable) {
+  if (flight->running && (!flight->resumable || flight->cancelled)) {
     co_return co_await fail_flight(client, flight, flight->cancelled ? Outcome::Cancelled : Outcome::Failed,
                                    "the target closed the stream without an answer");
   }
@@ -197,6 +206,7 @@ awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Fligh
 
 awaitable<void> Session::notify(ClientStream& client, Message message) {
   const auto* target = settings();
+  std::shared_ptr<Flight> taken_back;
   if (message.method == "notifications/cancelled") {
     const auto at = flights_.find(std::string(message.params["requestId"].raw()));
     if (at == flights_.end()) co_return co_await client.finish(true);  // it has ended already: nothing to take back
@@ -206,12 +216,24 @@ awaitable<void> Session::notify(ClientStream& client, Message message) {
       co_return co_await client.finish(true);
     }
     flight->cancelled = true;
+    taken_back = flight;
   }
   const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
   auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, nullptr);
   // A notification has no answer: a refused one is recorded and goes no further.
   if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
+  if (taken_back) boost::asio::co_spawn(services_.context, give_up(std::move(taken_back)), boost::asio::detached);
   co_await client.finish(true);
+}
+
+/// A cancelled request need not be answered; its stream may stay open at the target for ever. Some time is left for an
+/// answer that was on its way.
+awaitable<void> Session::give_up(std::shared_ptr<Flight> flight) {
+  const auto self = shared_from_this();
+  boost::asio::steady_timer timer(services_.context, std::chrono::nanoseconds(kCancelGrace));
+  boost::system::error_code ignored;
+  co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  if (flight->running && flight->exchange != nullptr) flight->exchange->close();
 }
 
 awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {

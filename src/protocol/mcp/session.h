@@ -27,6 +27,7 @@ struct Flight {
   std::optional<enforce::Running> running;  // while it runs on the target
   bool cancelled = false;
   bool resumable = false;         // the target named event ids: the answer may come on another stream
+  net::HttpExchange* exchange = nullptr;  // while its answer is being read
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -41,6 +42,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool running() const { return !flights_.empty(); }
   bool ready() const { return gate_ != nullptr; }  // false while it begins
   bool lost() const { return lost_; }
+  /// From now on nobody finds it: it is about to end.
+  void leave() { lost_ = true; }
   void touch();
   /// Held calls are answered now with their pending request, which stays open: the gateway stops.
   void release_holds();
@@ -55,8 +58,9 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> post(ClientStream& client, Message message);
   /// The client's GET stream.
   boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id);
-  /// The end: the target's session is deleted when `remote`, open commands are recorded as interrupted. Idempotent.
-  boost::asio::awaitable<void> end(std::string reason, bool remote);
+  /// The end: forgotten and deleted at the target when `remote`, open commands are recorded as interrupted. Only the first
+  /// call does it and returns true when it is done.
+  boost::asio::awaitable<bool> end(std::string reason, bool remote);
 
  private:
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
@@ -64,6 +68,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> read_stream(ClientStream& client, std::shared_ptr<Flight> flight, net::HttpExchange& exchange);
   boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
+  boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight);
   boost::asio::awaitable<void> respond_to_server(ClientStream& client, Message message);
   boost::asio::awaitable<void> notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns);
 

@@ -139,7 +139,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
                             : Result<net::HttpExchange>(std::unexpected(to_target.error()));
   if (!exchange || exchange->status() != 200 || !exchange->headers().get("Content-Type").starts_with("text/event-stream")) {
     const unsigned status = !exchange ? 502 : exchange->status() == 405 ? 405 : exchange->status() == 404 ? 404 : 502;
-    lost_ = lost_ || (status == 404 && !upstream_session_.empty());
+    if (status == 404 && !upstream_session_.empty()) lost_ = true;
     reply.result = Outcome::Error;
     reply.error = !exchange ? exchange.error().what : "HTTP " + std::to_string(exchange->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
@@ -211,9 +211,11 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   touch();
 }
 
-awaitable<void> Session::end(std::string reason, bool remote) {
+awaitable<bool> Session::end(std::string reason, bool remote) {
   const auto self = shared_from_this();
-  if (std::exchange(ended_, true) || !gate_) co_return;
+  if (std::exchange(ended_, true) || !gate_) co_return false;
+  // Forgotten first: whatever comes next with this id must not bring it back.
+  if (remote) (void)co_await services_.remembered.forget(id_);
   if (remote && !upstream_session_.empty()) {
     auto verdict = co_await services_.gate.own(gate_, "end session", "");
     if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) {
@@ -228,7 +230,6 @@ awaitable<void> Session::end(std::string reason, bool remote) {
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
   }
-  if (remote) (void)co_await services_.remembered.forget(id_);
   // Outcomes first: the close carries the totals, and nothing of a session comes after it.
   enforce::Reply interrupted;
   interrupted.result = Outcome::Interrupted;
@@ -246,6 +247,7 @@ awaitable<void> Session::end(std::string reason, bool remote) {
   }
   for (auto& [id, asked] : std::exchange(asked_, {})) (void)co_await services_.gate.finish(std::move(asked.second), interrupted);
   co_await services_.gate.close(gate_, std::move(reason));
+  co_return true;
 }
 
 }  // namespace sallyport::protocol::mcp

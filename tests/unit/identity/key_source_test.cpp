@@ -49,18 +49,21 @@ Result<std::shared_ptr<const Keys>> ask(KeySource& source, const std::string& ki
 constexpr std::int64_t kSecond = 1'000'000'000;
 const OidcConfig kConfig{.issuer = "http://127.0.0.1:1", .audience = "a", .ca_file = ""};
 
-TEST(KeySource, FetchesAnewForAnUnknownKidButNotWithinTenSeconds) {
+TEST(KeySource, FetchesAnewForAnUnknownKidOnceAtOnceAndThenEveryTenSeconds) {
   Hand clock;
   Provider provider;
   KeySource source({kConfig}, clock, provider.fetch());
   ASSERT_TRUE(ask(source, "k1").has_value());
   EXPECT_EQ(provider.asked, 1);
   provider.kid = 2;
-  ASSERT_EQ((*ask(source, "k2"))->front().kid, "k1");
-  EXPECT_EQ(provider.asked, 1);
-  clock.now += 10 * kSecond;
   ASSERT_EQ((*ask(source, "k2"))->front().kid, "k2");
   EXPECT_EQ(provider.asked, 2);
+  provider.kid = 3;
+  ASSERT_EQ((*ask(source, "k3"))->front().kid, "k2");
+  EXPECT_EQ(provider.asked, 2);
+  clock.now += 10 * kSecond;
+  ASSERT_EQ((*ask(source, "k3"))->front().kid, "k3");
+  EXPECT_EQ(provider.asked, 3);
 }
 
 TEST(KeySource, KeepsItsKeysForADayWhileTheProviderIsDown) {
