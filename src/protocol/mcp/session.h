@@ -38,7 +38,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const identity::PrincipalPtr& who() const { return gate_->who; }
   const std::string& target() const { return gate_->target; }
   std::int64_t last_used_ns() const { return last_used_ns_; }
-  bool busy() const { return !flights_.empty() || streams_ != 0; }
+  bool busy() const { return !flights_.empty() || !streams_.empty(); }
   bool running() const { return !flights_.empty(); }
   bool ready() const { return gate_ != nullptr; }  // false while it begins
   bool lost() const { return lost_; }
@@ -94,7 +94,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
-  int streams_ = 0;
+  std::set<net::HttpExchange*> streams_;   // GET streams that are open; closed at the session's end
   bool lost_ = false, ended_ = false;
 };
 

@@ -146,7 +146,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
     co_return co_await answer_json(http, status, error_text("", code::kUnavailable, "the target offers no stream"), "");
   }
 
-  ++streams_;
+  streams_.insert(&*exchange);
   ClientStream client(http, services_.context, true);
   co_await client.comment("open");
   // Two watchers live as long as the stream: one ends it when the client goes, one keeps idle connections open.
@@ -207,7 +207,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   http.close();  // wakes the watcher: bytes it may have read would be lost to the next request otherwise
   co_await watch_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   (void)co_await services_.gate.finish(std::move(running), std::move(reply));
-  --streams_;
+  streams_.erase(&*exchange);
   touch();
 }
 
@@ -230,6 +230,7 @@ awaitable<bool> Session::end(std::string reason, bool remote) {
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
   }
+  for (auto* stream : streams_) stream->close();  // each then writes its outcome
   // Outcomes first: the close carries the totals, and nothing of a session comes after it.
   enforce::Reply interrupted;
   interrupted.result = Outcome::Interrupted;
