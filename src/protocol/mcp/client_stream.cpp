@@ -53,6 +53,10 @@ awaitable<void> ClientStream::end_batch() {
   co_await finish();
 }
 
+awaitable<void> ClientStream::end_stream() {
+  if (streaming_) co_await finish();
+}
+
 awaitable<void> ClientStream::finish(bool accepted) {
   if (answered_ || ended_ || must_stream_) co_return;
   if (!streaming_ && accepted) {

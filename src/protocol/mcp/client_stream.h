@@ -32,6 +32,8 @@ class ClientStream {
   /// may follow, so that only end_batch() ends it.
   boost::asio::awaitable<void> finish(bool accepted = false);
   boost::asio::awaitable<void> end_batch();
+  /// Ends a stream that was begun and left open, as by an error in the middle of an answer.
+  boost::asio::awaitable<void> end_stream();
   bool answered() const { return answered_ || streaming_; }
 
  private:

@@ -230,6 +230,7 @@ awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
   if (message->method == "initialize") co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
   ClientStream client(http, services_.context, may_stream);
   co_await session->post(client, std::move(*message));
+  co_await client.end_stream();
   if (session->lost()) co_await retire(session, "the target lost it");
 }
 
