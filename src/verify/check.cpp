@@ -2,9 +2,11 @@
 #include "verify/check.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "verify/cbor.h"
+#include "verify/heads.h"
 #include "verify/rules.h"
 #include "verify/segment.h"
 #include "verify/tree.h"
@@ -20,68 +22,53 @@ struct Segment {
   bool last = false;
 };
 
+/// The number in a segment's name; 0 when it is none.
+std::uint64_t number_of(const std::string& name) {
+  std::uint64_t out = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), out);
+  return error == std::errc() && end == name.data() + name.size() ? out : 0;
+}
+
+/// "entries 4 to 7": what the i-th subtree of a compact range covers.
+std::string covered(std::uint64_t size, std::size_t i) {
+  std::uint64_t from = 0;
+  for (int bit = 63; bit >= 0; --bit) {
+    const auto width = std::uint64_t{1} << bit;
+    if ((size & width) == 0) continue;
+    if (i-- == 0) return width == 1 ? "entry " + std::to_string(from) : "entries " + std::to_string(from) + " to " + std::to_string(from + width - 1);
+    from += width;
+  }
+  return "its entries";
+}
+
+std::size_t used(View bytes) {
+  auto n = bytes.size();
+  while (n > 0 && bytes[n - 1] == 0) --n;
+  return n;
+}
+
 class Checker {
  public:
-  explicit Checker(const Settings& settings) : settings_(settings), rules_(report_, settings) {}
+  explicit Checker(const Settings& settings) : settings_(settings), rules_(report_, settings), heads_(settings, report_, rules_) {}
 
   Report run() {
-    read_heads();
+    heads_.read();
     read_segments();
     for (auto& segment : segments_) walk(segment);
+    judge_tail("");
     rules_.finish();
-    judge_heads();
+    heads_.pass(tree_);
+    heads_.judge(tree_.size());
     report_.entries = tree_.size();
     report_.segments = segments_.size();
     if (report_.fault_count > 0) report_.verdict = Report::Invalid;
-    else if (report_.signed_entries < report_.entries || torn_) report_.verdict = Report::Incomplete;
+    else if (report_.signed_entries < report_.entries || report_.entries == 0 || torn_) report_.verdict = Report::Incomplete;
     return std::move(report_);
   }
 
  private:
   void fault(std::string code, std::string what, const Segment* segment = nullptr, std::optional<std::uint64_t> offset = {}, std::optional<std::uint64_t> index = {}) {
     rules_.fault({std::move(code), std::move(what), segment ? segment->path : "", offset, index});
-  }
-
-  struct KnownHead {
-    Head head;
-    std::string file;
-    std::optional<Hash> computed;
-  };
-
-  /// Every signed head that is kept: the archive, then the newest.
-  void read_heads() {
-    std::string why;
-    const auto archive = settings_.directory + "/checkpoints", newest = settings_.directory + "/checkpoint";
-    if (auto file = File::open(archive, why)) {
-      std::string_view rest(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
-      while (!rest.empty()) {
-        // A note ends with a line of a signature; the empty line after it parts it from the next.
-        const auto body = rest.find("\n\n");
-        const auto end = body == std::string_view::npos ? body : rest.find("\n\n", body + 2);
-        if (end == std::string_view::npos) {
-          report_.notes.push_back("the last head in checkpoints is incomplete, as a crash leaves it");
-          break;
-        }
-        take_head(rest.substr(0, end + 1), archive);
-        rest.remove_prefix(end + 2);
-      }
-    }
-    if (auto file = File::open(newest, why))
-      take_head({reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()}, newest);
-    else
-      report_.notes.push_back("there is no checkpoint: nothing is signed yet");
-    std::ranges::sort(heads_, {}, [](const KnownHead& one) { return one.head.size; });
-  }
-
-  void take_head(std::string_view note, const std::string& file) {
-    std::string why;
-    auto head = open_note(note, settings_.key, why);
-    ++report_.heads;
-    if (!head) return fault("head-signature", "a signed head in " + file + " does not count: " + why);
-    if (head->origin != settings_.key.name) return fault("head-origin", "a signed head in " + file + " is of the log " + head->origin + ", the key is of " + settings_.key.name);
-    if (!heads_.empty() && heads_.back().file == file && head->size < heads_.back().head.size)
-      fault("head-order", "the heads in " + file + " fall from size " + std::to_string(heads_.back().head.size) + " to " + std::to_string(head->size));
-    heads_.push_back({*head, file, std::nullopt});
   }
 
   void read_segments() {
@@ -93,19 +80,22 @@ class Checker {
     std::ranges::sort(paths);
     for (const auto& path : paths) {
       std::string why;
-      auto file = File::open(path, why);
+      // The last one can be cut to its footer by a gateway that runs: a copy cannot change under us.
+      auto file = path == paths.back() ? File::read(path, why) : File::open(path, why);
       if (!file) {
-        fault("segment-unreadable", why);
+        rules_.fault({"segment-unreadable", why, path, {}, {}});
         continue;
       }
       Header header;
       const auto name = std::filesystem::path(path).stem().string();
       if (auto wrong = read_header(file->bytes(), header); !wrong.empty()) {
-        // A crash can leave a file that was just being made; only as the very last one.
-        if (path == paths.back() && file->bytes().size() >= kFrame && all_zero(file->bytes().first(std::min<std::size_t>(file->bytes().size(), kHeader))))
-          report_.notes.push_back(path + " is an empty file, as a crash leaves it");
-        else
-          fault("segment-header", path + ": " + wrong);
+        // A crash can leave a file that was just being made: as the very last one, and with no entry that was signed.
+        if (path != paths.back() || heads_.largest() > number_of(name)) {
+          rules_.fault({"segment-header", wrong, path, 0, {}});
+        } else {
+          torn_ = torn_ || !all_zero(file->bytes());
+          report_.notes.push_back(path + ": " + wrong + ", as a crash at its making leaves it");
+        }
         continue;
       }
       segments_.push_back({path, name, std::move(*file), std::move(header), 0, false});
@@ -140,7 +130,7 @@ class Checker {
     }
     std::size_t at = kHeader;
     std::uint64_t entries = 0, chunks = 0;
-    View last_frame = bytes.first(0);
+    View last_frame = bytes.first(kHeader);  // a header stands in for a frame where there is none
     bool footer = false;
     while (at < segment.end) {
       auto frame = read_frame(bytes, at, segment.end, segment.header.salt);
@@ -159,38 +149,69 @@ class Checker {
             take_entry(segment, static_cast<std::size_t>(record.data.data() - bytes.data()), record.data);
           } else {
             ++chunks;
-            rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(24));
+            rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(24), segment.path, static_cast<std::uint64_t>(record.data.data() - bytes.data()));
           }
         }
       }
       last_frame = bytes.subspan(at, frame.length);
       at += frame.length;
     }
-    close(segment, at, last_frame);
+    close(segment, at, last_frame, footer);
   }
 
   /// The walk of a segment is over at `at`: is that where it should be?
-  void close(Segment& segment, std::size_t at, View last_frame) {
+  void close(Segment& segment, std::size_t at, View last_frame, bool footer) {
     const auto bytes = segment.file.bytes();
-    if (segment.last) {
-      if (at < bytes.size() && !all_zero(bytes.subspan(at))) {
-        torn_ = true;
-        report_.notes.push_back(segment.path + ": what lies behind byte " + std::to_string(at) + " is no valid frame, as a crash in the middle of a write leaves it");
-      }
-      return;
-    }
+    if (segment.last) return close_last(segment, at, footer);
     const auto& next = *(&segment + 1);
     if (at != next.header.previous_length)
       fault("segment-truncated", "its valid frames end at byte " + std::to_string(at) + ", the segment after it says " + std::to_string(next.header.previous_length), &segment, at, tree_.size());
-    else if (!last_frame.empty() && Sha256().add(last_frame).done() != next.header.previous_digest)
+    else if (Sha256().add(last_frame).done() != next.header.previous_digest)
       fault("segment-chain", "its last frame is not the one the segment after it names", &segment, at - last_frame.size());
+    judge_tail("");
+    const auto rest = bytes.subspan(std::min(at, bytes.size()));
+    if (const auto n = used(rest); n > 0) tail_ = Tail{segment.path, at, n, Sha256().add(rest.first(n)).done()};
+  }
+
+  /// Behind the last valid frame of the log: nothing, or what a crash or a running gateway leaves. Not behind a footer, and not
+  /// in a file that was cut to its end, for only a sealed one is.
+  void close_last(const Segment& segment, std::size_t at, bool footer) {
+    const auto rest = segment.file.bytes().subspan(at);
+    const auto n = used(rest);
+    if (n == 0) return;
+    const bool cut = rest.size() - n < kFrame && rest.size() >= kFrame && (little(rest, 0, 4) != 1 || little(rest, 16, 4) == 0);
+    if (footer) return fault("after-footer", "something follows the footer", &segment, at);
+    if (cut) return fault("footer", "the file was sealed, and its footer is not valid: it was changed after it was written", &segment, at, tree_.size());
+    torn_ = true;
+    report_.notes.push_back(segment.path + ": the " + std::to_string(n) + " bytes from byte " + std::to_string(at) +
+                            " on are no valid frame: as a crash in the middle of a write leaves it, or changed before it was signed");
+  }
+
+  /// What lay behind the end of a segment with a successor, against the recovery entry that must name it. `found`: "" when the
+  /// next segment does not begin with one, for what a failed write left is named nowhere.
+  void judge_tail(const std::string& found) {
+    if (!tail_) return;
+    if (found.empty())
+      report_.notes.push_back(tail_->path + ": the " + std::to_string(tail_->size) + " bytes from byte " + std::to_string(tail_->offset) + " on are no part of the log: a write that failed and was refused");
+    else if (found != "same")
+      rules_.fault({"discarded", found, tail_->path, tail_->offset, {}});
+    tail_.reset();
+  }
+  void judge_tail(const Entry& recovery) {
+    if (!tail_ || recovery.kind != Kind::Recovery || !recovery.before) return;
+    // A file that was just being made counts as discarded as well and is gone: the number may be larger.
+    const auto stated = recovery.discarded.value_or(0);
+    if (stated < tail_->size || (stated == tail_->size && recovery.discarded_digest != tail_->digest))
+      judge_tail("the bytes behind its end are not the " + std::to_string(stated) + " that " + describe(recovery) + " says were discarded");
+    else
+      judge_tail("same");
   }
 
   /// A frame that is not valid. In the middle of the log, or below a signed head, it was changed after it was written: named, and
   /// read on as far as it can be. At the end of the last segment it is what a crash leaves. False ends the segment.
   bool altered(Segment& segment, Frame& frame) {
     const std::uint64_t first = tree_.size();
-    const bool was_durable = !segment.last || (!heads_.empty() && heads_.back().head.size > first);
+    const bool was_durable = !segment.last || heads_.largest() > first;
     if (!was_durable) return false;
     std::string named;
     std::uint64_t count = 0;
@@ -212,7 +233,7 @@ class Checker {
   }
 
   void take_entry(Segment& segment, std::size_t offset, View bytes) {
-    while (next_head_ < heads_.size() && heads_[next_head_].head.size == tree_.size()) heads_[next_head_++].computed = tree_.root();
+    heads_.pass(tree_);
     Entry entry;
     const auto due = tree_.size();
     if (auto wrong = read_entry(bytes, entry); !wrong.empty()) {
@@ -220,6 +241,7 @@ class Checker {
     } else {
       if (entry.index != due && !lost_)
         fault("entry-index", describe(entry) + " stands where entry " + std::to_string(due) + " is due", &segment, offset, due);
+      if (due == segment.header.first) judge_tail(entry);
       rules_.entry(entry, segment.path, offset, segment.header.incarnation);
     }
     tree_.add(leaf_hash(bytes));
@@ -228,33 +250,14 @@ class Checker {
   void check_footer(Segment& segment, const Frame& frame, std::uint64_t entries, std::uint64_t chunks) {
     if (frame.payload.empty()) return;  // named already
     Cbor reader(frame.payload);
-    bool ok = reader.map() == 5 && reader.uint() == 1 && reader.uint() == tree_.size() && reader.uint() == 2;
-    const auto count = reader.array();
-    ok = ok && count == tree_.range().size();
-    for (std::uint64_t i = 0; ok && i < count; ++i) ok = std::ranges::equal(reader.bytes(), tree_.range()[i]);
-    ok = ok && reader.uint() == 3 && reader.uint() == entries && reader.uint() == 4 && reader.uint() == chunks && reader.uint() == 5;
-    if (!ok || !reader.ok())
-      return fault("footer", "its footer does not fit its entries: entries of it, or of a segment before, were changed", &segment, frame.offset, tree_.size());
+    const auto bad = [&](const std::string& what) { fault("footer", "its footer does not fit its entries: " + what, &segment, frame.offset, tree_.size()); };
+    if (reader.map() != 5 || reader.uint() != 1 || reader.uint() != tree_.size() || reader.uint() != 2 || reader.array() != tree_.range().size())
+      return bad("it is of another number of entries than the " + std::to_string(tree_.size()) + " there are");
+    for (std::size_t i = 0; i < tree_.range().size(); ++i)
+      if (!std::ranges::equal(reader.bytes(), tree_.range()[i])) return bad(covered(tree_.size(), i) + " are not what it was written over");
+    if (reader.uint() != 3 || reader.uint() != entries || reader.uint() != 4 || reader.uint() != chunks || reader.uint() != 5)
+      return bad("it counts other entries or chunks in this segment");
     if (!rules_.same_open_sessions(reader)) fault("footer-sessions", "its footer lists other open sessions than its entries leave", &segment, frame.offset);
-  }
-
-  void judge_heads() {
-    while (next_head_ < heads_.size() && heads_[next_head_].head.size == tree_.size()) heads_[next_head_++].computed = tree_.root();
-    std::uint64_t good = 0;
-    for (const auto& [head, file, computed] : heads_) {
-      if (head.size > tree_.size()) {
-        fault("log-truncated", "a head for " + std::to_string(head.size) + " entries was signed, and the log holds " + std::to_string(tree_.size()) + ": entries " +
-                                   std::to_string(tree_.size()) + " to " + std::to_string(head.size - 1) + " are missing", nullptr, {}, tree_.size());
-        break;
-      }
-      if (!computed || *computed != head.root) {
-        fault("head-root", "the entries are not the ones that were signed: the tree of the first " + std::to_string(head.size) +
-                               " has another root. The first changed one is among entries " + std::to_string(good) + " to " + std::to_string(head.size - 1), nullptr, {}, good);
-        break;
-      }
-      good = head.size;
-    }
-    report_.signed_entries = good;
   }
 
   const Settings& settings_;
@@ -262,10 +265,15 @@ class Checker {
   Rules rules_;
   Tree tree_;
   std::vector<Segment> segments_;
-  std::vector<KnownHead> heads_;
-  std::size_t next_head_ = 0;
+  Heads heads_;
   bool lost_ = false;   // entries are missing: indexes are off from here on, and that was said once
   bool torn_ = false;
+  struct Tail {
+    std::string path;
+    std::uint64_t offset = 0, size = 0;
+    Hash digest{};
+  };
+  std::optional<Tail> tail_;
 };
 
 }  // namespace

@@ -1,8 +1,6 @@
 #pragma once
 // The verifier's judgement: streams a whole evidence directory once and says whether it is what the key signed. Every
 // rule of docs/formats is checked; each fault has a code, a place and words. Single-threaded.
-#include <map>
-
 #include "verify/note.h"
 
 namespace sallyport::verify {
@@ -28,6 +26,7 @@ struct Settings {
   std::string directory;
   NoteKey key;
   std::string keys_directory;             // keys/kek and keys/session-keys: payloads are opened too; "" = not
+  std::vector<std::string> kept_heads;    // files with signed heads from elsewhere: the log must bear them out as well
 };
 
 Report check(const Settings& settings);

@@ -78,7 +78,8 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 35: return text(out.approver);
     case 10: case 11: case 13: case 14: case 15: case 16: case 27: case 33: case 38: return text(ignored);
     case 12: case 19: return skip_texts(reader);
-    case 17: case 41: exactly<32>(reader, ok); out.discarded_digest |= key == 41; break;
+    case 17: exactly<32>(reader, ok); break;
+    case 41: out.discarded_digest = exactly<32>(reader, ok); break;
     case 37: out.digest = exactly<32>(reader, ok); break;
     case 18: out.decision = reader.uint(); ok = out.decision >= 1 && out.decision <= 3; break;
     case 23: return skip_map(reader, false);

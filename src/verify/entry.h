@@ -27,8 +27,7 @@ struct Entry {
   std::optional<Id> before;                       // the incarnation before
   std::optional<std::array<std::uint64_t, 4>> totals;
   std::optional<Payload> payload;
-  std::optional<Hash> digest;
-  bool discarded_digest = false;
+  std::optional<Hash> digest, discarded_digest;
   std::string_view approval, approver, action, object, subject, request;
 };
 

@@ -1,7 +1,7 @@
 #include "verify/payload.h"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace sallyport::verify {
 namespace {
 
-constexpr std::size_t kRecord = 96, kSalt = 16, kTag = 16, kPiece = 64u << 10;
+constexpr std::size_t kRecord = 96, kSalt = 16, kTag = 16, kPiece = 64u << 10, kMost = 1u << 20;
 
 std::optional<Blob> decrypt(const Hash& key, View nonce, View aad, View sealed, View tag) {
   const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
@@ -63,11 +63,13 @@ std::string PayloadKeys::open(const Id& session, const Payload& ref, const std::
   const auto at = keys_.find(session);
   if (at == keys_.end()) return "there is no key for its session";
   if (erased = at->second.erased; erased) return "";
-  std::string plain;
-  Blob salt;
+  const std::unique_ptr<EVP_MAC, decltype(&EVP_MAC_free)> hmac(EVP_MAC_fetch(nullptr, "HMAC", nullptr), EVP_MAC_free);
+  const std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> mac(EVP_MAC_CTX_new(hmac.get()), EVP_MAC_CTX_free);
+  std::uint64_t bytes = 0;
+  std::string piece(kPiece, '\0');
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     const auto sealed = chunks[i];
-    if (sealed.size() < kTag) return "a chunk of its payload is too short";
+    if (sealed.size() < kTag || sealed.size() > kMost) return "a chunk of its payload is of no possible size";
     std::array<std::uint8_t, 12> nonce{};
     Blob aad(session.begin(), session.end());
     for (int k = 7; k >= 0; --k) aad.push_back(static_cast<std::uint8_t>((ref.first + i) >> (8 * k)));
@@ -76,19 +78,21 @@ std::string PayloadKeys::open(const Id& session, const Payload& ref, const std::
     if (!text) return "a chunk of its payload does not decrypt";
     std::size_t from = 0;
     if (i == 0) {
-      if (text->size() < kSalt) return "its payload has no salt";
-      salt.assign(text->begin(), text->begin() + kSalt);
+      char digest[] = "SHA256";
+      const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
+      if (text->size() < kSalt || EVP_MAC_init(mac.get(), text->data(), kSalt, parameters) != 1) return "its payload has no salt";
       from = kSalt;
     }
-    std::string piece(kPiece, '\0');
     const auto size = ZSTD_decompress(piece.data(), piece.size(), text->data() + from, text->size() - from);
     if (ZSTD_isError(size)) return "a chunk of its payload does not decompress";
-    plain.append(piece, 0, size);
+    if (i + 1 < chunks.size() && size != kPiece) return "a chunk of its payload is short";
+    EVP_MAC_update(mac.get(), reinterpret_cast<const unsigned char*>(piece.data()), size);
+    bytes += size;
   }
   Hash commitment{};
-  unsigned length = 0;
-  HMAC(EVP_sha256(), salt.data(), static_cast<int>(salt.size()), reinterpret_cast<const unsigned char*>(plain.data()), plain.size(), commitment.data(), &length);
-  if (commitment != ref.commitment || plain.size() != ref.bytes) return "its payload is not the one it commits to";
+  std::size_t length = 0;
+  if (EVP_MAC_final(mac.get(), commitment.data(), &length, commitment.size()) != 1 || commitment != ref.commitment || bytes != ref.bytes)
+    return "its payload is not the one it commits to";
   return "";
 }
 

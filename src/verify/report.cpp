@@ -4,16 +4,29 @@
 namespace sallyport::verify {
 namespace {
 
+/// What a terminal may be shown: control characters (also C1), characters that turn the direction of text, and what is no
+/// UTF-8 become '?'. Names in an evidence directory are an attacker's to choose.
+std::string printable(std::string_view text) {
+  const bool utf8 = is_utf8(text);
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto rest = text.substr(i);
+    const auto at = [&](std::size_t k) { return static_cast<unsigned char>(rest[k]); };
+    std::size_t harmful = c < 0x20 || c == 0x7F || (c >= 0x80 && !utf8) ? 1 : 0;
+    if (utf8 && c == 0xC2 && at(1) < 0xA0) harmful = 2;
+    if (utf8 && c == 0xE2 && ((at(1) == 0x80 && ((at(2) >= 0x8B && at(2) <= 0x8F) || (at(2) >= 0xA8 && at(2) <= 0xAE))) || (at(1) == 0x81 && at(2) >= 0xA0 && at(2) <= 0xAF))) harmful = 3;
+    if (harmful == 0) out += text[i];
+    else out += '?', i += harmful - 1;
+  }
+  return out;
+}
+
 std::string quote(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') out += std::string("\\") + c;
-    else if (u < 0x20 || u == 0x7F) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", u);
-      out += escaped;
-    } else out += c;
+  for (const char c : printable(text)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
   }
   return out + "\"";
 }
@@ -47,21 +60,25 @@ std::string to_text(const Report& report) {
   std::string out;
   const auto n = [](std::uint64_t value, const char* what) { return std::to_string(value) + " " + what + (value == 1 ? "" : "s"); };
   for (const auto& fault : report.faults) {
-    out += "FAULT " + fault.code + ": " + fault.what;
-    if (!fault.file.empty()) out += "\n      " + fault.file + (fault.offset ? ", byte " + std::to_string(*fault.offset) : "");
+    out += "FAULT " + fault.code + ": " + printable(fault.what);
+    if (!fault.file.empty()) out += "\n      " + printable(fault.file) + (fault.offset ? ", byte " + std::to_string(*fault.offset) : "");
     out += "\n";
   }
   if (report.fault_count > report.faults.size()) out += "… and " + std::to_string(report.fault_count - report.faults.size()) + " more\n";
-  for (const auto& note : report.notes) out += "note: " + note + "\n";
-  out += report.origin + ": " + std::to_string(report.entries) + " entries in " + n(report.segments, "segment") + ", " + n(report.heads, "signed head") + ", " +
+  for (const auto& note : report.notes) out += "note: " + printable(note) + "\n";
+  out += report.origin + ": " + (report.entries == 1 ? "1 entry" : std::to_string(report.entries) + " entries") + " in " + n(report.segments, "segment") + ", " + n(report.heads, "signed head") + ", " +
          n(report.sessions, "session") + ", " + n(report.commands, "command") + ", " + n(report.outcomes, "outcome") + ", " + n(report.payloads, "payload") + "\n";
   switch (report.verdict) {
     case Report::Valid: out += "VALID: every entry is the one that was signed\n"; break;
     case Report::Invalid: out += "INVALID: " + n(report.fault_count, "fault") + "\n"; break;
-    case Report::Incomplete:
-      out += "VALID BUT INCOMPLETE: entries 0 to " + (report.signed_entries == 0 ? std::string("none") : std::to_string(report.signed_entries - 1)) +
-             " are signed, " + std::to_string(report.entries - report.signed_entries) + " after them are not yet\n";
+    case Report::Incomplete: {
+      const auto left = report.entries - report.signed_entries;
+      out += "VALID BUT INCOMPLETE: ";
+      if (report.signed_entries == 0) out += "nothing is signed; this proves nothing yet\n";
+      else if (left == 0) out += "every entry is the one that was signed, and the last write was cut off\n";
+      else out += "entries 0 to " + std::to_string(report.signed_entries - 1) + " are the ones that were signed, " + std::to_string(left) + " after them are not signed yet\n";
       break;
+    }
   }
   return out;
 }

@@ -51,16 +51,23 @@ void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {
   if (before_ && entry.before != before_->incarnation) say("incarnation", entry, "it does not name the incarnation before it");
   if (!before_ && entry.before) say("incarnation", entry, "the log's first entry names an incarnation before it: the log's beginning is missing");
   if (entry.kind == Kind::Recovery) {
-    if (!entry.discarded || (*entry.discarded != 0) != entry.discarded_digest) say("recovery", entry, "it does not say what was discarded");
+    if (!entry.discarded || (*entry.discarded != 0) != entry.discarded_digest.has_value()) say("recovery", entry, "it does not say what was discarded");
     report_.notes.push_back(describe(entry) + ": the node had not stopped in order; " + std::to_string(entry.discarded.value_or(0)) + " bytes of an unfinished write were discarded");
   }
   if (entry.signed_size && *entry.signed_size > entry.index) say("recovery", entry, "it found a signed head beyond itself");
 }
 
+Rules::Session& Rules::session_of(const Id& id) {
+  auto [at, fresh] = sessions_.try_emplace(id);
+  if (fresh) {
+    ++report_.sessions;
+    open_.emplace(id, &at->second);
+  }
+  return at->second;
+}
+
 void Rules::session(const Entry& entry) {
-  auto [at, fresh] = sessions_.try_emplace(*entry.session);
-  auto& session = at->second;
-  if (fresh) ++report_.sessions;
+  auto& session = session_of(*entry.session);
   if (session.closed) return say("session", entry, "its session was closed before");
   if (entry.sequence != session.entries) say("session-density", entry, "its place in the session is " + std::to_string(entry.sequence) + ", due is " + std::to_string(session.entries));
   ++session.entries;
@@ -98,6 +105,7 @@ void Rules::session(const Entry& entry) {
   if (entry.kind == Kind::SessionClose) {
     session.closed = true;
     session.pending.clear();
+    open_.erase(*entry.session);
   }
 }
 
@@ -120,12 +128,12 @@ void Rules::approval(const Entry& entry) {
     say("approval", entry, "it was used with " + std::to_string(approval.approvers.size()) + " of " + std::to_string(approval.quorum) + " approvers");
 }
 
-void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext) {
-  auto [at, fresh] = sessions_.try_emplace(session);
-  if (fresh) ++report_.sessions;
-  ++at->second.chunks;
-  if (!at->second.pending.emplace(number, ciphertext).second)
-    fault({"chunk", "chunk " + std::to_string(number) + " of session " + hex(session) + " is there twice", "", {}, {}});
+void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset) {
+  auto& of = session_of(session);
+  ++of.chunks;
+  const auto name = "chunk " + std::to_string(number) + " of session " + hex(View(session).first(4));
+  if (of.closed) return fault({"session", name + " stands behind the session's close", file, offset, {}});
+  if (!of.pending.emplace(number, ciphertext).second) fault({"chunk", name + " is there twice", file, offset, {}});
 }
 
 void Rules::payload(const Entry& entry, Session& session) {
@@ -150,12 +158,8 @@ void Rules::payload(const Entry& entry, Session& session) {
 }
 
 bool Rules::same_open_sessions(Cbor& reader) const {
-  std::map<Id, const Session*> open;
-  for (const auto& [id, session] : sessions_)
-    if (!session.closed) open.emplace(id, &session);
-  const auto count = reader.array();
-  if (count != open.size()) return false;
-  for (const auto& [id, session] : open) {
+  if (reader.array() != open_.size()) return false;
+  for (const auto& [id, session] : open_) {
     if (reader.array() != 6 || !std::ranges::equal(reader.bytes(), id)) return false;
     if (reader.uint() != session->entries || reader.uint() != session->commands || reader.uint() != session->outcomes || reader.uint() != session->chunks) return false;
     if (reader.array() != session->open_commands.size()) return false;
@@ -166,8 +170,7 @@ bool Rules::same_open_sessions(Cbor& reader) const {
 }
 
 void Rules::finish() {
-  for (const auto& [id, session] : sessions_)
-    if (!session.closed) ++report_.open_sessions;
+  report_.open_sessions = open_.size();
   if (report_.open_sessions > 0) report_.notes.push_back(std::to_string(report_.open_sessions) + " sessions are open at the log's end");
 }
 

@@ -22,7 +22,7 @@ class Rules {
 
   void fault(Fault fault);
   void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
-  void chunk(const Id& session, std::uint64_t number, View ciphertext);
+  void chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset);
   /// Reads the footer's list of open sessions; true when it is ours.
   bool same_open_sessions(Cbor& reader) const;
   void finish();
@@ -48,7 +48,10 @@ class Rules {
 
   Report& report_;
   PayloadKeys keys_;
+  Session& session_of(const Id& id);
+
   std::unordered_map<Id, Session, IdHash> sessions_;
+  std::map<Id, const Session*> open_;  // those of sessions_ without a close
   std::map<std::string, Approval, std::less<>> approvals_;
   std::optional<Entry> before_;
   const std::string* file_ = nullptr;

@@ -30,7 +30,27 @@ std::optional<File> File::open(const std::string& path, std::string& why) {
   return out;
 }
 
-File::File(File&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+std::optional<File> File::read(const std::string& path, std::string& why) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat info {};
+  File out;
+  bool ok = fd >= 0 && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  if (ok) out.copy_.resize(static_cast<std::size_t>(info.st_size));
+  std::size_t at = 0;
+  while (ok && at < out.copy_.size()) {
+    const auto n = ::pread(fd, out.copy_.data() + at, out.copy_.size() - at, static_cast<off_t>(at));
+    if (n == 0) break;
+    if (n < 0 && errno != EINTR) ok = false;
+    else if (n > 0) at += static_cast<std::size_t>(n);
+  }
+  out.copy_.resize(at);
+  if (!ok) why = "cannot read " + path + ": " + std::strerror(errno);
+  if (fd >= 0) ::close(fd);
+  if (!ok) return std::nullopt;
+  return out;
+}
+
+File::File(File&& other) noexcept : copy_(std::move(other.copy_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 File::~File() {
   if (data_ != nullptr) ::munmap(const_cast<std::uint8_t*>(data_), size_);
 }
@@ -90,12 +110,13 @@ Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt)
   out.entries = static_cast<std::uint32_t>(little(head, 16, 4));
   const auto records = static_cast<std::uint32_t>(little(head, 20, 4));
   if (length > end - offset - kFrame) return bad("a frame is cut off");
-  const std::size_t padded = std::min<std::size_t>((length + 7) / 8 * 8, end - offset - kFrame);
+  const std::size_t padded = (length + 7) / 8 * 8, room = end - offset - kFrame;
   out.payload = file.subspan(offset + kFrame, length);
-  out.length = kFrame + padded;
+  out.length = kFrame + std::min(padded, room);
   out.readable = (type == 1 || type == 2) && length > 0;
   if (type == 1 && out.readable) out.readable = records <= length / 5 && read_records(out.payload, records, out);
   if (type != 1 && type != 2) return bad("a frame's type is unknown");
+  if (padded > room) return bad("a frame is cut off");
   if (fixed<16>(head, 24) != salt) return bad("a frame bears another segment's salt");
   if (little(head, 44, 4) != 0 || !all_zero(file.subspan(offset + kFrame + length, padded - length))) return bad("a frame's padding is not zero");
   if (crc32c(crc32c(0, head.first(40)), out.payload) != little(head, 40, 4)) return bad("a frame's checksum is wrong");

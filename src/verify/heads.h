@@ -1,0 +1,46 @@
+#pragma once
+// The signed heads of a log (docs/formats/checkpoint.md): the archive, the newest, and those an auditor kept elsewhere. Which
+// of them the entries bear out is judged after the walk. Used by check.cpp only.
+#include "verify/check.h"
+#include "verify/tree.h"
+
+namespace sallyport::verify {
+
+class Rules;
+
+class Heads {
+ public:
+  Heads(const Settings& settings, Report& report, Rules& rules) : settings_(settings), report_(report), rules_(rules) {}
+
+  void read();
+  /// The largest size that was signed; 0 when none.
+  std::uint64_t largest() const { return heads_.empty() ? 0 : heads_.back().head.size; }
+  /// To be called at every size of the tree: the roots at signed sizes are kept.
+  void pass(const Tree& tree) {
+    while (next_ < heads_.size() && heads_[next_].head.size == tree.size()) heads_[next_++].computed = tree.root();
+  }
+  void judge(std::uint64_t entries);
+
+ private:
+  struct Known {
+    Head head;
+    std::string file;
+    std::optional<Hash> computed;
+  };
+  void read_archive(std::string_view rest, const std::string& file);
+  void read_one(const std::string& path);
+  void take(std::string_view note, const std::string& file);
+  void fault(std::string code, std::string what, const std::string& file, std::optional<std::uint64_t> index = {});
+
+  const Settings& settings_;
+  Report& report_;
+  Rules& rules_;
+  std::vector<Known> heads_;  // ascending by size once read
+  std::size_t next_ = 0;
+};
+
+/// True when `text` can be the beginning of a note of this key and its empty line, as a crash in the middle of an append
+/// leaves it; what is whole, or is something else, is not.
+bool is_torn_note(std::string_view text, const NoteKey& key);
+
+}  // namespace sallyport::verify
