@@ -23,6 +23,57 @@ void put_big_endian(std::uint8_t* at, std::uint64_t value) {
   for (int i = 0; i < 8; ++i) at[i] = static_cast<std::uint8_t>(value >> 8 * (7 - i));
 }
 
+/// What one payload is sealed with. Making contexts and looking algorithms up costs more than sealing a small command
+/// does, so each worker keeps those that are done with.
+struct Tools {
+  template <auto Free>
+  struct With {
+    template <class T>
+    void operator()(T* p) const { Free(p); }
+  };
+  std::unique_ptr<EVP_MD_CTX, With<EVP_MD_CTX_free>> hash{EVP_MD_CTX_new()};
+  std::unique_ptr<HMAC_CTX, With<HMAC_CTX_free>> mac{HMAC_CTX_new()};
+  std::unique_ptr<EVP_CIPHER_CTX, With<EVP_CIPHER_CTX_free>> cipher{EVP_CIPHER_CTX_new()};
+};
+using ToolsPtr = std::unique_ptr<Tools>;
+
+std::vector<ToolsPtr>& idle_tools() {
+  thread_local std::vector<ToolsPtr> idle;
+  return idle;
+}
+
+ToolsPtr take_tools() {
+  auto& idle = idle_tools();
+  if (idle.empty()) return std::make_unique<Tools>();
+  auto tools = std::move(idle.back());
+  idle.pop_back();
+  return tools;
+}
+
+void give_back(ToolsPtr tools) {
+  constexpr std::size_t kKept = 64;
+  EVP_CIPHER_CTX_reset(tools->cipher.get());  // the session's key goes with it
+  if (idle_tools().size() < kKept) idle_tools().push_back(std::move(tools));
+}
+
+const EVP_MD* sha256_algorithm() {
+  static const EVP_MD* const kFetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return kFetched;
+}
+const EVP_CIPHER* gcm_algorithm() {
+  static const EVP_CIPHER* const kFetched = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  return kFetched;
+}
+
+/// One a thread: a new one has to clear its tables first, which costs ten times what it compresses.
+ZSTD_CCtx* compressor() {
+  struct Free {
+    void operator()(ZSTD_CCtx* p) const { ZSTD_freeCCtx(p); }
+  };
+  thread_local const std::unique_ptr<ZSTD_CCtx, Free> context(ZSTD_createCCtx());
+  return context.get();
+}
+
 }  // namespace
 
 SessionRecord::~SessionRecord() { OPENSSL_cleanse(key_.data(), key_.size()); }
@@ -30,19 +81,17 @@ SessionRecord::~SessionRecord() { OPENSSL_cleanse(key_.data(), key_.size()); }
 struct Recording::State {
   explicit State(SessionRecord& s) : session(s), first(s.take_payload_number()) {
     random_bytes(salt);
-    hash.reset(EVP_MD_CTX_new());
-    mac.reset(HMAC_CTX_new());
-    cipher.reset(EVP_CIPHER_CTX_new());
-    check(hash && mac && cipher && EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) == 1 &&
-          HMAC_Init_ex(mac.get(), salt.data(), static_cast<int>(salt.size()), EVP_sha256(), nullptr) == 1 &&
-          EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, session.key().data(), nullptr) == 1);
+    check(hash && mac && cipher && EVP_DigestInit_ex(hash.get(), sha256_algorithm(), nullptr) == 1 &&
+          HMAC_Init_ex(mac.get(), salt.data(), static_cast<int>(salt.size()), sha256_algorithm(), nullptr) == 1 &&
+          EVP_EncryptInit_ex(cipher.get(), gcm_algorithm(), nullptr, session.key().data(), nullptr) == 1);
   }
+  ~State() { give_back(std::move(tools)); }
 
   void seal(std::string_view piece, std::vector<Chunk>& out) {
     Bytes text(salt.size() + ZSTD_compressBound(piece.size()));
     const std::size_t before = count == 0 ? salt.size() : 0;
     if (count == 0) std::ranges::copy(salt, text.begin());
-    const auto packed = ZSTD_compress(text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
+    const auto packed = ZSTD_compressCCtx(compressor(), text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
     check(ZSTD_isError(packed) == 0);
     text.resize(before + packed);
 
@@ -66,19 +115,15 @@ struct Recording::State {
     out.push_back(std::move(chunk));
   }
 
-  template <auto Free>
-  struct With {
-    template <class T>
-    void operator()(T* p) const { Free(p); }
-  };
   SessionRecord& session;
   std::uint64_t first, plain = 0;
   std::uint32_t count = 0;
   Id16 salt;
   std::string pending;  // less than one piece
-  std::unique_ptr<EVP_MD_CTX, With<EVP_MD_CTX_free>> hash;
-  std::unique_ptr<HMAC_CTX, With<HMAC_CTX_free>> mac;
-  std::unique_ptr<EVP_CIPHER_CTX, With<EVP_CIPHER_CTX_free>> cipher;
+  ToolsPtr tools = take_tools();
+  decltype(Tools::hash)& hash = tools->hash;
+  decltype(Tools::mac)& mac = tools->mac;
+  decltype(Tools::cipher)& cipher = tools->cipher;
 };
 
 Recording::Recording(SessionRecord& session) : state_(std::make_unique<State>(session)) {}
