@@ -3,7 +3,9 @@
 #include <ctime>
 #include <fstream>
 #include <iterator>
+#include <set>
 
+#include "base/clock.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/config.h"
@@ -17,7 +19,7 @@ using evidence::Kind;
 using evidence::StoredEntry;
 
 struct Options {
-  std::string directory, config, id, user, target, kind;
+  std::string directory, config, id, user, target, kind, since;
   std::uint64_t index = 0, limit = 0;
   bool json = false;
 };
@@ -36,6 +38,28 @@ std::string when(std::int64_t wall_ns) {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
   return fmt::format("{}.{:03}Z", text, wall_ns / 1'000'000 % 1000);
+}
+
+/// "2h" before now, or a UTC day or second: "2026-11-20", "2026-11-20T10:00:00Z".
+std::optional<std::int64_t> begin_of(const std::string& since) {
+  if (since.empty()) return 0;
+  std::tm parts{};
+  for (const char* form : {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"}) {
+    parts = {};
+    const char* end = ::strptime(since.c_str(), form, &parts);
+    if (end != nullptr && *end == '\0') return std::int64_t{::timegm(&parts)} * 1'000'000'000;
+  }
+  const std::size_t unit = since.find_first_not_of("0123456789");
+  const auto scale = std::map<std::string, std::int64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+  const auto at = unit == std::string::npos ? scale.end() : scale.find(since.substr(unit));
+  if (unit == 0 || unit > 6 || at == scale.end()) return std::nullopt;
+  return system_clock().wall_ns() - std::stoll(since.substr(0, unit)) * at->second * 1'000'000'000;
+}
+
+std::string lasted(std::int64_t ns) {
+  const auto seconds = ns / 1'000'000'000;
+  if (seconds < 60) return fmt::format("{:.1f}s", static_cast<double>(ns) / 1e9);
+  return seconds < 3600 ? fmt::format("{}m{:02}s", seconds / 60, seconds % 60) : fmt::format("{}h{:02}m", seconds / 3600, seconds / 60 % 60);
 }
 
 int failed(const Error& error) {
@@ -117,15 +141,20 @@ Result<std::vector<SessionSummary>> summaries(const evidence::Reader& reader) {
 int list_sessions(const Options& options) {
   const auto directory = directory_of(options);
   if (!directory) return exit_code::kUsage;
+  const auto since = begin_of(options.since);
+  if (!since) {
+    fmt::print(stderr, "sallyport: --since takes a span such as 30m, 2h or 7d, or a time such as 2026-11-20 or 2026-11-20T10:00:00Z\n");
+    return exit_code::kUsage;
+  }
   const auto reader = evidence::Reader::open(*directory);
   if (!reader) return failed(reader.error());
   auto sessions = summaries(*reader);
   if (!sessions) return failed(sessions.error());
   std::erase_if(*sessions, [&](const SessionSummary& one) {
-    return (!options.user.empty() && one.user != options.user) || (!options.target.empty() && one.target != options.target);
+    return one.ended < *since || (!options.user.empty() && one.user != options.user) || (!options.target.empty() && one.target != options.target);
   });
   if (options.limit != 0 && sessions->size() > options.limit) sessions->erase(sessions->begin(), sessions->end() - static_cast<std::ptrdiff_t>(options.limit));
-  if (!options.json) fmt::print("{:<34}{:<26}{:<24}{:<16}{:>9}{:>9}{:>6}{:>8}  {}\n", "SESSION", "BEGUN", "WHO", "TARGET", "COMMANDS", "BLOCKED", "HELD", "MASKED", "STATE");
+  if (!options.json) fmt::print("{:<34}{:<26}{:>8}  {:<24}{:<16}{:>9}{:>9}{:>6}{:>8}  {}\n", "SESSION", "BEGUN", "LASTED", "WHO", "TARGET", "COMMANDS", "BLOCKED", "HELD", "MASKED", "STATE");
   for (const auto& one : *sessions) {
     const std::string who = one.agent.empty() ? one.user : one.agent + " for " + one.user;
     if (options.json) {
@@ -133,7 +162,7 @@ int list_sessions(const Options& options) {
                  hex(one.id), when(one.begun), when(one.ended), json::quote(one.user), json::quote(one.agent), json::quote(one.target), json::quote(one.peer),
                  json::quote(one.software), one.commands, one.blocked, one.held, one.masked, json::quote(one.state));
     } else {
-      fmt::print("{:<34}{:<26}{:<24}{:<16}{:>9}{:>9}{:>6}{:>8}  {}\n", hex(one.id), when(one.begun), printable(who), printable(one.target), one.commands, one.blocked,
+      fmt::print("{:<34}{:<26}{:>8}  {:<24}{:<16}{:>9}{:>9}{:>6}{:>8}  {}\n", hex(one.id), when(one.begun), lasted(one.ended - one.begun), printable(who), printable(one.target), one.commands, one.blocked,
                  one.held, one.masked, printable(one.state));
     }
   }
@@ -164,6 +193,18 @@ void print_indented(const std::string& text) {
   }
 }
 
+/// The approvals a session's commands waited for or ran on: their entries belong to no session, and to its story.
+Result<std::set<std::string>> approvals_of(const evidence::Reader& reader, const Id16& session) {
+  std::set<std::string> out;
+  TRY_VOID(reader.each([&](const StoredEntry& entry) {
+    if (entry.kind == Kind::Command && entry.session == session && !entry.text(Field::Approval).empty()) out.insert(entry.text(Field::Approval));
+    return true;
+  }));
+  return out;
+}
+
+bool is_approval(Kind kind) { return kind >= Kind::ApprovalRequested && kind <= Kind::ApprovalUsed; }
+
 /// One entry of a session in a line or two.
 void print_step(const StoredEntry& entry) {
   static constexpr const char* kDecision[] = {"?", "allowed", "BLOCKED", "HELD"};
@@ -189,6 +230,17 @@ void print_step(const StoredEntry& entry) {
       break;
     }
     case Kind::SessionClose: line = "session closed: " + entry.text(Field::Reason); break;
+    case Kind::ApprovalRequested:
+    case Kind::ApprovalGranted:
+    case Kind::ApprovalDenied:
+    case Kind::ApprovalExpired:
+    case Kind::ApprovalUsed: {
+      line = fmt::format("  {} {}", to_string(entry.kind), entry.text(Field::Approval));
+      if (const auto approver = entry.text(Field::Approver); !approver.empty()) line += " by " + approver;
+      if (const auto quorum = entry.uint(Field::Quorum); quorum != 0 && entry.kind == Kind::ApprovalRequested) line += fmt::format(", {} needed", quorum);
+      if (const auto reason = entry.text(Field::Reason); !reason.empty()) line += ": " + reason;
+      break;
+    }
     default: line = std::string(to_string(entry.kind)); break;
   }
   fmt::print("{:>8}  {}  {}\n", entry.index, when(entry.wall_ns), printable(line));
@@ -204,6 +256,8 @@ int session_steps(const Options& options, bool with_payload) {
     fmt::print(stderr, "sallyport: {}\n", printable(id.error().what));
     return id.error().kind == ErrorKind::Denied ? exit_code::kNotFound : exit_code::kError;
   }
+  const auto approvals = approvals_of(*reader, *id);
+  if (!approvals) return failed(approvals.error());
   evidence::Reader::Chunks chunks;
   if (with_payload) {
     auto loaded = reader->chunks(*id);
@@ -212,9 +266,10 @@ int session_steps(const Options& options, bool with_payload) {
   }
   int code = exit_code::kDone;
   const auto read = reader->each([&](const StoredEntry& entry) {
-    if (!entry.session || *entry.session != *id) return true;
+    const bool own = entry.session && *entry.session == *id;
+    if (!own && !(is_approval(entry.kind) && approvals->contains(entry.text(Field::Approval)))) return true;
     std::string text;
-    if (with_payload && entry.payload() != nullptr) {
+    if (own && with_payload && entry.payload() != nullptr) {
       auto payload = reader->payload(*id, *entry.payload(), chunks);
       if (!payload) code = exit_code::kError;
       text = payload ? *payload : "[" + payload.error().what + "]";
@@ -316,6 +371,7 @@ void add_evidence_commands(CLI::App& app, int& exit) {
   common(ls);
   ls->add_option("--user", options->user, "Only of this user");
   ls->add_option("--target", options->target, "Only on this target");
+  ls->add_option("--since", options->since, "Only those with something since then: 2h, 7d, 2026-11-20");
   ls->add_option("--limit", options->limit, "Only the last N");
   ls->callback([options, &exit] { exit = list_sessions(*options); });
   for (const bool play : {false, true}) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "evidence/file_ops.h"
 #include "evidence/segment.h"
 #include "evidence/session_keys.h"
 
@@ -18,11 +19,18 @@ namespace sallyport::evidence {
 namespace {
 
 constexpr std::size_t kPiece = 64u << 10;
-constexpr std::size_t kSalt = 16, kTag = 16;
+constexpr std::size_t kSalt = 16, kTag = 16, kMost = 1u << 20;
 
-/// A file in memory, unmapped at its end. A file that shrinks under us would be a signal: segments never do while they count.
+/// A file in memory, unmapped at its end. A mapped file that shrinks is a signal, and the log's last segment is cut to its
+/// footer when it is sealed: that one is copied.
 class Mapped {
  public:
+  static Result<Mapped> open(const std::string& path, bool last) {
+    if (!last) return open(path);
+    Mapped out;
+    TRY(out.copy_, read_file(path));
+    return out;
+  }
   static Result<Mapped> open(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return fail(ErrorKind::Unavailable, "cannot read " + path + ": " + std::strerror(errno));
@@ -37,15 +45,16 @@ class Mapped {
     if (!ok || out.data_ == MAP_FAILED) return fail(ErrorKind::Unavailable, "cannot read " + path);
     return out;
   }
-  Mapped(Mapped&& other) noexcept : data_(std::exchange(other.data_, MAP_FAILED)), size_(other.size_) {}
+  Mapped(Mapped&& other) noexcept : copy_(std::move(other.copy_)), data_(std::exchange(other.data_, MAP_FAILED)), size_(other.size_) {}
   ~Mapped() {
     if (data_ != MAP_FAILED) ::munmap(data_, size_);
   }
   Mapped& operator=(Mapped&&) = delete;
-  ByteView bytes() const { return {static_cast<const std::uint8_t*>(data_), size_}; }
+  ByteView bytes() const { return data_ == MAP_FAILED ? ByteView(copy_) : ByteView(static_cast<const std::uint8_t*>(data_), size_); }
 
  private:
   Mapped() = default;
+  Bytes copy_;
   void* data_ = MAP_FAILED;
   std::size_t size_ = 0;
 };
@@ -75,7 +84,7 @@ struct ChunkVisitor : ScanVisitor {
 };
 
 Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t number, ByteView sealed) {
-  if (sealed.size() < kTag) return fail(ErrorKind::Malformed, "a chunk is too short");
+  if (sealed.size() < kTag || sealed.size() > kMost) return fail(ErrorKind::Malformed, "a chunk is of no possible size");
   std::array<std::uint8_t, 12> nonce{};
   std::array<std::uint8_t, 24> aad{};
   std::copy(session.begin(), session.end(), aad.begin());
@@ -106,15 +115,17 @@ Result<Reader> Reader::open(std::string directory) {
     if (file.path().extension() == ".seg") paths.push_back(file.path());
   if (error) return fail(ErrorKind::Unavailable, "there is no evidence in " + out.directory_ + ": " + error.message());
   std::ranges::sort(paths);
+  std::uint64_t before = kNoSegment;
   for (const auto& path : paths) {
-    TRY(const auto file, Mapped::open(path));
+    TRY(const auto file, Mapped::open(path, path == paths.back()));
     auto header = decode_header(file.bytes());
     if (!header) {
       // The newest file may be one that is just being prepared.
       if (path == paths.back()) break;
       return std::unexpected(std::move(header).error());
     }
-    if (!out.segments_.empty()) out.segments_.back().length = header->previous_length;
+    if (!out.segments_.empty() && header->previous == before) out.segments_.back().length = header->previous_length;
+    before = header->first_index;
     out.segments_.push_back({path, std::nullopt});
     out.origin_ = header->origin;
   }
@@ -123,11 +134,15 @@ Result<Reader> Reader::open(std::string directory) {
 
 Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) const {
   EntryVisitor visitor(visit);
+  std::uint64_t next = 0;
   for (const auto& segment : segments_) {
-    TRY(const auto file, Mapped::open(segment.path));
+    TRY(const auto file, Mapped::open(segment.path, !segment.length));
     const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
     TRY(const auto header, decode_header(bytes));
+    if (header.first_index != next)
+      return fail(ErrorKind::Malformed, fmt::format("{} begins with entry {}, due is {}: a segment is missing; run sallyport-verify", segment.path, header.first_index, next));
     const auto scan = scan_segment(bytes, header, visitor);
+    next = scan.next_index;
     if (!visitor.error.what.empty()) return std::unexpected(visitor.error);
     if (visitor.stop) return {};
     if (segment.length && scan.length != *segment.length)
@@ -139,7 +154,7 @@ Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) 
 Result<Reader::Chunks> Reader::chunks(const Id16& session) const {
   ChunkVisitor visitor(session);
   for (const auto& segment : segments_) {
-    TRY(const auto file, Mapped::open(segment.path));
+    TRY(const auto file, Mapped::open(segment.path, !segment.length));
     const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
     TRY(const auto header, decode_header(bytes));
     (void)scan_segment(bytes, header, visitor);
