@@ -38,9 +38,15 @@ inline void write_file(const std::string& path, ByteView bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
+/// Of a log that may be written meanwhile: heads first, or they could be newer than the entries; files in the making left out.
 inline void copy(const std::string& from, const std::string& to) {
-  std::filesystem::remove_all(to);
-  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+  for (const std::string part : {"/checkpoint", "/checkpoints", "/signer-head", "/keys/kek", "/keys/session-keys"}) {
+    std::filesystem::create_directories(std::filesystem::path(to + part).parent_path());
+    if (const auto bytes = read_file(from + part)) write_file(to + part, *bytes);
+  }
+  std::filesystem::create_directories(to + "/segments");
+  for (const auto& item : std::filesystem::directory_iterator(from + "/segments"))
+    if (item.path().extension() == ".seg") write_file(to + "/segments/" + item.path().filename().string(), bytes_of(item.path().string()));
 }
 
 /// Where the frames of a segment are.

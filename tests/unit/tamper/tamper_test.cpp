@@ -196,7 +196,7 @@ TEST(Tamper, AnEarlierStateOfASegmentPutBackIsFound) {
     auto open = log.open();
     auto s = open->new_session();
     ASSERT_TRUE(open->append_wait(opened(s)));
-    copy(log.folder.path + "/segments", before.path + "/segments");
+    copy(log.folder.path, before.path);
     ASSERT_TRUE(open->append_wait(closed(s)));
     open->stop();
   }
