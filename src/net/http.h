@@ -55,7 +55,7 @@ class HttpServerConnection {
   HttpServerConnection(HttpServerConnection&&) noexcept;
   ~HttpServerConnection();
 
-  /// nullopt at the peer's orderly end or when idle too long. Answers `Expect: 100-continue`.
+  /// nullopt at the peer's orderly end or when idle too long. Answers `Expect: 100-continue`. Trailers are dropped.
   boost::asio::awaitable<Result<std::optional<HttpRequest>>> read_request();
 
   /// A whole answer with Content-Length. `headers` lacks Content-Length, Date and Connection: they are added.
@@ -101,7 +101,7 @@ class HttpExchange {
   ~HttpExchange();
   unsigned status() const;
   const Headers& headers() const;
-  /// The next piece of the body as it arrives (de-chunked), at most 64 KiB; empty at its end. Errors: Disconnected when cut short.
+  /// The next piece of the body as it arrives (de-chunked), at most 16 KiB; empty at its end. Errors: Disconnected when cut short.
   boost::asio::awaitable<Result<std::string_view>> read_some(Deadline deadline);
   /// The whole body. Errors: Overloaded over `limit`.
   boost::asio::awaitable<Result<std::string>> read_all(std::size_t limit, Deadline deadline);

@@ -14,10 +14,16 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr std::size_t kPiece = 64u << 10;
+constexpr std::size_t kPiece = 16u << 10;
+constexpr std::size_t kTogether = 64u << 10;      // head and body up to this go out in one write
+constexpr std::size_t kMaxLine = 4u << 10;        // a chunk's line or the trailers, while they are incomplete
 constexpr std::size_t kMaxHead = 64u << 10;
 constexpr std::int64_t kMaxIdle = 4'000'000'000;  // Node closes after five seconds: a connection that old is left alone
 constexpr int kMaxInterim = 8;
+
+bool same_name(std::string_view name, std::string_view lower) {
+  return name.size() == lower.size() && std::ranges::equal(name, lower, [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x | 0x20 : x) == y; });
+}
 
 struct Pooled {
   Stream stream;
@@ -79,12 +85,9 @@ struct HttpExchange::State {
   bool done = false, any_byte = false;
 
   awaitable<Result<bool>> more(Deadline deadline) {
-    if (offset == buffer.size()) {
-      buffer.clear();
-      offset = 0;
-    }
+    buffer.erase(0, std::exchange(offset, 0));  // what is left is a part of a line at most
     const auto before = buffer.size();
-    buffer.resize(before + kPiece);
+    buffer.resize_and_overwrite(before + kPiece, [](char*, std::size_t size) { return size; });  // not zeroed: read into
     auto got = co_await stream.read_some({buffer.data() + before, kPiece}, deadline);
     buffer.resize(before + (got ? *got : 0));
     if (!got) co_return std::unexpected(std::move(got).error());
@@ -123,7 +126,7 @@ struct HttpExchange::State {
   }
 
   awaitable<Result<std::string_view>> read_some(Deadline deadline) {
-    piece.resize(kPiece);
+    if (piece.empty()) piece.resize_and_overwrite(kPiece, [](char*, std::size_t size) { return size; });
     while (!done) {
       auto& body = parser.get().body();
       body.data = piece.data();
@@ -143,6 +146,10 @@ struct HttpExchange::State {
         if (filled != 0) co_return std::string_view(piece).substr(0, filled);
         if (done) break;
         if (used != 0 && !unread().empty()) continue;
+        if (unread().size() > kMaxLine) {
+          stream.close();
+          co_return fail(ErrorKind::Malformed, "a chunk's line or the trailers of the answer do not end");
+        }
       }
       CO_TRY(const bool alive, co_await more(deadline));
       if (alive) continue;
@@ -190,16 +197,19 @@ awaitable<Result<HttpExchange>> HttpClient::send(const std::string& method, cons
   if (!is_token(method) || !target.starts_with('/') || target.find_first_of(" \t\r\n") != std::string::npos || target.find('\0') != std::string::npos)
     co_return fail(ErrorKind::Malformed, "the request line holds a character that is not allowed");
   std::string out;
-  out.reserve(512 + (body.size() <= kPiece ? body.size() : 0));
+  out.reserve(512 + (body.size() <= kTogether ? body.size() : 0));
   out.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: ").append(state->origin.authority).append("\r\n");
   for (const auto& [name, value] : headers.all()) {
+    // What frames the message is written here and nowhere else.
+    for (const auto own : {"host", "content-length", "transfer-encoding", "connection"})
+      if (same_name(name, own)) co_return fail(ErrorKind::Malformed, "the header " + name + " is the connection's own");
     if (!is_token(name) || !is_field_value(value)) co_return fail(ErrorKind::Malformed, "the header " + name + " holds a character that is not allowed");
     out.append(name).append(": ").append(value).append("\r\n");
   }
   const bool has_body = method != "GET" && method != "DELETE" && method != "HEAD";
   if (has_body) out.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
   out.append("\r\n");
-  const bool together = body.size() <= kPiece;
+  const bool together = body.size() <= kTogether;
   if (has_body && together) out.append(body);
 
   for (bool again = false;; again = true) {

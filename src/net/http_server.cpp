@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t kPiece = 16u << 10;
 constexpr std::size_t kMaxAhead = 64u << 10;     // pipelined bytes kept while an answer is under way
-constexpr std::size_t kMaxChunkExtra = 1u << 10;  // chunk extensions and trailers
+constexpr std::size_t kMaxExtensions = 1u << 10;  // chunk extensions of one request
+constexpr std::size_t kMaxLine = 4u << 10;        // a chunk's line or the trailers, while they are incomplete
 constexpr std::int64_t kLinger = 2'000'000'000;
 
 bool same_name(std::string_view a, std::string_view b) {
@@ -66,7 +67,7 @@ struct HttpServerConnection::State {
   /// Reads once more into the buffer. False at the peer's end.
   awaitable<Result<bool>> more(Deadline deadline) {
     const auto before = buffer.size();
-    buffer.resize(before + kPiece);
+    buffer.resize_and_overwrite(before + kPiece, [](char*, std::size_t size) { return size; });  // not zeroed: read into
     auto got = co_await stream.read_some({buffer.data() + before, kPiece}, deadline);
     buffer.resize(before + (got ? *got : 0));
     if (!got) co_return std::unexpected(std::move(got).error());
@@ -113,7 +114,7 @@ HttpServerConnection::~HttpServerConnection() = default;
 namespace {
 
 /// Feeds the parser what is buffered; what it took is dropped.
-Result<bool> feed(http::request_parser<http::string_body>& parser, std::string& buffer, std::size_t& extra, std::size_t& body_seen) {
+Result<bool> feed(http::request_parser<http::string_body>& parser, std::string& buffer) {
   while (!buffer.empty() && !parser.is_done()) {
     boost::beast::error_code error;
     const auto used = parser.put(boost::asio::const_buffer(buffer.data(), buffer.size()), error);
@@ -122,9 +123,6 @@ Result<bool> feed(http::request_parser<http::string_body>& parser, std::string& 
       const bool large = error == http::error::body_limit;
       return fail(large ? ErrorKind::Overloaded : ErrorKind::Malformed, large ? "the body is too large" : "the body is not well-formed: " + error.message());
     }
-    const auto body = parser.get().body().size();
-    extra += used - std::min(used, body - body_seen);
-    body_seen = body;
     buffer.erase(0, used);
     if (error == http::error::need_more) return parser.is_done();
   }
@@ -193,19 +191,27 @@ awaitable<Result<std::optional<HttpRequest>>> HttpServerConnection::read_request
   s.http_1_0 = message.version() == 10;
   s.keep_alive = message.keep_alive();
   s.head_request = message.method() == http::verb::head;
+  // Now, for trailers join the parser's fields: what comes behind the body is no header of the request.
+  HttpRequest request;
+  for (const auto& field : message) request.headers.add(std::string(field.name_string()), std::string(field.value()));
+  std::size_t extensions = 0;
+  auto on_chunk = [&extensions](std::uint64_t, boost::beast::string_view text, boost::beast::error_code& refused) {
+    extensions += text.size();
+    if (extensions > kMaxExtensions) refused = http::error::bad_chunk_extension;
+  };
+  parser.on_chunk_header(on_chunk);
   if (!parser.is_done()) {
     if (same_name(message[http::field::expect], "100-continue") && s.buffer.empty()) {
       if (auto sent = co_await s.stream.write("HTTP/1.1 100 Continue\r\n\r\n", s.write_deadline()); !sent) co_return std::unexpected(sent.error());
     }
     parser.eager(true);
-    std::size_t extra = 0, body_seen = 0;
     for (;;) {
-      const auto done = feed(parser, s.buffer, extra, body_seen);
-      // Framing may cost a little for each chunk, extensions and trailers may not cost more.
-      const bool wasteful = extra > kMaxChunkExtra + body_seen;
-      if (!done || wasteful) {
+      const auto done = feed(parser, s.buffer);
+      // What the parser leaves is a line that is not whole yet: without a bound it would grow as long as somebody sends.
+      const bool endless = done && !*done && s.buffer.size() > kMaxLine;
+      if (!done || endless) {
         const bool large = !done && done.error().kind == ErrorKind::Overloaded;
-        const std::string why = done ? "the chunks carry more framing than content" : done.error().what;
+        const std::string why = done ? "a chunk's line or the trailers do not end" : done.error().what;
         co_await s.refuse(large ? 413 : 400, why);
         co_return fail(large ? ErrorKind::Overloaded : ErrorKind::Malformed, why);
       }
@@ -217,11 +223,9 @@ awaitable<Result<std::optional<HttpRequest>>> HttpServerConnection::read_request
       }
     }
   }
-  HttpRequest request;
   auto taken = parser.release();
   request.method = std::string(taken.method_string());
   request.target = std::string(taken.target());
-  for (const auto& field : taken) request.headers.add(std::string(field.name_string()), std::string(field.value()));
   request.body = std::move(taken.body());
   request.keep_alive = s.keep_alive;
   co_return std::optional<HttpRequest>(std::move(request));

@@ -75,11 +75,14 @@ Result<std::unique_ptr<Listener>> Listener::open(const std::string& address, std
   state->port = port_of(opened.fd);
   auto accept_loop = [](std::shared_ptr<State> self) -> boost::asio::awaitable<void> {
     boost::system::error_code error;
+    std::size_t in_a_row = 0;
     while (!self->stopped) {
       const int fd = ::accept4(self->descriptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
         const std::size_t index = self->next++ % self->workers.size();
         boost::asio::post(*self->workers[index], [self, index, fd] { self->on_connection(index, fd); });
+        // A flood of connections must not keep this worker from those it has.
+        if (++in_a_row % 32 == 0) co_await boost::asio::post(*self->workers.front(), boost::asio::use_awaitable);
         continue;
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) {

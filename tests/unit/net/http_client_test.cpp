@@ -95,6 +95,10 @@ TEST(HttpClient, AnAnswerThatLiesIsAnError) {
   EXPECT_TRUE(fetched({{""}}).starts_with("!"));
 }
 
+TEST(HttpClient, AnEndlessChunkLineIsNotCollected) {
+  EXPECT_EQ(fetched({{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(30'000, 'e')}}), "200:!a chunk's line or the trailers of the answer do not end");
+}
+
 TEST(HttpClient, OneConnectionServesManyRequests) {
   const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
   int accepted = 0;
@@ -126,6 +130,7 @@ TEST(HttpClient, HeadersThatWouldStartAnotherAreRefused) {
   EXPECT_EQ(run(context, send("GET", "/", "X: y\r\nZ", "a")), ErrorKind::Malformed);
   EXPECT_EQ(run(context, send("GET", "/ HTTP/1.1\r\nX: y", "X", "a")), ErrorKind::Malformed);
   EXPECT_EQ(run(context, send("GET /", "/", "X", "a")), ErrorKind::Malformed);
+  for (const auto* own : {"Host", "content-length", "Transfer-Encoding", "Connection"}) EXPECT_EQ(run(context, send("GET", "/", own, "1")), ErrorKind::Malformed) << own;
   EXPECT_EQ(run(context, send("GET", "/", "X", "fine")), ErrorKind::Unavailable) << "nobody listens on port 1";
 }
 
