@@ -108,6 +108,8 @@ Result<void> HeadSigning::write(const std::string& note, bool archive) {
   {
     TRY(const auto file, File::open(path + ".tmp", O_WRONLY | O_CREAT | O_TRUNC, 0644));
     TRY_VOID(write_all(ops, file, as_bytes(note), 0, path));
+    // Before its name: after a power loss an empty checkpoint would look like a forged one.
+    TRY_VOID(sync(ops, file, path));
   }
   if (std::rename((path + ".tmp").c_str(), path.c_str()) != 0) return system_failure("cannot replace " + path, errno);
   if (!archive || !archive_.open()) return {};
