@@ -373,11 +373,13 @@ awaitable<Result<Stream>> dial(boost::asio::io_context& context, std::string hos
     boost::asio::steady_timer limit(context);
     const auto left = deadline == kNever ? std::int64_t{30'000'000'000} : std::max<std::int64_t>(deadline - after(0), 0);
     limit.expires_after(std::chrono::nanoseconds(left));
-    limit.async_wait([&resolver](const boost::system::error_code& stopped) {
-      if (!stopped) resolver.cancel();
+    const auto over = std::make_shared<bool>(false);  // the handler may be queued already when this coroutine goes on
+    limit.async_wait([&resolver, over](const boost::system::error_code& stopped) {
+      if (!stopped && !*over) resolver.cancel();
     });
     boost::system::error_code error;
     auto found = co_await resolver.async_resolve(host, std::to_string(port), boost::asio::redirect_error(boost::asio::use_awaitable, error));
+    *over = true;
     limit.cancel();
     if (error) co_return fail(ErrorKind::Unavailable, "cannot resolve " + host + ": " + error.message());
     for (const auto& entry : found) {
