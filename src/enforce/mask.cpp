@@ -1,5 +1,6 @@
 #include "enforce/mask.h"
 
+#include <cmath>
 #include <optional>
 #include <set>
 
@@ -36,7 +37,8 @@ struct Masker::State {
   DetectorSet detectors;
 
   const Found& of(Detector what) const { return found[static_cast<std::size_t>(what)]; }
-  bool mask_text(std::string& text, MaskCounts& counts, std::string_view key) const;
+  /// True and the masked text in `out` when something was found; clean text costs no allocation.
+  bool mask_text(std::string_view text, std::string& out, MaskCounts& counts, std::string_view key) const;
 };
 
 namespace {
@@ -65,9 +67,9 @@ class Walk {
  private:
   void object(const json::Value& object, const States& states, const State::Field* named) {
     std::size_t from = object.offset() + 1;
-    std::set<std::string> taken;
+    Names names;
     for (const auto member : object) {
-      if (!rules_.detectors.empty()) key(object, member, from, taken);
+      if (!rules_.detectors.empty()) key(object, member, from, names);
       States next(states.size());
       for (std::size_t i = 0; i < states.size(); ++i) next[i] = rules_.fields[i].path.member(states[i], member.key());
       value(member, next, named, member.key());
@@ -85,12 +87,20 @@ class Walk {
     }
   }
 
+  /// The keys of one object once one of them is masked, and the number the next like one gets.
+  struct Names {
+    std::set<std::string, std::less<>> taken;
+    std::map<std::string, std::size_t> next;
+  };
+
   /// A key that holds what a detector knows becomes masked too; two of them must not become one.
-  void key(const json::Value& object, const json::Value& member, std::size_t from, std::set<std::string>& taken) {
-    std::string name(member.key());
-    if (!rules_.mask_text(name, counts_, {})) return;
+  void key(const json::Value& object, const json::Value& member, std::size_t from, Names& names) {
+    std::string name;
+    if (!rules_.mask_text(member.key(), name, counts_, {})) return;
+    if (names.taken.empty())
+      for (const auto one : object) names.taken.emplace(one.key());
     std::string unique = name;
-    for (std::size_t n = 2; (object[unique].valid() && unique != member.key()) || !taken.insert(unique).second; ++n) unique = name + "#" + std::to_string(n);
+    for (auto& n = names.next.try_emplace(name, 2).first->second; !names.taken.insert(unique).second; ++n) unique = name + "#" + std::to_string(n);
     // From the end of what came before there is only white space, a comma and the key's quotes.
     const char* text = object.raw().data() - object.offset();
     while (text[from] != '"') ++from;
@@ -128,20 +138,31 @@ class Walk {
       }
     }
     if (rules_.detectors.empty()) return;
-    std::string masked(text);
-    if (rules_.mask_text(masked, counts_, key)) splice_.replace(value, json::quote(masked));
+    std::string masked;
+    if (rules_.mask_text(text, masked, counts_, key)) splice_.replace(value, json::quote(masked));
   }
 
+  /// A card number may stand as a number, however it is written: -4111111111111111, 4111111111111111.0, 4.1…e15.
   void number(const json::Value& value) {
-    const auto raw = value.raw();
     const auto& pan = rules_.of(Detector::Pan);
-    if (!pan.on || raw.size() < 12 || raw.find_first_not_of("0123456789") != std::string_view::npos) return;
+    const double magnitude = std::abs(value.as_double());
+    if (!pan.on || magnitude < 1e11 || magnitude >= 1e20) return;
+    auto raw = value.raw();
+    if (raw.starts_with('-')) raw.remove_prefix(1);
+    std::string digits(raw.substr(0, raw.find_first_not_of("0123456789")));
+    if (digits.size() != raw.size()) {
+      // A fraction or an exponent: what number is it? One with a part behind the point is none.
+      const auto point = raw.find('.');
+      const bool plain = raw.find_first_of("eE") == std::string_view::npos;
+      if (plain && raw.find_first_not_of('0', point + 1) != std::string_view::npos) return;
+      if (!plain) digits = fmt::format("{:.0f}", magnitude);
+    }
     DetectorSet wanted;
     wanted.add(Detector::Pan);
-    find_hits(raw, wanted, hits_);
-    if (hits_.size() != 1 || hits_[0].begin != 0 || hits_[0].end != raw.size()) return;
+    find_hits(digits, wanted, hits_);
+    if (hits_.size() != 1 || hits_[0].begin != 0 || hits_[0].end != digits.size()) return;
     ++counts_[pan.name];
-    splice_.replace(value, mask_card_number(raw, pan.with));
+    splice_.replace(value, mask_card_number(digits, pan.with));
   }
 
  public:
@@ -161,24 +182,21 @@ class Walk {
 
 }  // namespace
 
-bool Masker::State::mask_text(std::string& text, MaskCounts& counts, std::string_view key) const {
-  thread_local std::vector<Hit> hits;  // its memory is kept: clean text costs no allocation
+bool Masker::State::mask_text(std::string_view text, std::string& out, MaskCounts& counts, std::string_view key) const {
+  thread_local std::vector<Hit> hits;  // its memory is kept
   find_hits(text, detectors, hits, key);
   if (hits.empty()) return false;
-  std::string out;
+  out.clear();
   out.reserve(text.size());
   std::size_t from = 0;
   for (const auto& hit : hits) {
     const auto& rule = of(hit.what);
-    // Overlapping hits are named by the longest, which another rule may not have asked for: then any rule's style does.
-    out.append(text, from, hit.begin - from).append(mask_hit(hit, rule.with));
+    out.append(text.substr(from, hit.begin - from)).append(mask_hit(hit, rule.with));
     from = hit.end;
     ++counts[rule.name];
   }
-  out.append(text, from);
-  if (out == text) return false;
-  text = std::move(out);
-  return true;
+  out.append(text.substr(from));
+  return out != text;
 }
 
 Masker::Masker(const std::vector<const MaskRule*>& rules) : state_(std::make_unique<State>()) {
@@ -203,7 +221,12 @@ Masker::Masker(Masker&&) noexcept = default;
 
 bool Masker::empty() const { return state_->fields.empty() && state_->detectors.empty(); }
 
-bool Masker::mask_text(std::string& text, MaskCounts& counts) const { return !state_->detectors.empty() && state_->mask_text(text, counts, {}); }
+bool Masker::mask_text(std::string& text, MaskCounts& counts) const {
+  std::string masked;
+  if (state_->detectors.empty() || !state_->mask_text(text, masked, counts, {})) return false;
+  text = std::move(masked);
+  return true;
+}
 
 void Masker::mask_json(const json::Value& root, json::Splice& splice, MaskCounts& counts) const {
   if (empty() || !root.valid()) return;

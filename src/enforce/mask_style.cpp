@@ -35,7 +35,7 @@ Digest keyed_hash(std::string_view kind, std::string_view value) {
   return out;
 }
 
-// "[pan:6b1f…]": letters g to p for hexadecimal digits, so that no detector of digits can see a value in a token.
+// "[pan:6b1f…]": letters g to v for hexadecimal digits, so that no detector of digits can see a value in a token.
 std::string token(std::string_view kind, std::string_view value) {
   std::string digits = hex(keyed_hash(kind, value)).substr(0, kTokenDigits);
   for (char& c : digits) c = static_cast<char>('g' + (is_digit(c) ? c - '0' : c - 'a' + 10));
@@ -109,7 +109,7 @@ bool is_token(std::string_view s) {
   const std::size_t colon = s.find(':');
   if (!s.starts_with('[') || !s.ends_with(']') || colon == std::string_view::npos || s.size() - colon - 2 != kTokenDigits) return false;
   const std::string_view digits = s.substr(colon + 1, kTokenDigits), kind = s.substr(1, colon - 1);
-  return std::all_of(digits.begin(), digits.end(), [](char c) { return c >= 'g' && c <= 'p'; }) && (kind == "field" || detector_of(kind));
+  return std::all_of(digits.begin(), digits.end(), [](char c) { return c >= 'g' && c <= 'v'; }) && (kind == "field" || detector_of(kind));
 }
 
 // The forms above, which a field rule meets when it masks what is masked already. None shows more than Partial may.
