@@ -9,6 +9,8 @@ int run(int argc, char** argv, Serve serve) {
   CLI::App app("Sallyport: an access gateway that knows who asks, decides, and keeps evidence.", "sallyport");
   app.set_version_flag("--version", "sallyport 0.1.0");
   app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 error, 2 usage or configuration, 3 not found, 4 not authenticated, 5 denied,\n"
+             "6 still pending, 7 approval denied, 8 gateway unreachable.");
   int exit = exit_code::kDone;
 
   std::string file;
