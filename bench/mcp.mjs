@@ -88,6 +88,10 @@ print('mcp.sallyport', 'calls', of('sallyport', 'rate'), '1/s', 'nginx', ratio('
 print('mcp.sallyport', 'p50', of('sallyport', 'p50'), 'us', 'nginx', ratio('sallyport', 'nginx', 'p50'), null, null);
 print('mcp.sallyport', 'cpu per call', of('sallyport', 'cpu'), 'us', 'nginx', cpuRatio, 1.2, cpuRatio <= 1.2);
 await gateway.stop();
+// SIGTERM, for a master that is killed leaves its worker behind.
+const gone = once(nginx.child, 'exit');
+nginx.child.kill('SIGTERM');
+await gone;
 const { code, report } = gateway.verify();
 if (code !== 0) { console.error(`the record of the run does not verify: ${JSON.stringify(report)}`); process.exit(1); }
 process.exit(0);

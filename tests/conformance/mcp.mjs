@@ -18,7 +18,7 @@ async function suite(url) {
   child.stderr.on('data', d => { out += d; });
   await once(child, 'close');
   const rows = [...(out.split('=== SUMMARY ===')[1] ?? '').split('Not scored')[0].matchAll(/^\s*[✓✗x] (\S+): (\d+) passed, (\d+) failed/gmu)];
-  return { passed: rows.filter(row => row[3] === '0' && row[2] !== '0').length, total: rows.length, failed: rows.filter(row => row[3] !== '0').map(row => row[1]), out };
+  return { checks: rows.reduce((sum, row) => sum + Number(row[2]), 0), passed: rows.filter(row => row[3] === '0' && row[2] !== '0').length, total: rows.length, failed: rows.filter(row => row[3] !== '0').map(row => row[1]), out };
 }
 
 /** The suite has no place for a token: this adds one and changes nothing else, Host and Origin least of all. */
@@ -65,11 +65,11 @@ export async function conformance() {
 if (import.meta.url === `file://${process.argv[1]}`) {
   const result = await conformance();
   const { revision, direct, through, stopped, evidence } = result;
-  const good = direct.total > 0 && direct.passed === direct.total && through.passed === direct.passed && through.total === direct.total && stopped === 0 && evidence.code === 0;
+  const good = direct.total > 0 && direct.passed === direct.total && through.passed === direct.passed && through.total === direct.total && through.checks === direct.checks && stopped === 0 && evidence.code === 0;
   if (process.argv.includes('--json')) {
     console.log(JSON.stringify({ revision, direct: [direct.passed, direct.total], through: [through.passed, through.total] }));
   } else {
-    console.log(`revision ${revision}: ${direct.passed}/${direct.total} directly, ${through.passed}/${through.total} through the gateway; evidence ${evidence.report?.verdict}`);
+    console.log(`revision ${revision}: ${direct.passed}/${direct.total} scenarios (${direct.checks} checks) directly, ${through.passed}/${through.total} (${through.checks}) through the gateway; evidence ${evidence.report?.verdict}`);
     for (const [where, run] of [['directly', direct], ['through', through]]) if (run.failed.length) console.log(`failed ${where}: ${run.failed.join(', ')}`);
     if (!good) console.log(through.out.slice(-6000), evidence.out);
   }

@@ -7,6 +7,7 @@ test('the conformance suite passes through the gateway as it does directly', { t
   const { direct, through, stopped, evidence, errors } = await conformance();
   assert.deepEqual([direct.passed, direct.total], [33, 33], direct.out);
   assert.deepEqual([through.passed, through.total], [33, 33], through.out + errors);
+  assert.equal(through.checks, direct.checks, 'every check within the scenarios');
   assert.equal(stopped, 0, 'the gateway stops in order');
   assert.equal(evidence.code, 0, evidence.out);
 });

@@ -97,6 +97,11 @@ test('tokens of a real OpenID provider: groups decide, keys rotate, everything e
   const none = Buffer.from(JSON.stringify({ alg: 'none', typ: 'at+jwt' })).toString('base64url');
   for (const bad of [`${header}.${forged}.${signature}`, `${none}.${payload}.`, `${header}.${payload}.`, `${header}.${payload}`])
     assert.equal((await gateway.mcpPost('tickets', { jsonrpc: '2.0', id: 1, method: 'ping' }, { token: bad })).status, 401);
+  const now = Math.floor(Date.now() / 1000);
+  for (const claims of [{ aud: 'somebody-else' }, { exp: now - 600 }, { nbf: now + 600 }, { iss: 'http://127.0.0.1:1' }, { sub: '' }]) {
+    const bad = await provider.token({ sub: 'olivia', groups: ['engineers'], ...claims });
+    assert.equal((await gateway.mcpPost('tickets', { jsonrpc: '2.0', id: 1, method: 'ping' }, { token: bad })).status, 401, JSON.stringify(claims));
+  }
   const who = gateway.entries('session.open').map(entry => [entry.subject, entry.agent, entry.issuer]);
   assert.ok(who.some(([subject, name, issuer]) => subject === 'olivia' && name === 'bot-7' && issuer === provider.issuer), JSON.stringify(who));
   assert.equal(await gateway.stop(), 0);

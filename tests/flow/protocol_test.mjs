@@ -183,7 +183,8 @@ test('a stream that broke is resumed at the server with Last-Event-ID', async ()
   socket.write(`GET /mcp/tickets HTTP/1.1\r\nHost: ${gateway.mcp}\r\nAuthorization: Bearer ${alice}\r\nMcp-Session-Id: ${session}\r\nAccept: text/event-stream\r\nLast-Event-ID: ${first}\r\n\r\n`);
   let text = '';
   socket.on('data', d => { text += d; });
-  await until(() => /HTTP\/1\.1 200/.test(text), 'the stream', 5000);
+  await until(() => /"text":"done"/.test(text), 'the events after that one, the answer among them', 5000);
+  assert.match(text, /^HTTP\/1\.1 200/);
   socket.destroy();
 });
 

@@ -19,7 +19,7 @@ export const VERIFY = path.join(BUILD, 'sallyport-verify');
 const children = new Set();
 const folders = new Set();
 function takeDown() {
-  for (const child of children) try { child.kill('SIGKILL'); } catch { /* gone already */ }
+  for (const child of children) try { child.kill(child.spawnfile.endsWith('nginx') ? 'SIGTERM' : 'SIGKILL'); } catch { /* gone already */ }
   for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
 }
 process.on('exit', takeDown);

@@ -5,6 +5,7 @@
 // before it is forwarded, masked before it is shown. Split by phase: session.cpp (requests), session_server.cpp (what
 // the target sends), session_streams.cpp (begin, GET, end).
 #include <boost/asio/awaitable.hpp>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -78,6 +79,8 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<Delivery> answer_from_server(Message message, std::shared_ptr<Flight> flight);
   boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
   std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
+  std::string shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply);
+  void remember_answered(const Flight& flight);
   boost::asio::awaitable<void> refuse_server_request(std::string id, std::string reason);
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
@@ -92,6 +95,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<enforce::Session> gate_;
   std::string upstream_session_, version_;
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
+  std::map<std::string, std::string> answered_;                           // answers that may be replayed: raw id -> method
+  std::deque<std::string> answered_order_;
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
   std::set<net::HttpExchange*> streams_;   // GET streams that are open; closed at the session's end

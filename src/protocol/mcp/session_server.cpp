@@ -49,6 +49,12 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
     case Message::Kind::Response:
     case Message::Kind::Error: {
       const auto at = flights_.find(message->id_text());
+      if (const auto replayed = answered_.find(message->id_text()); at == flights_.end() && replayed != answered_.end()) {
+        enforce::Reply ignored;
+        std::string shown = shown_answer(channel, *message, replayed->second, ignored);
+        services_.gate.observe(channel, shown);
+        co_return Delivery{std::move(shown), false};
+      }
       if (at == flights_.end() || !at->second->running) {
         services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"an answer to no request"})");
         co_return std::nullopt;
@@ -83,36 +89,39 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
   co_return Delivery{std::move(shown), false};
 }
 
+/// What the client gets of an answer: lists filtered, text masked; how it went is put into `reply`.
+std::string Session::shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply) {
+  if (message.kind == Message::Kind::Error) {
+    reply.result = Outcome::Error;
+    std::string why(message.error["message"].as_string());
+    services_.gate.mask(running, why);
+    reply.error = std::move(why);
+    return masked(running, message, message.error);
+  }
+  reply.items = count_items(message.result);
+  if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
+  if (const auto* kind = list_kind(method)) {
+    std::size_t hidden = 0;
+    const auto visible = [&](std::string_view name) { return services_.gate.visible(*gate_, object_facts(*kind, name)); };
+    if (auto filtered = filter_list(message, *kind, visible, hidden); !filtered.empty()) {
+      reply.items -= hidden;
+      auto again = parse_message(std::move(filtered), From::Server, SIZE_MAX);
+      if (!again) return error_text(message.id.raw(), code::kInternal, "the list could not be filtered");
+      message = std::move(*again);
+    }
+  }
+  return masked(running, message, message.result);
+}
+
 awaitable<Session::Delivery> Session::answer_from_server(Message message, std::shared_ptr<Flight> flight) {
   flights_.erase(flight->id);
   auto running = std::move(*flight->running);
   flight->running.reset();
   const std::string request_id = running.request_id();
   enforce::Reply reply;
-  std::string text;
-  if (message.kind == Message::Kind::Error) {
-    reply.result = Outcome::Error;
-    text = masked(running, message, message.error);
-    std::string why(message.error["message"].as_string());
-    services_.gate.mask(running, why);
-    reply.error = std::move(why);
-  } else {
-    reply.items = count_items(message.result);
-    if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
-    if (const auto* kind = list_kind(flight->method)) {
-      std::size_t hidden = 0;
-      const auto visible = [&](std::string_view name) { return services_.gate.visible(*gate_, object_facts(*kind, name)); };
-      if (auto filtered = filter_list(message, *kind, visible, hidden); !filtered.empty()) {
-        reply.items -= hidden;
-        auto again = parse_message(std::move(filtered), From::Server, SIZE_MAX);
-        if (again) message = std::move(*again);
-        else message.result = {};
-      }
-    }
-    text = message.result.valid() ? masked(running, message, message.result)
-                                  : error_text(flight->id, code::kInternal, "the list could not be filtered");
-  }
+  std::string text = shown_answer(running, message, flight->method, reply);
   if (flight->cancelled) reply.result = Outcome::Cancelled;
+  if (flight->resumable) remember_answered(*flight);
   services_.gate.observe(running, text);
   reply.bytes = text.size();
   auto recorded = co_await services_.gate.finish(std::move(running), std::move(reply));
@@ -123,6 +132,15 @@ awaitable<Session::Delivery> Session::answer_from_server(Message message, std::s
                       R"({"requestId":)" + json::quote(request_id) + "}");
   }
   co_return Delivery{std::move(text), true};
+}
+
+/// The target may replay this answer when the client comes back with Last-Event-ID after its connection broke.
+void Session::remember_answered(const Flight& flight) {
+  constexpr std::size_t kReplayable = 256;
+  if (answered_.try_emplace(flight.id, flight.method).second) answered_order_.push_back(flight.id);
+  if (answered_order_.size() <= kReplayable) return;
+  answered_.erase(answered_order_.front());
+  answered_order_.pop_front();
 }
 
 awaitable<std::optional<Session::Delivery>> Session::request_from_server(Message message) {
