@@ -2,6 +2,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
 import { ticketsBehind, POLICY } from '../lib/tickets.mjs';
 import { Gateway, until } from '../lib/gateway.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
@@ -73,6 +75,30 @@ test('configuration errors are all told at once, with place, and the gateway doe
   assert.ok(err.split('\n').filter(line => /sallyport\.yaml:\d+:\d+: /.test(line)).length >= 3, err);
   assert.match(err, /did you mean "?who/);
   assert.match(err, /^\s+\^$/m);
+});
+
+test('TLS with a certificate of one’s own, renewed by SIGHUP; a key that does not fit is refused', async context => {
+  const tickets = await startTickets();
+  context.after(() => tickets.close());
+  const gateway = new Gateway({ policy: POLICY, targets: { tickets: { url: tickets.url, labels: { env: 'prod', data: 'pii' } } }, more: { gateway: 'tls: { certificate: { file: cert.pem }, key: { file: key.pem } }' } });
+  const make = name => execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', path.join(gateway.dir, 'key.pem'),
+    '-out', path.join(gateway.dir, 'cert.pem'), '-days', '30', '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
+  make('first');
+  await gateway.start();
+  assert.equal(gateway.ca, undefined, 'no self-made certificate');
+  gateway.ca = path.join(gateway.dir, 'cert.pem');
+  const client = await gateway.client('tickets', await gateway.token('alice'));
+  assert.ok((await client.listTools()).tools.length > 0);
+  await client.close();
+  const before = fs.readFileSync(gateway.ca);
+  make('second');
+  await assert.rejects(gateway.get('/readyz'), 'the old certificate is still in use');
+  assert.equal((await gateway.reload()).event, 'reloaded');
+  assert.equal((await gateway.get('/readyz')).status, 200);
+  fs.writeFileSync(gateway.ca, before);
+  const refused = await gateway.reload();
+  assert.match(refused.reason, /does not belong to the certificate/);
+  assert.equal(await gateway.stop(), 0);
 });
 
 test('tokens of a real OpenID provider: groups decide, keys rotate, everything else is refused', async context => {
