@@ -150,6 +150,35 @@ test('the gateway restarts while a call is held: the same call attaches, and wha
   assert.deepEqual(kinds(request.id), ['requested', 'granted', 'used']);
 });
 
+test('a held call without a progress token is kept alive by comments; exit code 6 says that it waits', async () => {
+  const session = await gateway.initialize('tickets', alice);
+  const held = gateway.mcpPost('tickets', { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'write_ticket', arguments: { id: 1, text: 'quiet' } } }, { token: alice, session });
+  const request = await pending(gateway, bob);
+  assert.equal((await gateway.run(['requests', 'show', request.id], { token: bob })).code, 6);
+  await approve(gateway, bob, request.id);
+  const answer = await held;
+  assert.match(answer.body, new RegExp(`^: held for approval, request ${request.id}$`, 'm'));
+  assert.match(answer.body, /says: quiet/);
+});
+
+test('approving and cancelling at once is resolved once, whoever wins', async () => {
+  for (let round = 0; round < 12; round++) {
+    const text = `race-${round}`, cancel = new AbortController();
+    const held = write(text, { signal: cancel.signal }).catch(error => error);
+    const request = await pending(gateway, bob);
+    const vote = approve(gateway, bob, request.id);
+    if (round % 3 !== 0) await new Promise(resolve => setTimeout(resolve, round));
+    cancel.abort();
+    const { code } = await vote;
+    await held;
+    await until(() => ['used', 'denied'].includes(kinds(request.id).at(-1)), 'the end of the request');
+    const seen = kinds(request.id);
+    assert.ok(seen.filter(kind => kind === 'used').length <= 1 && ran(text) <= 1, String(seen));
+    if (!seen.includes('used')) assert.equal(ran(text), 0, 'it ran without a use');
+    if (code !== 0) assert.ok(!seen.includes('granted'), 'a vote that did not count is in the record');
+  }
+});
+
 test('requests --watch shows a request when it comes', async () => {
   const { start } = await import('../lib/gateway.mjs');
   const { SALLYPORT } = await import('../lib/gateway.mjs');
