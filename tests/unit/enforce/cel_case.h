@@ -54,7 +54,7 @@ void expect_cases(const Case (&cases)[N]) {
   const World world;
   for (const auto& [expression, expected] : cases) {
     const auto value = value_of(world, expression);
-    if (std::string_view(expected) == "error" || expected == kRefused) {
+    if (std::string_view(expected) == "error" || std::string_view(expected) == kRefused) {
       EXPECT_TRUE(value.starts_with(expected)) << expression << "\n  is " << value;
     } else {
       EXPECT_EQ(value, expected) << expression;
