@@ -200,7 +200,7 @@ awaitable<Answer> Admin::State::with_who(Call call) {
     for (const auto& group : call.who->groups) groups += (groups.empty() ? "" : ",") + json::quote(group);
     co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"expires":{}}})", json::quote(call.who->subject),
                                       json::quote(call.who->issuer), json::quote(call.who->agent), json::quote(call.who->display()), groups,
-                                      json::quote(utc(call.who->expires_wall_ns))));
+                                      json::quote(utc_text(call.who->expires_wall_ns))));
   }
   if (rest == "/api/requests") {
     if (method != "GET") co_return wrong("GET");
@@ -244,7 +244,7 @@ awaitable<Answer> Admin::State::issue_token(Call call) {
     co_return problem_of(issued.error(), call.request_id);
   }
   co_return json_answer(fmt::format(R"({{"token":{},"display":{},"expires":{}}})", json::quote(issued->token), json::quote(issued->principal->display()),
-                                    json::quote(utc(issued->principal->expires_wall_ns))), 201);
+                                    json::quote(utc_text(issued->principal->expires_wall_ns))), 201);
 }
 
 awaitable<Answer> Admin::State::list(Call call) {

@@ -1,7 +1,6 @@
 #include "admin/problem.h"
 
-#include <ctime>
-
+#include "base/clock.h"
 #include "enforce/approval_machine.h"
 
 namespace sallyport::admin {
@@ -27,15 +26,6 @@ Answer problem_of(const Error& error, std::string_view request_id) {
   return problem(500, "internal error", error.what, request_id);
 }
 
-std::string utc(std::int64_t wall_ns) {
-  const std::time_t seconds = wall_ns / 1'000'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 std::string approval_json(const enforce::Approval& approval) {
   std::string terms, votes;
   for (const auto& [rule, term] : approval.terms) {
@@ -44,14 +34,14 @@ std::string approval_json(const enforce::Approval& approval) {
   }
   for (const auto& vote : approval.votes) {
     votes += fmt::format(R"({}{{"by":{},"approve":{},"reason":{},"at":{}}})", votes.empty() ? "" : ",", json::quote(vote.display), vote.approve,
-                         json::quote(vote.reason), json::quote(utc(vote.wall_ns)));
+                         json::quote(vote.reason), json::quote(utc_text(vote.wall_ns)));
   }
   return fmt::format(R"({{"id":{},"state":{},"request_id":{},"requester":{},"target":{},"session":{},"command":{},"reason":{},"created":{},)"
                      R"("expires":{},"terms":[{}],"votes":[{}]}})",
                      json::quote(approval.id), json::quote(enforce::to_string(approval.state)), json::quote(approval.request_id),
                      json::quote(approval.requester_display), json::quote(approval.target), json::quote(approval.session),
-                     json::quote(approval.summary), json::quote(approval.reason), json::quote(utc(approval.created_wall_ns)),
-                     json::quote(utc(approval.expires_wall_ns)), terms, votes);
+                     json::quote(approval.summary), json::quote(approval.reason), json::quote(utc_text(approval.created_wall_ns)),
+                     json::quote(utc_text(approval.expires_wall_ns)), terms, votes);
 }
 
 }  // namespace sallyport::admin

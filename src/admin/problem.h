@@ -21,7 +21,5 @@ Answer problem(unsigned status, std::string_view title, std::string_view detail,
 Answer problem_of(const Error& error, std::string_view request_id);
 
 std::string approval_json(const enforce::Approval& approval);
-/// RFC 3339, UTC, seconds.
-std::string utc(std::int64_t wall_ns);
 
 }  // namespace sallyport::admin

@@ -2,6 +2,7 @@
 // Time as the evidence and every expiry see it. The real clock in production, a fixed one in tests.
 // Any thread. Wall time is UTC nanoseconds since 1970; monotonic time is nanoseconds since an unspecified start.
 #include <cstdint>
+#include <string>
 
 namespace sallyport {
 
@@ -13,5 +14,8 @@ struct Clock {
 
 /// The system's clocks (CLOCK_REALTIME, CLOCK_MONOTONIC).
 const Clock& system_clock();
+
+/// RFC 3339, UTC, whole seconds: "2026-11-20T10:00:00Z".
+std::string utc_text(std::int64_t wall_ns);
 
 }  // namespace sallyport

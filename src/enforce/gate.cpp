@@ -153,6 +153,8 @@ awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& act
   ++session->open_commands;
   Judged judged = judge(*session, action);
   judged.masker = masker(judged.decision.masks);
+  judged.object = object_of(action);
+  judged.masker->mask_text(judged.object, judged.counts);
   std::string recorded;
   if (record.valid()) {
     recorded = std::string(record.raw());
@@ -208,7 +210,7 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   request.who = session.who;
   request.target = session.target;
   request.session = session.id();
-  request.summary = verb_of(action) + " " + object_of(action) + " " + summary.substr(0, 2000);
+  request.summary = verb_of(action) + " " + judged.object + " " + summary.substr(0, 2000);
   request.terms = judged.decision.approvals;
   request.policy = judged.policy->digest();
   Denial denial = denial_of(judged, request_id);

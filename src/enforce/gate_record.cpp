@@ -17,8 +17,8 @@ constexpr std::size_t kInline = 64u << 10;  // an answer up to this size is reco
 
 evidence::Entry command_entry(const Session& session, const Action& action, const std::string& request_id,
                               const Digest& policy, evidence::Decision decision, const std::vector<std::string>& rules,
-                              const std::string& approval, const std::string& recorded, const MaskCounts& counts,
-                              const std::string& reason) {
+                              const std::string& approval, const std::string& object, const std::string& recorded,
+                              const MaskCounts& counts, const std::string& reason) {
   evidence::Entry entry(evidence::Kind::Command, session.record);
   entry.text(Field::RequestId, request_id)
       .text(Field::Subject, session.who->subject)
@@ -29,7 +29,7 @@ evidence::Entry command_entry(const Session& session, const Action& action, cons
       .texts(Field::Rules, rules)
       .text(Field::Approval, approval)
       .text(Field::Action, verb_of(action).substr(0, 256))
-      .text(Field::Object, object_of(action).substr(0, 1024));
+      .text(Field::Object, object.substr(0, 1024));
   if (!recorded.empty()) {
     const auto ref = evidence::Recording::whole(*session.record, recorded, entry);
     entry.payload(Field::Payload, ref);
@@ -44,7 +44,7 @@ evidence::Entry command_entry(const Session& session, const Action& action, cons
 awaitable<Verdict> Gate::admit(std::shared_ptr<Session> session, const Action& action, std::string bytes, std::string record,
                                std::string request_id, Judged judged) {
   auto entry = command_entry(*session, action, request_id, judged.policy->digest(), evidence::Decision::Allowed,
-                             judged.decision.rules, judged.approval, record, judged.counts, "");
+                             judged.decision.rules, judged.approval, judged.object, record, judged.counts, "");
   auto index = co_await port_.append(std::move(entry));
   if (!index) {
     ended(*session);
@@ -69,7 +69,7 @@ awaitable<Verdict> Gate::refuse(std::shared_ptr<Session> session, const Action& 
                                 Denial denial) {
   const auto decision = denial.approval.empty() ? evidence::Decision::Blocked : evidence::Decision::Held;
   auto entry = command_entry(*session, action, denial.request_id, judged.policy->digest(), decision, denial.rules,
-                             denial.approval, record, judged.counts, denial.reason);
+                             denial.approval, judged.object, record, judged.counts, denial.reason);
   auto index = co_await port_.append(std::move(entry));
   ended(*session);
   if (!index && denial.kind == ErrorKind::Denied) {

@@ -17,6 +17,7 @@ struct Gate::Judged {
   std::shared_ptr<const Masker> masker;
   MaskCounts counts;              // of the request's record
   std::string approval;
+  std::string object;             // as it is recorded: masked
 };
 
 struct Running::State {

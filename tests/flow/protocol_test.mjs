@@ -56,6 +56,23 @@ test('a session is its owner’s alone', async () => {
   assert.equal((await gateway.mcpPost('tickets', call('slow', { ms: 1 }), { token: alice, session })).status, 200);
 });
 
+test('a session outlives the token it began with, when its owner comes with another; nothing runs on the old one', async () => {
+  const short = await gateway.token('alice', ['--lifetime', '2']);
+  const session = await gateway.initialize('tickets', short);
+  await until(async () => (await gateway.mcpPost('tickets', call('slow', { ms: 1 }), { token: short, session })).status === 401, 'the end of the short token');
+  const answer = await gateway.mcpPost('tickets', call('slow', { ms: 1 }), { token: alice, session });
+  assert.equal(answer.status, 200);
+  assert.equal(json(answer).result.content[0].text, 'done', answer.body);
+});
+
+test('what policy calls personal is masked in the names of what was asked for, too', async () => {
+  const session = await gateway.initialize('tickets', alice);
+  await gateway.mcpPost('tickets', message('resources/read', { uri: 'tickets://jane.roe@example.com' }), { token: alice, session });
+  const entry = gateway.entries('command').findLast(one => one.action === 'resources/read');
+  assert.match(entry.object, /^tickets:\/\/.*\*\*\*/);
+  assert.ok(!JSON.stringify(entry).includes('jane.roe'));
+});
+
 test('what two parsers may read in two ways is refused', async () => {
   const session = await gateway.initialize('tickets', alice);
   const before = tickets.calls.length;

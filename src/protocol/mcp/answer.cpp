@@ -2,21 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
+
+#include "base/clock.h"
 
 namespace sallyport::protocol::mcp {
 namespace {
 
 bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
-
-std::string utc(std::int64_t wall_ns) {
-  const std::time_t seconds = wall_ns / 1'000'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
@@ -30,7 +22,7 @@ std::string sentence(const enforce::Denial& denial) {
   if (denial.kind != ErrorKind::Denied) {
     out = "Sallyport could not let this through: " + denial.reason + ".";
   } else if (denial.pending) {
-    out = "Sallyport holds this for a human's approval (" + denial.approval + ", until " + utc(denial.expires_wall_ns) +
+    out = "Sallyport holds this for a human's approval (" + denial.approval + ", until " + utc_text(denial.expires_wall_ns) +
           "). It has NOT run. Make the same call again with the same arguments to attach to the request; it runs once it is approved.";
   } else {
     out = "Sallyport blocked this: " + denial.reason + ".";

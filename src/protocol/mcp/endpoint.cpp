@@ -165,8 +165,10 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
   // Whoever knows an id but is not its owner learns nothing: the same answer as for an id that never was.
   const std::string unknown = "there is no such session; initialize again";
   if (const auto at = sessions_.find(id); at != sessions_.end()) {
-    if (at->second->ready() && !at->second->lost() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target)
+    if (at->second->ready() && !at->second->lost() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target) {
+      at->second->renew(std::move(who));
       co_return at->second;
+    }
     co_await refuse(http, 404, code::kDenied, unknown);
     co_return nullptr;
   }
@@ -269,6 +271,7 @@ awaitable<void> Endpoint::sweep() {
       const bool idle = !session->busy() && now - session->last_used_ns() > options_.idle_ns;
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
       if (idle || expired) over.push_back(session);
+      else if (session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns) session->close_streams();
     }
     for (const auto& session : over) co_await retire(session, "idle too long");
   }

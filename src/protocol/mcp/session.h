@@ -43,6 +43,10 @@ class Session : public std::enable_shared_from_this<Session> {
   bool running() const { return !flights_.empty(); }
   bool ready() const { return gate_ != nullptr; }  // false while it begins
   bool lost() const { return lost_; }
+  /// The same person and agent came with another credential: its groups and its end count from now on.
+  void renew(identity::PrincipalPtr who) { gate_->who = std::move(who); }
+  /// Ends its GET streams: the credential they were opened with has run out. The client may open them again.
+  void close_streams();
   /// From now on nobody finds it: it is about to end.
   void leave() { lost_ = true; }
   void touch();

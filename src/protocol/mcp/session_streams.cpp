@@ -80,13 +80,16 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
     reply.error = "the target answered HTTP " + std::to_string(exchange->status()) + " without an answer to initialize";
   } else if (answer->kind == Message::Kind::Error) {
     reply.error = std::string(answer->error["message"].as_string());
+    services_.gate.mask(allowed.running, reply.error);
     text = masked(allowed.running, *answer, answer->error);
   } else if (auto rewritten = rewrite_initialize_answer(*answer); !rewritten) {
     reply.error = rewritten.error().what;
   } else {
     reply.result = Outcome::Ok;
-    text = std::move(*rewritten);
     version_ = std::string(answer->result["protocolVersion"].as_string());
+    text = std::move(*rewritten);
+    // Instructions are a text of the target's like any other.
+    if (auto offered = parse_message(text, From::Server, SIZE_MAX)) text = masked(allowed.running, *offered, offered->result["instructions"]);
     upstream_session_ = std::string(exchange->headers().get("Mcp-Session-Id"));
   }
   const bool ok = reply.result == Outcome::Ok;
@@ -211,6 +214,10 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   touch();
 }
 
+void Session::close_streams() {
+  for (auto* stream : streams_) stream->close();
+}
+
 awaitable<bool> Session::end(std::string reason, bool remote) {
   const auto self = shared_from_this();
   if (std::exchange(ended_, true) || !gate_) co_return false;
@@ -230,7 +237,7 @@ awaitable<bool> Session::end(std::string reason, bool remote) {
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
   }
-  for (auto* stream : streams_) stream->close();  // each then writes its outcome
+  close_streams();  // each then writes its outcome
   // Outcomes first: the close carries the totals, and nothing of a session comes after it.
   enforce::Reply interrupted;
   interrupted.result = Outcome::Interrupted;
