@@ -89,9 +89,19 @@ bool is_loopback(const std::string& address) {
 
 std::string self_made_path(const cli::Config& config) { return config.gateway.state_directory + "/tls.pem"; }
 
-/// The configured certificate, or one made at first start and kept, so that clients that trust it go on doing so.
-Result<std::shared_ptr<const net::TlsServer>> load_tls(const cli::Config& config) {
-  if (!config.gateway.tls) return nullptr;
+/// The configured certificate, or one made at first start and kept, so that clients that trust it go on doing so: for
+/// HTTP, and with what PostgreSQL's clients need beside it.
+struct Tls {
+  std::shared_ptr<const net::TlsServer> http;
+  protocol::postgres::LoginOptions postgres;
+};
+
+Result<Tls> load_tls(const cli::Config& config) {
+  Tls out;
+  const auto& login = config.gateway.postgres_login;
+  using Method = protocol::postgres::LoginOptions::Method;
+  out.postgres.method = login == "scram" ? Method::Scram : login == "password" ? Method::Password : login == "oauth" ? Method::OAuth : Method::Auto;
+  if (!config.gateway.tls) return out;
   std::string certificate, key;
   if (config.gateway.certificate.set()) {
     TRY(certificate, config.gateway.certificate.read());
@@ -110,8 +120,15 @@ Result<std::shared_ptr<const net::TlsServer>> load_tls(const cli::Config& config
     TRY(certificate, read_file(path));
     TRY(key, read_file(key_path));
   }
-  TRY(auto tls, net::TlsServer::create(certificate, key));
-  return std::make_shared<const net::TlsServer>(std::move(tls));
+  TRY(auto http, net::TlsServer::create(certificate, key));
+  out.http = std::make_shared<const net::TlsServer>(std::move(http));
+  net::TlsServer::Options options{"postgresql", ""};
+  if (!config.gateway.postgres_client_ca.empty()) {
+    TRY(options.client_ca, read_file(config.gateway.postgres_client_ca));
+  }
+  TRY(auto postgres, net::TlsServer::create(certificate, key, options));
+  out.postgres.tls = std::make_shared<const net::TlsServer>(std::move(postgres));
+  return out;
 }
 
 std::string origin_of(const cli::Config& config) { return config.gateway.name + "/evidence"; }
@@ -156,7 +173,9 @@ Result<void> open_shared(Shared& shared) {
   const auto& config = shared.config;
   TRY_VOID(make_directory(config.gateway.state_directory));
   TRY_VOID(make_directory(config.evidence.directory));
-  TRY(shared.tls, load_tls(config));
+  TRY(auto tls, load_tls(config));
+  shared.tls = std::move(tls.http);
+  shared.postgres = std::move(tls.postgres);
   TRY(shared.store, state::Store::open(config.gateway.state_directory + "/state.db"));
   TRY(auto signer, load_signer(config));
   evidence::Options options;
@@ -208,9 +227,13 @@ void on_every(Workers& workers, Work work) {
 }
 
 awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
-  double sessions = 0, connections = 0, requests = 0, refused = 0;
+  double sessions = 0, connections = 0, requests = 0, refused = 0, postgres_sessions = 0, postgres_refused = 0;
   for (auto& worker : workers) {
     auto ask = [](Worker& one) -> awaitable<protocol::mcp::Endpoint::Counts> { co_return one.mcp().counts(); };
+    auto ask_postgres = [](Worker& one) -> awaitable<protocol::postgres::Endpoint::Counts> { co_return one.postgres().counts(); };
+    const auto postgres = co_await boost::asio::co_spawn(worker->context(), ask_postgres(*worker), boost::asio::use_awaitable);
+    postgres_sessions += static_cast<double>(postgres.sessions);
+    postgres_refused += static_cast<double>(postgres.refused);
     const auto counts = co_await boost::asio::co_spawn(worker->context(), ask(*worker), boost::asio::use_awaitable);
     sessions += static_cast<double>(counts.sessions);
     connections += static_cast<double>(counts.connections);
@@ -223,6 +246,9 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
   out.push_back({"sallyport_connections", "Open client connections.", "gauge", mcp, connections});
   out.push_back({"sallyport_requests_total", "HTTP requests of clients.", "counter", mcp, requests});
   out.push_back({"sallyport_requests_refused_total", "HTTP requests refused before they reached a session.", "counter", mcp, refused});
+  const std::map<std::string, std::string> postgres = {{"protocol", "postgres"}};
+  out.push_back({"sallyport_sessions", "Open sessions.", "gauge", postgres, postgres_sessions});
+  out.push_back({"sallyport_logins_refused_total", "Logins that were refused.", "counter", postgres, postgres_refused});
   co_return out;
 }
 
@@ -230,7 +256,7 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
 std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   if (a.gateway.name != b.gateway.name) return "gateway.name";
   if (a.gateway.public_url != b.gateway.public_url) return "gateway.public_url";
-  if (a.gateway.listen_mcp != b.gateway.listen_mcp || a.gateway.listen_admin != b.gateway.listen_admin) return "gateway.listen";
+  if (a.gateway.listen_mcp != b.gateway.listen_mcp || a.gateway.listen_admin != b.gateway.listen_admin || a.gateway.listen_postgres != b.gateway.listen_postgres) return "gateway.listen";
   if (a.gateway.tls != b.gateway.tls) return "gateway.tls (on or off)";
   if (a.gateway.state_directory != b.gateway.state_directory) return "gateway.state";
   if (a.gateway.workers != b.gateway.workers) return "gateway.workers";
@@ -254,16 +280,17 @@ void reload(Shared& shared, Workers& workers) {
   if (!tls) return refuse(tls.error().what);
   if (auto index = shared.log->append_wait(config_applied(*loaded.config, "reload")); !index) return refuse(index.error().what);
   shared.config = std::move(*loaded.config);
-  shared.tls = *tls;
+  shared.tls = tls->http;
+  shared.postgres = tls->postgres;
   shared.keys = identity::make_key_source(shared.config.identity.oidc);
-  on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls); });
+  on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
   say("configuration reloaded");
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
 }
 
 struct Running {
   Workers workers;
-  std::unique_ptr<net::Listener> mcp, admin;
+  std::unique_ptr<net::Listener> mcp, admin, postgres;
   std::unique_ptr<admin::Admin> api;
   std::atomic<bool> draining = false;
 };
@@ -293,6 +320,9 @@ Result<void> start(Shared& shared, Running& running) {
     for (const auto* name : {"127.0.0.1", "localhost", "[::1]"})
       for (auto& worker : workers) worker->mcp().accept_host(fmt::format("{}:{}", name, running.mcp->port()));
   }
+  if (!gateway.listen_postgres.empty()) {
+    TRY(running.postgres, net::Listener::open(gateway.listen_postgres, contexts, [&workers](std::size_t index, int fd) { workers[index]->accept_postgres(fd); }));
+  }
   auto& first = *workers.front();
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
       first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(),
@@ -311,20 +341,27 @@ void announce(const Shared& shared, const Running& running) {
   const auto host = [](const std::string& listen) { return listen.substr(0, listen.rfind(':')); };
   std::string line = fmt::format(R"({{"event":"listening","mcp":"{}:{}","admin":"{}:{}","pid":{})", host(gateway.listen_mcp),
                                  running.mcp->port(), host(gateway.listen_admin), running.admin->port(), ::getpid());
+  if (running.postgres) line += fmt::format(R"(,"postgres":"{}:{}")", host(gateway.listen_postgres), running.postgres->port());
   if (gateway.tls && !gateway.certificate.set()) line += R"(,"ca":)" + json::quote(self_made_path(shared.config));
   tell(line + "}");
-  for (const auto& [name, target] : shared.config.targets->targets)
-    say("target {} at {}/mcp/{}", name, gateway.public_url, name);
+  for (const auto& [name, target] : shared.config.targets->targets) {
+    if (std::holds_alternative<target::McpTarget>(target.kind)) say("target {} at {}/mcp/{}", name, gateway.public_url, name);
+    else if (running.postgres) say("target {} at {} port {} as user NAME@{}", name, host(gateway.listen_postgres), running.postgres->port(), name);
+    else say("target {} cannot be reached: gateway.listen.postgres is not set", name);
+  }
 }
 
 /// No new sessions; what runs gets its time; then every session is closed in the record and the evidence is sealed.
 int stop(Shared& shared, Running& running) {
   running.draining = true;
   running.mcp->stop();
+  if (running.postgres) running.postgres->stop();
   const auto deadline = net::after(shared.config.gateway.drain_ns);
   std::vector<std::future<void>> drained;
   for (auto& worker : running.workers)
     drained.push_back(boost::asio::co_spawn(worker->context(), worker->mcp().drain(deadline), boost::asio::use_future));
+  for (auto& worker : running.workers)
+    drained.push_back(boost::asio::co_spawn(worker->context(), worker->postgres().drain(deadline), boost::asio::use_future));
   for (auto& one : drained) one.get();
   // The admin listener goes last: until here it says why /readyz is red.
   running.admin->stop();

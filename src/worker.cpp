@@ -34,7 +34,8 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.store, port_),
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
       links_(context_),
-      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)) {}
+      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)),
+      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, shared.cancels, shared.schema_changes, shared.postgres) {}
 
 Worker::~Worker() = default;
 
@@ -52,8 +53,20 @@ void Worker::accept(int fd, net::HttpLimits limits, std::function<awaitable<void
     ::close(fd);
     return;
   }
+  run(serve_connection(context_, fd, tls_, limits, std::move(serve)));
+}
+
+void Worker::accept_postgres(int fd) {
+  if (connections_ >= kMaxConnections) {
+    ::close(fd);
+    return;
+  }
+  run(postgres_.serve(net::Stream(context_, fd)));
+}
+
+void Worker::run(boost::asio::awaitable<void> connection) {
   ++connections_;
-  boost::asio::co_spawn(context_, serve_connection(context_, fd, tls_, limits, std::move(serve)), [this](std::exception_ptr failure) {
+  boost::asio::co_spawn(context_, std::move(connection), [this](std::exception_ptr failure) {
     --connections_;
     // The supervisor of a connection: a bug in it costs this connection, not its neighbours.
     if (failure) {
@@ -66,10 +79,12 @@ void Worker::accept(int fd, net::HttpLimits limits, std::function<awaitable<void
   });
 }
 
-void Worker::reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls) {
+void Worker::reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls,
+                         protocol::postgres::LoginOptions postgres) {
   gate_.reconfigure(config.policy, config.targets);
   links_.clear();
   authenticator_.reconfigure(std::make_shared<const identity::IdentityConfig>(config.identity), std::move(keys));
+  postgres_.reconfigure(std::move(postgres));
   tls_ = std::move(tls);
 }
 

@@ -15,6 +15,7 @@
 #include "identity/authenticator.h"
 #include "net/tls.h"
 #include "protocol/mcp/endpoint.h"
+#include "protocol/postgres/endpoint.h"
 #include "target/link.h"
 
 namespace sallyport {
@@ -28,6 +29,9 @@ struct Shared {
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::shared_ptr<identity::KeySource> keys;
   std::shared_ptr<const net::TlsServer> tls;            // null when TLS is off
+  protocol::postgres::LoginOptions postgres;
+  protocol::postgres::Cancels cancels;
+  protocol::postgres::Catalogs::Changes schema_changes = std::make_shared<std::atomic<std::uint64_t>>(0);
 };
 
 class Worker {
@@ -39,18 +43,25 @@ class Worker {
   boost::asio::io_context& context() { return context_; }
   protocol::mcp::Endpoint& mcp() { return mcp_; }
   identity::Authenticator& authenticator() { return authenticator_; }
+  protocol::postgres::Endpoint& postgres() { return postgres_; }
   evidence::Port& port() { return port_; }
 
   /// A fresh connection: TLS, then `serve`. On this worker's thread.
   void accept(int fd, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);
 
+  /// A fresh connection of a PostgreSQL client. On this worker's thread.
+  void accept_postgres(int fd);
+
   /// New rules, targets, users and certificate for what comes from now on. On this worker's thread.
-  void reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls);
+  void reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls,
+                   protocol::postgres::LoginOptions postgres);
 
   /// Lets the thread end when nothing is left to do; false when it has not within the limit.
   bool finish(std::int64_t limit_ns);
 
  private:
+  void run(boost::asio::awaitable<void> connection);
+
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
   std::shared_ptr<const net::TlsServer> tls_;
@@ -59,6 +70,7 @@ class Worker {
   enforce::Gate gate_;
   target::Links links_;
   protocol::mcp::Endpoint mcp_;
+  protocol::postgres::Endpoint postgres_;
   std::size_t connections_ = 0;
   std::jthread thread_;
   std::atomic<bool> ended_ = false;

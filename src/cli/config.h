@@ -17,6 +17,9 @@ struct GatewayConfig {
   std::string name;                          // letters, digits, '.', '-', '_': part of the evidence's origin line
   std::string public_url;                    // what clients use; its host is an accepted Host value
   std::string listen_mcp, listen_admin;      // "host:port"; port 0 takes a free one
+  std::string listen_postgres;               // "" = not listened for
+  std::string postgres_login = "auto";       // auto, scram, password, oauth
+  std::string postgres_client_ca;            // certificates of clients that it signed are a login
   bool tls = true;                           // `tls: off` is accepted on loopback addresses only
   SecretRef certificate, key;                // PEM; both absent = a self-made certificate, kept in state_directory
   std::string state_directory;               // SQLite, self-made certificate; default: "state" beside the file

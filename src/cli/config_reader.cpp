@@ -13,6 +13,8 @@ namespace {
 
 bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
+}  // namespace
+
 bool is_loopback_host(const std::string& host) {
   in_addr v4{};
   in6_addr v6{};
@@ -20,8 +22,6 @@ bool is_loopback_host(const std::string& host) {
   if (::inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
   return host == "localhost";
 }
-
-}  // namespace
 
 bool parse_listen(const std::string& text, bool& loopback) {
   const auto colon = text.rfind(':');
@@ -48,7 +48,9 @@ void ConfigReader::conceal(const yaml::Node& node) {
   if (node.kind == yaml::Node::Kind::Scalar) diagnostics_.conceal(node.place, node.scalar);
   for (const auto& item : node.items) conceal(item);
   for (const auto& member : node.members) {
-    static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "timeout", "max_message"};
+    static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "timeout", "max_message",
+                                                             "host", "port", "database", "databases", "user", "tls", "connect", "max_statement", "max_masked_row",
+                                                             "commit", "functions"};
     if (!kOpen.contains(member.key)) conceal(member.value);
   }
 }

@@ -28,6 +28,7 @@ class ConfigReader {
   void local(const yaml::Node& node, identity::IdentityConfig& out);
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);
+  void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
 
   /// { env: NAME } or { file: PATH }; a literal is refused and never shown.
@@ -45,6 +46,8 @@ class ConfigReader {
   yaml::Diagnostics& diagnostics_;
   std::string folder_;
 };
+
+bool is_loopback_host(const std::string& host);
 
 /// "127.0.0.1:8443" or "[::1]:8443". False when it is neither.
 bool parse_listen(const std::string& text, bool& loopback);

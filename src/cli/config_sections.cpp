@@ -27,6 +27,11 @@ void ConfigReader::gateway(const yaml::Node& node, GatewayConfig& out) {
   if (const auto* found = fields.get("tls")) tls(*found, out);
   if (const auto* found = fields.require("public_url")) public_url(*found, out);
   if (const auto* found = fields.get("listen")) listen(*found, out);
+  if (const auto* found = fields.get("postgres")) {
+    yaml::Mapping login(*found, diagnostics_, "postgres");
+    login.one_of("login", out.postgres_login, {"auto", "scram", "password", "oauth"});
+    path(login, "client_ca", out.postgres_client_ca);
+  }
   path(fields, "state", out.state_directory);
   fields.integer("workers", out.workers, 0, 256);
   fields.duration("drain", out.drain_ns, 0, 3600 * kSecond);
@@ -75,8 +80,13 @@ void ConfigReader::listen(const yaml::Node& node, GatewayConfig& out) {
   };
   read("mcp", out.listen_mcp);
   read("admin", out.listen_admin);
-  if (out.listen_mcp == out.listen_admin && !out.listen_mcp.ends_with(":0"))
-    error(node.place, fmt::format("listen.mcp and listen.admin are both {}; they are two listeners", out.listen_mcp));
+  read("postgres", out.listen_postgres);
+  const auto same = [&](const char* a, const std::string& at, const char* b, const std::string& other) {
+    if (at == other && !at.empty() && !at.ends_with(":0")) error(node.place, fmt::format("listen.{} and listen.{} are both {}; they are two listeners", a, b, at));
+  };
+  same("mcp", out.listen_mcp, "admin", out.listen_admin);
+  same("mcp", out.listen_mcp, "postgres", out.listen_postgres);
+  same("admin", out.listen_admin, "postgres", out.listen_postgres);
 }
 
 void ConfigReader::browsers(yaml::Mapping& fields, GatewayConfig& out) {
@@ -197,9 +207,18 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
     one.name = member.key;
     yaml::Mapping fields(member.value, diagnostics_, "target");
     if (!fields.valid()) continue;
-    target::McpTarget kind;
-    if (const auto* found = fields.require("mcp")) mcp(*found, kind);
-    one.kind = std::move(kind);
+    const auto* found_mcp = fields.get("mcp");
+    const auto* found_postgres = fields.get("postgres");
+    if ((found_mcp == nullptr) == (found_postgres == nullptr)) error(member.key_place, "a target is one of mcp and postgres");
+    if (found_postgres != nullptr) {
+      target::PostgresTarget kind;
+      postgres(*found_postgres, kind);
+      one.kind = std::move(kind);
+    } else if (found_mcp != nullptr) {
+      target::McpTarget kind;
+      mcp(*found_mcp, kind);
+      one.kind = std::move(kind);
+    }
     fields.string_map("labels", one.labels);
     if (const auto* found = fields.get("labels"))
       for (const auto& label : found->members) name("a label's name", label.key, label.key_place, ".-_/", 64);
@@ -223,6 +242,42 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
   std::uint64_t most = out.max_message;
   size(fields, "max_message", most, 1u << 10, 64u << 20);
   out.max_message = most;
+}
+
+void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {
+  conceal(node);
+  yaml::Mapping fields(node, diagnostics_, "postgres");
+  if (!fields.valid()) return;
+  fields.string("host", out.host, true);
+  std::int64_t port = out.port;
+  fields.integer("port", port, 1, 65535);
+  out.port = static_cast<std::uint16_t>(port);
+  fields.string("database", out.database, true);
+  fields.strings("databases", out.databases);
+  fields.string("user", out.user, true);
+  if (const auto* found = fields.get("credential")) {
+    yaml::Mapping credential(*found, diagnostics_, "credential");
+    secret(credential, "password", out.password);
+    secret(credential, "certificate", out.certificate);
+    secret(credential, "key", out.key);
+    if (out.certificate.set() != out.key.set()) error(found->place, "certificate and key stand together");
+  }
+  std::string tls = "verify-full";
+  fields.one_of("tls", tls, {"verify-full", "off"});
+  out.tls = tls != "off";
+  const bool local = out.is_unix() || is_loopback_host(out.host);
+  if (!out.tls && !local) error(node.place, fmt::format("tls is off, and {} is neither a loopback address nor a Unix socket: passwords and data would cross the network in clear", out.host));
+  path(fields, "ca", out.ca_file);
+  fields.duration("connect", out.connect_ns, kSecond / 10, 300 * kSecond);
+  std::uint64_t statement = out.max_statement, row = out.max_masked_row;
+  size(fields, "max_statement", statement, 1u << 10, 16u << 20);
+  size(fields, "max_masked_row", row, 64u << 10, 1u << 30);
+  out.max_statement = statement;
+  out.max_masked_row = row;
+  std::string commit = "strict";
+  fields.one_of("commit", commit, {"strict", "overlapped"});
+  out.overlapped = commit == "overlapped";
+  fields.strings("functions", out.functions);
 }
 
 void ConfigReader::headers(const yaml::Node& node, target::McpTarget& out) {

@@ -37,7 +37,8 @@ class Object {
 std::string gateway(const GatewayConfig& config) {
   Object out;
   out.text("name", config.name).text("public_url", config.public_url);
-  out.raw("listen", Object().text("mcp", config.listen_mcp).text("admin", config.listen_admin).str());
+  out.raw("listen", Object().text("mcp", config.listen_mcp).text("admin", config.listen_admin).text("postgres", config.listen_postgres).str());
+  if (!config.listen_postgres.empty()) out.raw("postgres", Object().text("login", config.postgres_login).text("client_ca", config.postgres_client_ca).str());
   if (!config.tls) out.text("tls", "off");
   else if (config.certificate.set()) out.raw("tls", Object().secret("certificate", config.certificate).secret("key", config.key).str());
   out.text("state", config.state_directory).number("workers", config.workers).duration("drain", config.drain_ns);
@@ -60,7 +61,22 @@ std::string identity(const identity::IdentityConfig& config) {
   return out.raw("local", Object().duration("token_lifetime", config.token_lifetime_ns).raw("users", users.str()).str()).str();
 }
 
+std::string postgres(const target::PostgresTarget& kind) {
+  Object out, credential;
+  out.text("host", kind.host).number("port", kind.port).text("database", kind.database).list("databases", kind.databases).text("user", kind.user);
+  credential.secret("password", kind.password).secret("certificate", kind.certificate).secret("key", kind.key);
+  if (kind.password.set() || kind.certificate.set()) out.raw("credential", credential.str());
+  out.text("tls", kind.tls ? "verify-full" : "off").text("ca", kind.ca_file).duration("connect", kind.connect_ns);
+  out.size("max_statement", kind.max_statement).size("max_masked_row", kind.max_masked_row);
+  return out.text("commit", kind.overlapped ? "overlapped" : "strict").list("functions", kind.functions).str();
+}
+
 std::string target(const target::Target& one) {
+  if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
+    Object labels;
+    for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
+    return Object().raw("postgres", postgres(*server)).raw("labels", labels.str()).str();
+  }
   const auto& kind = std::get<target::McpTarget>(one.kind);
   Object mcp, credential, headers, labels;
   mcp.text("url", kind.url);
@@ -116,6 +132,12 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
   for (const auto& [name, user] : config.identity.users) add("identity.local.users." + name + ".password_hash", user.password_hash);
   add("evidence.signing_key", config.evidence.signing_key);
   for (const auto& [name, one] : config.targets->targets) {
+    if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
+      add("targets." + name + ".postgres.credential.password", server->password);
+      add("targets." + name + ".postgres.credential.certificate", server->certificate);
+      add("targets." + name + ".postgres.credential.key", server->key);
+      continue;
+    }
     const auto& kind = std::get<target::McpTarget>(one.kind);
     add("targets." + name + ".mcp.credential.bearer", kind.bearer);
     for (const auto& [header, ref] : kind.headers) add("targets." + name + ".mcp.credential.headers." + header, ref);

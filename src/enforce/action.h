@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "enforce/facts.h"
+#include "sql/lineage.h"
+#include "sql/statement.h"
 
 namespace sallyport::enforce {
 
@@ -26,13 +28,36 @@ struct McpRequest {
   bool housekeeping = false; // initialize, ping, lists, notifications: allowed where anything on the target may be
 };
 
+/// What a SQL text does, resolved against the catalog of its database; made once a shape, shared, immutable.
+struct SqlEffects {
+  sql::AnalysisPtr analysis;
+  sql::SchemaPtr schema;       // may be null: the catalog could not be read
+  std::string verb, weight, object;
+  std::vector<std::string> tables, tables_read, tables_written, columns, functions;
+  static std::shared_ptr<const SqlEffects> of(sql::AnalysisPtr analysis, sql::SchemaPtr schema);
+};
+using SqlEffectsPtr = std::shared_ptr<const SqlEffects>;
+
+/// One SQL text that is to run, or a prepared one with its parameters. The views live until the verdict.
+struct Statement {
+  SqlEffectsPtr effects;
+  std::string_view text;
+  const std::vector<std::string>* parameters = nullptr;  // as text, for people and policy
+  bool parameters_unknown = false;  // too long to be held: a rule that reads them cannot allow it
+  bool in_transaction = false;
+  std::string_view database;
+  std::string_view problem;    // why it cannot be judged: then it is blocked
+  std::string_view unsure;     // why masked columns cannot be followed in it: then it is blocked where there are any
+  std::string_view how;        // "", "prepare": only parsed, "continue": more rows of a portal, "cancel"
+};
+
 /// What no codec could name. Never allowed.
 struct Raw {
   std::string protocol;
   std::string what;
 };
 
-using Action = std::variant<ToolCall, McpRequest, Raw>;
+using Action = std::variant<ToolCall, McpRequest, Statement, Raw>;
 
 Facts facts_of(const Action& action);
 /// The verb and the object as evidence names them: "tools/call", "search_tickets".

@@ -70,6 +70,8 @@ Value Run::fact(std::uint32_t slot, std::uint32_t at) const {
     case 3: return std::get<double>(value);
     case 4: return std::string_view(std::get<std::string>(value));
     case 5: return StringsRef{&std::get<std::vector<std::string>>(value)};
+    case 7: return std::get<std::string_view>(value);
+    case 8: return StringsRef{std::get<const std::vector<std::string>*>(value)};
     default: break;
   }
   const auto& json = std::get<json::Value>(value);

@@ -26,6 +26,8 @@ struct FactSchema {
 
 /// The schema of MCP requests: mcp.method, mcp.tool, mcp.resource, mcp.prompt, mcp.args, mcp.direction.
 const FactSchema& mcp_schema();
+/// The schema of SQL statements: sql.verb, sql.class, sql.tables, sql.has_where, …
+const FactSchema& sql_schema();
 /// Every schema, for type checks: an expression may read facts of one protocol only.
 const std::vector<const FactSchema*>& all_schemas();
 
@@ -33,7 +35,8 @@ const std::vector<const FactSchema*>& all_schemas();
 /// unknown, which hides nothing and allows nothing by itself.
 struct Unknown {};
 
-using FactValue = std::variant<Unknown, bool, std::int64_t, double, std::string, std::vector<std::string>, json::Value>;
+using FactValue = std::variant<Unknown, bool, std::int64_t, double, std::string, std::vector<std::string>, json::Value,
+                               std::string_view, const std::vector<std::string>*>;  // the last two: owned by the action
 
 /// The facts of one command: values[i] belongs to schema->fields[i]. A field that does not apply holds its type's
 /// empty value ("" for mcp.tool of a resources/read), so that a rule about tools is simply false there.

@@ -34,8 +34,18 @@ Facts with_unknown_object(const Action& action) {
 }
 
 bool is_housekeeping(const Action& action) {
+  if (const auto* statement = std::get_if<Statement>(&action)) return statement->effects->analysis->control;
   const auto* request = std::get_if<McpRequest>(&action);
   return request != nullptr && request->housekeeping;
+}
+
+/// The facts of a greeting, for a target's protocol: could anything be allowed there?
+Facts first_facts(const target::Target& target) {
+  if (std::holds_alternative<target::PostgresTarget>(target.kind)) return {&sql_schema(), std::vector<FactValue>(sql_schema().fields.size())};
+  McpRequest any;
+  any.method = "initialize";
+  any.housekeeping = true;
+  return with_unknown_object(any);
 }
 
 }  // namespace
@@ -53,6 +63,7 @@ void Gate::reconfigure(PolicyPtr policy, target::CatalogPtr catalog) {
   policy_ = std::move(policy);
   catalog_ = std::move(catalog);
   maskers_.clear();
+  sql_maskings_.clear();
 }
 
 bool Gate::evidence_writable() const { return log_.writable(); }
@@ -60,11 +71,8 @@ bool Gate::evidence_writable() const { return log_.writable(); }
 awaitable<Result<std::shared_ptr<Session>>> Gate::open(identity::PrincipalPtr who, std::string target, std::string binding,
                                                        Connection connection) {
   const auto* found = catalog_->find(target);
-  McpRequest any;
-  any.method = "initialize";
-  any.housekeeping = true;
   // One answer for "not there" and "not for you": names of targets are not for guessing.
-  if (found == nullptr || !policy_->may_be_visible(*who, *found, with_unknown_object(any)))
+  if (found == nullptr || !policy_->may_be_visible(*who, *found, first_facts(*found)))
     co_return fail(ErrorKind::Denied, "there is no target \"" + target + "\" for " + who->display());
   auto session = std::make_shared<Session>();
   session->who = std::move(who);
@@ -111,7 +119,7 @@ Denial Gate::denial_of(const Judged& judged, std::string request_id) {
   return denial;
 }
 
-Gate::Judged Gate::judge(const Session& session, const Action& action) const {
+Gate::Judged Gate::judge(const Session& session, const Action& action) {
   Judged judged;
   judged.policy = policy_;
   judged.catalog = catalog_;
@@ -128,11 +136,37 @@ Gate::Judged Gate::judge(const Session& session, const Action& action) const {
   judged.decision = policy_->decide(*session.who, *judged.target, facts_of(action));
   if (is_housekeeping(action)) {
     // A list or a greeting names no object yet: it is allowed where some command may be, unless a rule blocks just it.
-    const bool visible = policy_->may_be_visible(*session.who, *judged.target, with_unknown_object(action));
-    judged.decision.effect = visible ? Effect::Allow : Effect::Block;
+    const auto* statement = std::get_if<Statement>(&action);
+    const bool blocked = statement != nullptr && judged.decision.effect == Effect::Block && !judged.decision.rules.empty();
+    const bool visible = !blocked && policy_->may_be_visible(*session.who, *judged.target, statement != nullptr ? first_facts(*judged.target) : with_unknown_object(action));
+    if (statement == nullptr || visible) judged.decision.effect = visible ? Effect::Allow : Effect::Block;
     if (visible) judged.decision.rules.clear();
   }
+  if (const auto* statement = std::get_if<Statement>(&action)) judge_masking(*statement, judged);
   return judged;
+}
+
+void Gate::judge_masking(const Statement& statement, Judged& judged) {
+  std::string why_not;
+  if (!statement.problem.empty()) {
+    judged.decision.effect = Effect::Block;
+    judged.decision.rules.clear();
+    judged.decision.message.clear();
+    judged.decision.reason = statement.problem;
+    return;
+  }
+  judged.sql = sql_maskings_.find(judged.decision.masks, masker(judged.decision.masks), statement.effects->analysis, statement.effects->schema, why_not);
+  const bool control = statement.effects->analysis->control;
+  if (judged.sql && judged.sql->columns && !judged.sql->columns->tables.empty() && !statement.unsure.empty() && !control) {
+    judged.sql = nullptr;
+    why_not = statement.unsure;
+  }
+  if (judged.sql || judged.decision.effect == Effect::Block) return;
+  judged.decision.effect = Effect::Block;
+  judged.decision.rules.clear();
+  for (const auto* rule : judged.decision.masks) judged.decision.rules.push_back(rule->id);
+  judged.decision.message.clear();
+  judged.decision.reason = std::move(why_not);
 }
 
 bool Gate::visible(const Session& session, const Facts& facts) const {
@@ -146,39 +180,91 @@ std::shared_ptr<const Masker> Gate::masker(const std::vector<const MaskRule*>& r
   return cached;
 }
 
-awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& action, std::string bytes, json::Value record,
-                             Hold* hold) {
+Result<std::string> Gate::record_of(const Action& action, const json::Value& record, Judged& judged) {
+  if (const auto* statement = std::get_if<Statement>(&action)) {
+    // A condition on a masked column shows its values as much as a result does.
+    const bool columns = std::ranges::any_of(judged.decision.masks, [](const MaskRule* rule) { return !rule->columns.empty() || !rule->types.empty(); });
+    const bool conceal = (!judged.sql && columns) || (judged.sql && judged.sql->flow && (judged.sql->flow->touches || judged.sql->flow->unfollowed));
+    std::string text(conceal ? std::string_view(statement->effects->analysis->normalized) : statement->text);
+    judged.masker->mask_text(text, judged.counts);
+    std::string out = R"({"sql":)" + json::quote(text);
+    if (statement->parameters != nullptr && !statement->parameters->empty()) {
+      out += R"(,"parameters":[)";
+      for (std::size_t i = 0; i < statement->parameters->size(); ++i) {
+        std::string parameter = conceal ? "***" : (*statement->parameters)[i];
+        judged.masker->mask_text(parameter, judged.counts);
+        out += (i ? "," : "") + json::quote(parameter);
+      }
+      out += ']';
+    }
+    return out + '}';
+  }
+  if (!record.valid()) return std::string();
+  std::string recorded(record.raw());
+  if (judged.masker->empty()) return recorded;
+  // Parsed anew: offsets of a part of the message are not offsets of the recorded text.
+  TRY(auto document, json::Document::parse(recorded));
+  json::Splice splice;
+  judged.masker->mask_json(document.root(), splice, judged.counts);
+  return splice.empty() ? recorded : splice.apply(recorded);
+}
+
+void Gate::submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, OnVerdict done) {
   std::string request_id = new_request_id();
-  if (session->closed) co_return Denial{.request_id = request_id, .rules = {}, .reason = "the session has ended", .message = {}, .approval = {}};
+  if (session->closed) {
+    Denial denial;
+    denial.request_id = std::move(request_id);
+    denial.reason = "the session has ended";
+    return done(std::move(denial));
+  }
   ++session->open_commands;
   Judged judged = judge(*session, action);
   judged.masker = masker(judged.decision.masks);
   judged.object = object_of(action);
   judged.masker->mask_text(judged.object, judged.counts);
-  std::string recorded;
-  if (record.valid()) {
-    recorded = std::string(record.raw());
-    if (!judged.masker->empty()) {
-      // Parsed anew: offsets of a part of the message are not offsets of the recorded text.
-      auto document = json::Document::parse(recorded);
-      if (!document) {
-        judged.decision.effect = Effect::Block;
-        judged.decision.reason = "its record could not be masked: " + document.error().what;
-        co_return co_await refuse(std::move(session), action, "", judged, denial_of(judged, request_id));
-      }
-      json::Splice splice;
-      judged.masker->mask_json(document->root(), splice, judged.counts);
-      if (!splice.empty()) recorded = splice.apply(recorded);
+  auto recorded = record_of(action, message.record, judged);
+  if (!recorded) {
+    judged.decision.effect = Effect::Block;
+    judged.decision.reason = "its record could not be masked: " + recorded.error().what;
+    recorded = std::string();
+  }
+  if (const auto* statement = std::get_if<Statement>(&action); statement != nullptr && statement->in_transaction && judged.decision.effect == Effect::Approve) {
+    for (const auto& [rule, terms] : judged.decision.approvals) {
+      if (terms.in_transaction) continue;
+      judged.decision.effect = Effect::Block;
+      judged.decision.reason = "rule " + rule + " holds it for approval, and a hold inside an open transaction would keep its locks: " +
+                               "end the transaction and run it by itself";
+      break;
     }
   }
-  if (judged.decision.effect == Effect::Approve) {
-    auto denial = co_await hold_for_approval(*session, action, request_id, judged, recorded, hold);
-    if (denial) co_return co_await refuse(std::move(session), action, std::move(recorded), judged, std::move(*denial));
-  } else if (judged.decision.effect == Effect::Block) {
-    co_return co_await refuse(std::move(session), action, std::move(recorded), judged, denial_of(judged, request_id));
+  switch (judged.decision.effect) {
+    case Effect::Block: {
+      auto denial = denial_of(judged, request_id);
+      return refuse(std::move(session), action, std::move(*recorded), std::move(judged), std::move(denial), message, std::move(done));
+    }
+    case Effect::Approve:
+      boost::asio::co_spawn(context_, hold_and_go_on(std::move(session), action, std::move(message), hold, std::move(judged), std::move(request_id),
+                                                     std::move(*recorded), std::move(done)), boost::asio::detached);
+      return;
+    case Effect::Allow:
+      return admit(std::move(session), action, std::move(message.bytes), std::move(*recorded), std::move(request_id), std::move(judged), std::move(done));
   }
-  co_return co_await admit(std::move(session), action, std::move(bytes), std::move(recorded), std::move(request_id),
-                           std::move(judged));
+}
+
+awaitable<void> Gate::hold_and_go_on(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, Judged judged,
+                                     std::string request_id, std::string recorded, OnVerdict done) {
+  auto denial = co_await hold_for_approval(*session, action, request_id, judged, recorded, hold);
+  if (denial) refuse(std::move(session), action, std::move(recorded), std::move(judged), std::move(*denial), message, std::move(done));
+  else admit(std::move(session), action, std::move(message.bytes), std::move(recorded), std::move(request_id), std::move(judged), std::move(done));
+}
+
+awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& action, std::string bytes, json::Value record,
+                             Hold* hold) {
+  auto start = [&](auto handler) {
+    submit(std::move(session), action, {std::move(bytes), record, {}}, hold,
+           [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
+  };
+  co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);
 }
 
 awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what, std::string bytes) {
@@ -194,11 +280,13 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
     co_return denial_of(judged, "");
   }
   ++session->open_commands;
-  McpRequest request;
-  request.method = std::move(what);
-  const Action action = std::move(request);
+  const Action action = Raw{"", std::move(what)};
   std::string recorded = bytes;
-  co_return co_await admit(std::move(session), action, std::move(bytes), std::move(recorded), new_request_id(), std::move(judged));
+  auto start = [&](auto handler) {
+    admit(std::move(session), action, std::move(bytes), std::move(recorded), new_request_id(), std::move(judged),
+          [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
+  };
+  co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);
 }
 
 awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const Action& action, const std::string& request_id,
@@ -217,7 +305,7 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   const auto failed = [&](const Error& error) {
     denial.kind = error.kind;
     denial.reason = error.what;
-    return denial;
+    return std::move(denial);
   };
 
   auto approval = co_await approvals_.request(request);
@@ -243,7 +331,7 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
     if (approval->state <= ApprovalState::Granted && hold != nullptr && hold->gone && hold->gone()) {
       denial.pending = true;
       denial.reason = "the client went away while request " + approval->id + " was held; the same call again attaches to it";
-      co_return denial;
+      co_return std::move(denial);
     }
     if (hold != nullptr && hold->over) break;
   }
@@ -255,25 +343,25 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
       denial.pending = true;
       denial.reason = "it needs approval by group " + request.terms.front().second.by_group + " and request " + approval->id +
                       " is still pending";
-      co_return denial;
+      co_return std::move(denial);
     case ApprovalState::Withdrawn:
       denial.cancelled = true;
       denial.reason = "request " + approval->id + " was withdrawn";
-      co_return denial;
+      co_return std::move(denial);
     case ApprovalState::Denied:
       denial.reason = "request " + approval->id + " was denied" +
                       (approval->votes.empty() ? "" : " by " + approval->votes.back().display) +
                       (approval->reason.empty() ? "" : ": " + approval->reason);
-      co_return denial;
-    case ApprovalState::Expired: denial.reason = "request " + approval->id + " expired"; co_return denial;
-    case ApprovalState::Used: denial.reason = "request " + approval->id + " was already used"; co_return denial;
+      co_return std::move(denial);
+    case ApprovalState::Expired: denial.reason = "request " + approval->id + " expired"; co_return std::move(denial);
+    case ApprovalState::Used: denial.reason = "request " + approval->id + " was already used"; co_return std::move(denial);
   }
   // The rules may have changed while people were thinking: what was granted is only what is still asked for.
   Judged again = judge(session, action);
   if (again.policy->digest() != judged.policy->digest() || again.decision.effect == Effect::Block) {
     denial.reason = "the policy changed while request " + approval->id + " was held; call again";
     denial.rules = again.decision.rules;
-    co_return denial;
+    co_return std::move(denial);
   }
   auto used = co_await approvals_.use(approval->id, request.digest);
   if (!used) co_return failed(used.error());

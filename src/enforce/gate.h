@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "enforce/approval.h"
 #include "enforce/mask.h"
 #include "enforce/policy.h"
+#include "enforce/sql_masking.h"
 #include "evidence/log.h"
 #include "evidence/session.h"
 #include "identity/principal.h"
@@ -62,6 +64,7 @@ struct Denial {
   bool cancelled = false;   // the requester withdrew it while it was held
   std::string approval;     // id, when one was asked for
   std::int64_t expires_wall_ns = 0;
+  std::optional<target::Permit> substitute;  // what goes to the target instead, when the command has such a thing
 };
 
 struct Allowed {
@@ -89,6 +92,15 @@ struct Reply {
   std::string error;            // error text for the record (already safe)
   std::uint64_t items = 0;
   std::uint64_t bytes = 0;      // as sent to the client
+  std::map<std::string, std::string> facts;  // what else is known of the answer: SQLSTATE, tag, …
+};
+
+/// What a command is made of besides its Action.
+struct Message {
+  std::string bytes;            // what goes to the target when it is allowed
+  json::Value record;           // what is kept of it (masked first); of a Statement its text and parameters are
+  /// For a protocol whose target must see that a command was refused, to stay in step with the client: what it gets.
+  std::function<std::string(const std::string& request_id)> substitute;
 };
 
 class Gate {
@@ -111,9 +123,16 @@ class Gate {
   /// here. `record` is what is kept of the request (masked first).
   boost::asio::awaitable<Verdict> ask(std::shared_ptr<Session> session, const Action& action, std::string bytes,
                                       json::Value record, Hold* hold);
+  /// The same for commands in a pipeline: `done` is called once, in the order of the calls unless a command is held, and
+  /// maybe before this returns. `action` and `hold` must live until then.
+  void submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold,
+              std::move_only_function<void(Verdict)> done);
   /// The gateway's own message to the target (an error for a refused server request, the end of a session):
   /// recorded like any other, judged by nobody.
   boost::asio::awaitable<Verdict> own(std::shared_ptr<Session> session, std::string what, std::string bytes);
+
+  /// For the control messages of a session that open() has recorded.
+  target::SessionPermit session_permit(const Session& session) const { return target::SessionPermit(session.target); }
 
   /// The requester takes back a held command. Resolves against a vote exactly once.
   boost::asio::awaitable<void> cancel(Hold& hold);
@@ -126,14 +145,22 @@ class Gate {
   /// Returns the text with every root masked.
   std::string mask(Running& running, const json::Document& document, const std::vector<json::Value>& roots);
   bool masks(const Running& running) const;
+  /// How results of the running statement are masked, and how many rows and recorded bytes it may have.
+  const SqlMaskingPtr& sql_masking(const Running& running) const;
+  const ResultLimits& limits(const Running& running) const;
+  MaskCounts& counts(Running& running) const;
 
   /// A piece of the answer, as the client gets it (masked): recorded under the running command. Must precede its delivery.
   void observe(Running& running, std::string_view masked);
+  /// The same for a stream of bytes with a limit: what is beyond limits().record_bytes is counted and hashed.
+  void observe_bytes(Running& running, std::string_view masked);
+  bool has_chunks(const Running& running) const;
   /// Writes observed chunks that are complete; back-pressure of long streams.
   boost::asio::awaitable<Result<void>> flush(Running& running);
   /// The outcome, durable; the client's final bytes go out after it. On an error it is written later, without the answer,
   /// as soon as the log can be written again; the caller withholds the answer.
   boost::asio::awaitable<Result<void>> finish(Running running, Reply reply);
+  void finish(Running running, Reply reply, std::move_only_function<void(Result<void>)> done);
 
   const target::CatalogPtr& catalog() const { return catalog_; }
   bool evidence_writable() const;
@@ -143,12 +170,17 @@ class Gate {
   boost::asio::awaitable<std::optional<Denial>> hold_for_approval(Session& session, const Action& action,
                                                                   const std::string& request_id, Judged& judged,
                                                                   const std::string& summary, Hold* hold);
-  boost::asio::awaitable<Verdict> admit(std::shared_ptr<Session> session, const Action& action, std::string bytes,
-                                        std::string record, std::string request_id, Judged judged);
-  boost::asio::awaitable<Verdict> refuse(std::shared_ptr<Session> session, const Action& action, std::string record,
-                                         const Judged& judged, Denial denial);
+  using OnVerdict = std::move_only_function<void(Verdict)>;
+  void admit(std::shared_ptr<Session> session, const Action& action, std::string bytes, std::string record, std::string request_id,
+             Judged judged, OnVerdict done);
+  void refuse(std::shared_ptr<Session> session, const Action& action, std::string record, Judged judged, Denial denial,
+              const Message& message, OnVerdict done);
+  boost::asio::awaitable<void> hold_and_go_on(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold,
+                                              Judged judged, std::string request_id, std::string recorded, OnVerdict done);
+  Result<std::string> record_of(const Action& action, const json::Value& record, Judged& judged);
   static Denial denial_of(const Judged& judged, std::string request_id);
-  Judged judge(const Session& session, const Action& action) const;
+  Judged judge(const Session& session, const Action& action);
+  void judge_masking(const Statement& statement, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
   void ended(Session& session);
@@ -163,6 +195,7 @@ class Gate {
   target::CatalogPtr catalog_;
   const Clock& clock_;
   std::map<std::vector<const MaskRule*>, std::shared_ptr<const Masker>> maskers_;
+  SqlMaskings sql_maskings_;
 };
 
 }  // namespace sallyport::enforce

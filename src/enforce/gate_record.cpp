@@ -15,6 +15,16 @@ namespace {
 constexpr std::int64_t kOweRetry = 500'000'000;  // as often as the log itself looks whether writing works again
 constexpr std::size_t kInline = 64u << 10;  // an answer up to this size is recorded as one payload with its outcome
 
+std::map<std::string, std::string> facts_for_record(const Statement& statement) {
+  std::map<std::string, std::string> out{{"class", statement.effects->weight}};
+  const auto& analysis = *statement.effects->analysis;
+  if (analysis.statements != 1) out["statements"] = std::to_string(analysis.statements);
+  if (analysis.verbs.size() > 1) out["verbs"] = fmt::format("{}", fmt::join(analysis.verbs, " ")).substr(0, 512);
+  if (!statement.how.empty()) out["how"] = statement.how;
+  if (statement.in_transaction) out["in_transaction"] = "true";
+  return out;
+}
+
 evidence::Entry command_entry(const Session& session, const Action& action, const std::string& request_id,
                               const Digest& policy, evidence::Decision decision, const std::vector<std::string>& rules,
                               const std::string& approval, const std::string& object, const std::string& recorded,
@@ -30,6 +40,7 @@ evidence::Entry command_entry(const Session& session, const Action& action, cons
       .text(Field::Approval, approval)
       .text(Field::Action, verb_of(action).substr(0, 256))
       .text(Field::Object, object.substr(0, 1024));
+  if (const auto* statement = std::get_if<Statement>(&action)) entry.map(Field::Facts, facts_for_record(*statement));
   if (!recorded.empty()) {
     const auto ref = evidence::Recording::whole(*session.record, recorded, entry);
     entry.payload(Field::Payload, ref);
@@ -41,42 +52,53 @@ evidence::Entry command_entry(const Session& session, const Action& action, cons
 
 }  // namespace
 
-awaitable<Verdict> Gate::admit(std::shared_ptr<Session> session, const Action& action, std::string bytes, std::string record,
-                               std::string request_id, Judged judged) {
+void Gate::admit(std::shared_ptr<Session> session, const Action& action, std::string bytes, std::string record, std::string request_id,
+                 Judged judged, OnVerdict done) {
   auto entry = command_entry(*session, action, request_id, judged.policy->digest(), evidence::Decision::Allowed,
                              judged.decision.rules, judged.approval, judged.object, record, judged.counts, "");
-  auto index = co_await port_.append(std::move(entry));
-  if (!index) {
-    ended(*session);
-    Denial denial = denial_of(judged, request_id);
-    denial.kind = index.error().kind;
-    denial.rules.clear();
-    denial.reason = "the evidence cannot be written, so the command was not run: " + index.error().what;
-    co_return denial;
-  }
-  auto state = std::make_unique<Running::State>();
-  state->gate = this;
-  state->session = session;
-  state->policy = judged.policy;
-  state->masker = judged.masker;
-  state->request_id = request_id;
-  state->command_index = *index;
-  state->started_mono_ns = clock_.mono_ns();
-  co_return Allowed{target::Permit(judged.catalog, judged.target, std::move(bytes), std::move(request_id)), Running(std::move(state))};
+  port_.append(std::move(entry), [this, session = std::move(session), bytes = std::move(bytes), request_id = std::move(request_id),
+                                  judged = std::move(judged), done = std::move(done)](Result<std::uint64_t> index) mutable {
+    if (!index) {
+      ended(*session);
+      Denial denial = denial_of(judged, request_id);
+      denial.kind = index.error().kind;
+      denial.rules.clear();
+      denial.reason = "the evidence cannot be written, so the command was not run: " + index.error().what;
+      return done(std::move(denial));
+    }
+    auto state = std::make_unique<Running::State>();
+    state->gate = this;
+    state->session = std::move(session);
+    state->policy = std::move(judged.policy);
+    state->masker = std::move(judged.masker);
+    state->sql = std::move(judged.sql);
+    state->limits = judged.decision.limits;
+    state->request_id = request_id;
+    state->command_index = *index;
+    state->started_mono_ns = clock_.mono_ns();
+    done(Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id)), Running(std::move(state))});
+  });
 }
 
-awaitable<Verdict> Gate::refuse(std::shared_ptr<Session> session, const Action& action, std::string record, const Judged& judged,
-                                Denial denial) {
+void Gate::refuse(std::shared_ptr<Session> session, const Action& action, std::string record, Judged judged, Denial denial,
+                  const Message& message, OnVerdict done) {
   const auto decision = denial.approval.empty() ? evidence::Decision::Blocked : evidence::Decision::Held;
   auto entry = command_entry(*session, action, denial.request_id, judged.policy->digest(), decision, denial.rules,
                              denial.approval, judged.object, record, judged.counts, denial.reason);
-  auto index = co_await port_.append(std::move(entry));
-  ended(*session);
-  if (!index && denial.kind == ErrorKind::Denied) {
-    denial.kind = index.error().kind;
-    denial.reason += "; and the evidence cannot be written: " + index.error().what;
-  }
-  co_return denial;
+  std::string instead = message.substitute ? message.substitute(denial.request_id) : std::string();
+  port_.append(std::move(entry), [this, session = std::move(session), denial = std::move(denial), judged = std::move(judged),
+                                  instead = std::move(instead), done = std::move(done)](Result<std::uint64_t> index) mutable {
+    ended(*session);
+    if (!index) {
+      if (denial.kind == ErrorKind::Denied) {
+        denial.kind = index.error().kind;
+        denial.reason += "; and the evidence cannot be written: " + index.error().what;
+      }
+    } else if (!instead.empty() && judged.target != nullptr) {
+      denial.substitute = target::Permit(std::move(judged.catalog), judged.target, std::move(instead), denial.request_id);
+    }
+    done(std::move(denial));
+  });
 }
 
 void Gate::mask(Running& running, std::string& text) {
@@ -92,15 +114,37 @@ std::string Gate::mask(Running& running, const json::Document& document, const s
 }
 
 bool Gate::masks(const Running& running) const { return !running.state_->masker->empty(); }
+const SqlMaskingPtr& Gate::sql_masking(const Running& running) const { return running.state_->sql; }
+const ResultLimits& Gate::limits(const Running& running) const { return running.state_->limits; }
+MaskCounts& Gate::counts(Running& running) const { return running.state_->counts; }
+bool Gate::has_chunks(const Running& running) const { return !running.state_->chunks.empty(); }
 
 void Gate::observe(Running& running, std::string_view masked) {
   auto& state = *running.state_;
   state.pending.append(masked);
   state.pending += '\n';
-  if (state.pending.size() < kInline) return;
-  if (!state.recording) state.recording.emplace(*state.session->record);
-  state.recording->add(state.pending, state.chunks);
-  state.pending.clear();
+  if (state.pending.size() >= kInline) state.spill();
+}
+
+void Running::State::spill() {
+  if (!recording) recording.emplace(*session->record);
+  recording->add(pending, chunks);
+  pending.clear();
+}
+
+void Gate::observe_bytes(Running& running, std::string_view masked) {
+  auto& state = *running.state_;
+  const auto left = state.limits.record_bytes - std::min(state.observed, state.limits.record_bytes);
+  state.observed += masked.size();
+  const auto kept = masked.substr(0, left);
+  state.pending.append(kept);
+  if (state.pending.size() >= kInline) state.spill();
+  if (kept.size() == masked.size()) return;
+  if (!state.beyond) {
+    state.beyond.reset(EVP_MD_CTX_new());
+    EVP_DigestInit_ex(state.beyond.get(), EVP_sha256(), nullptr);
+  }
+  EVP_DigestUpdate(state.beyond.get(), masked.data() + kept.size(), masked.size() - kept.size());
 }
 
 awaitable<Result<void>> Gate::flush(Running& running) {
@@ -130,21 +174,23 @@ awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_
   ended(*session);
 }
 
-awaitable<Result<void>> Gate::finish(Running running, Reply reply) {
+void Gate::finish(Running running, Reply reply, std::move_only_function<void(Result<void>)> done) {
   auto& state = *running.state_;
   state.finished = true;
-  const auto owed = [&](Error error) -> Result<void> {
-    boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.command_index, reply.result), boost::asio::detached);
-    return std::unexpected(std::move(error));
-  };
   evidence::Entry entry(evidence::Kind::Outcome, state.session->record);
   entry.text(Field::RequestId, state.request_id);
+  if (state.beyond) {
+    Digest digest;
+    EVP_DigestFinal_ex(state.beyond.get(), digest.data(), nullptr);
+    reply.facts["unrecorded_bytes"] = std::to_string(state.observed - state.limits.record_bytes);
+    reply.facts["unrecorded_sha256"] = hex(digest);
+  }
+  if (!reply.facts.empty()) entry.map(Field::Facts, reply.facts);
   if (state.recording) {
-    if (!state.pending.empty()) state.recording->add(state.pending, state.chunks);
+    if (!state.pending.empty()) state.spill();
     const auto ref = state.recording->finish(state.chunks);
-    // Ahead of the entry that refers to them: an outcome never points at what is not there.
-    auto stored = co_await port_.append_chunks(state.session->record, std::exchange(state.chunks, {}));
-    if (!stored) co_return owed(std::move(stored).error());
+    // With the entry that refers to them: an outcome never points at what is not there.
+    for (auto& chunk : state.chunks) entry.add_chunk(std::move(chunk));
     entry.payload(Field::Payload, ref);
   } else if (!state.pending.empty()) {
     const auto ref = evidence::Recording::whole(*state.session->record, state.pending, entry);
@@ -156,10 +202,22 @@ awaitable<Result<void>> Gate::finish(Running running, Reply reply) {
   entry.uint(Field::Bytes, reply.bytes)
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
       .uint(Field::CommandIndex, state.command_index);
-  auto index = co_await port_.append(std::move(entry));
-  if (!index) co_return owed(std::move(index).error());
-  ended(*state.session);
-  co_return Result<void>{};
+  port_.append(std::move(entry), [this, session = state.session, request_id = state.request_id, command = state.command_index,
+                                  result = reply.result, done = std::move(done)](Result<std::uint64_t> index) mutable {
+    if (!index) {
+      boost::asio::co_spawn(context_, owe(session, request_id, command, result), boost::asio::detached);
+      return done(std::unexpected(std::move(index).error()));
+    }
+    ended(*session);
+    done({});
+  });
+}
+
+awaitable<Result<void>> Gate::finish(Running running, Reply reply) {
+  auto start = [&](auto handler) {
+    finish(std::move(running), std::move(reply), [done = std::move(handler)](Result<void> result) mutable { std::move(done)(std::move(result)); });
+  };
+  co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<void>)>(start, boost::asio::use_awaitable);
 }
 
 awaitable<void> Gate::cancel(Hold& hold) {

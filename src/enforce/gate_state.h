@@ -1,5 +1,7 @@
 #pragma once
 // What the two halves of the Gate share: a judged command and a running one. Included by gate*.cpp only.
+#include <openssl/evp.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +17,7 @@ struct Gate::Judged {
   target::CatalogPtr catalog;     // keeps target alive
   const target::Target* target = nullptr;
   std::shared_ptr<const Masker> masker;
+  SqlMaskingPtr sql;              // of a Statement
   MaskCounts counts;              // of the request's record
   std::string approval;
   std::string object;             // as it is recorded: masked
@@ -25,6 +28,10 @@ struct Running::State {
   std::shared_ptr<Session> session;
   PolicyPtr policy;
   std::shared_ptr<const Masker> masker;
+  SqlMaskingPtr sql;
+  ResultLimits limits;
+  std::uint64_t observed = 0;                      // bytes of a stream with a limit
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> beyond{nullptr, EVP_MD_CTX_free};  // the hash of what is not recorded of it
   MaskCounts counts;
   std::string request_id;
   std::uint64_t command_index = 0;
@@ -33,6 +40,8 @@ struct Running::State {
   std::optional<evidence::Recording> recording;    // once the answer is longer than one chunk
   std::vector<evidence::Chunk> chunks;             // complete, not yet written
   bool finished = false;
+
+  void spill();  // pending becomes chunks
 };
 
 }  // namespace sallyport::enforce

@@ -228,6 +228,10 @@ bool Masker::mask_text(std::string& text, MaskCounts& counts) const {
   return true;
 }
 
+bool Masker::mask_view(std::string_view text, std::string& out, MaskCounts& counts) const {
+  return !state_->detectors.empty() && state_->mask_text(text, out, counts, {});
+}
+
 void Masker::mask_json(const json::Value& root, json::Splice& splice, MaskCounts& counts) const {
   if (empty() || !root.valid()) return;
   Walk(*state_, splice, counts, 0).value(root, Walk::starts(*state_), nullptr, root.key());

@@ -27,6 +27,8 @@ class Masker {
 
   /// Masks free text; returns true when `text` was changed.
   bool mask_text(std::string& text, MaskCounts& counts) const;
+  /// True and the masked text in `out` when something was found; clean text is not copied.
+  bool mask_view(std::string_view text, std::string& out, MaskCounts& counts) const;
 
   /// Masks every string under `root` (keys too: a key that holds a card number becomes masked), numbers that a
   /// detector of digits recognises, strings that themselves hold JSON (MCP's text content), and what field rules

@@ -80,6 +80,13 @@ Decision RuleSet::decide(const cel::Inputs& inputs) const {
       allows.push_back(&rule);
     }
   });
+  if (!allows.empty()) {
+    decision.limits = {0, 0};
+    for (const auto* rule : allows) {
+      decision.limits.rows = std::max(decision.limits.rows, rule->limits.rows);
+      decision.limits.record_bytes = std::max(decision.limits.record_bytes, rule->limits.record_bytes);
+    }
+  }
   if (!blocks.empty() || !failed.empty()) {
     block(decision, std::move(blocks), failed);
   } else if (!approves.empty()) {

@@ -13,6 +13,7 @@
 #include "base/yaml.h"
 #include "enforce/facts.h"
 #include "identity/principal.h"
+#include "sql/lineage.h"
 #include "target/catalog.h"
 
 namespace sallyport::enforce {
@@ -25,6 +26,7 @@ struct ApprovalTerms {
   std::int64_t quorum = 1;              // distinct humans
   std::int64_t hold_ns = 50'000'000'000;   // how long the command waits on the wire
   std::int64_t valid_ns = 1800'000'000'000;  // absolute life of the request, from its creation
+  bool in_transaction = false;          // SQL: may a statement wait inside an open transaction, with its locks?
 };
 
 /// How masked values look. Partial keeps what cannot identify (j***@***.com, last four digits).
@@ -36,6 +38,15 @@ struct MaskRule {
   std::vector<std::string> detect;      // detector names: email, pan, iban, ssn, phone, ip, jwt, aws_key, private_key
   std::vector<std::string> fields;      // JSON path: "$.customer.phone", "$.items[*].ssn", "$..email"
   MaskWith with = MaskWith::Partial;
+  std::vector<sql::ColumnPattern> columns;  // SQL: "public.customers.ssn", "*.ssn"
+  std::vector<std::string> types;       // SQL: every column of the type
+  bool mask_unfollowed = false;         // SQL: what cannot be followed is masked whole instead of denied
+};
+
+/// What an `allow` rule says of SQL results; of several rules the most generous counts.
+struct ResultLimits {
+  std::uint64_t rows = UINT64_MAX;          // more end the result with an error
+  std::uint64_t record_bytes = 256u << 10;  // recorded of one result; what is beyond is counted and hashed
 };
 
 struct Decision {
@@ -45,6 +56,7 @@ struct Decision {
   std::string reason;                   // one sentence for people: "no rule allows it", "rule no-shell blocks it", …
   std::vector<std::pair<std::string, ApprovalTerms>> approvals;  // rule id, terms: all must be satisfied
   std::vector<const MaskRule*> masks;   // owned by the Policy
+  ResultLimits limits;
 };
 
 class Policy;

@@ -83,6 +83,7 @@ class RuleReader {
     if (const auto* when = fields.get("when")) read_when(*when, rule);
     if (rule.kind == RuleKind::Approve) read_terms(fields, rule);
     if (rule.kind == RuleKind::Mask) read_mask(fields, rule);
+    if (rule.kind == RuleKind::Allow) read_limits(fields, rule);
   }
 
   void read_who(const yaml::Node& node, Rule& rule) {
@@ -194,17 +195,36 @@ class RuleReader {
     fields.integer("quorum", terms.quorum, 1, 10);
     fields.duration("hold", terms.hold_ns, 0, 600 * kSecond);
     fields.duration("valid", terms.valid_ns, kSecond, 24 * 3600 * kSecond);
+    fields.boolean("in_transaction", terms.in_transaction);
     if (terms.valid_ns < terms.hold_ns) {
       diagnostics_.error(fields.place(), "valid is shorter than hold: a request would end while its command still waits");
     }
+  }
+
+  void read_limits(yaml::Mapping& fields, Rule& rule) {
+    std::int64_t rows = 0, record = -1;
+    fields.integer("rows", rows, 1, std::int64_t{1} << 53);
+    if (rows != 0) rule.limits.rows = static_cast<std::uint64_t>(rows);
+    fields.integer("record_kib", record, 0, 1 << 20);
+    if (record >= 0) rule.limits.record_bytes = static_cast<std::uint64_t>(record) << 10;
   }
 
   void read_mask(yaml::Mapping& fields, Rule& rule) {
     auto& mask = rule.mask;
     read_checked(fields, "detect", mask.detect, check_detector);
     read_checked(fields, "fields", mask.fields, check_field_path);
-    if (!fields.has("detect") && !fields.has("fields")) {
-      diagnostics_.error(fields.place(), "a mask rule says what to mask: detect, fields or both");
+    if (const auto* node = fields.get("columns")) {
+      for (const auto* item : one_or_many(*node, diagnostics_, "columns")) {
+        auto problem = sql::ColumnPattern::parse(item->scalar, mask.columns.emplace_back());
+        if (!problem.empty()) diagnostics_.error(item->place, std::move(problem));
+      }
+    }
+    fields.strings("types", mask.types);
+    std::string unfollowed = "deny";
+    fields.one_of("unfollowed", unfollowed, {"deny", "mask"});
+    mask.mask_unfollowed = unfollowed == "mask";
+    if (!fields.has("detect") && !fields.has("fields") && !fields.has("columns") && !fields.has("types")) {
+      diagnostics_.error(fields.place(), "a mask rule says what to mask: detect, fields, columns or types");
     }
     std::string with = "partial";
     fields.one_of("with", with, {"partial", "redact", "hash", "null"});

@@ -43,6 +43,7 @@ struct Rule {
   std::optional<cel::Program> when;  // absent = always
   std::string message;
   ApprovalTerms terms;  // of Approve
+  ResultLimits limits;  // of Allow
   MaskRule mask;        // of Mask
   yaml::Place place;
 

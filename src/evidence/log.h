@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -79,6 +80,8 @@ class Port {
   /// Resumes when the entry is durable, with its index. Entries of one Port keep their order. An abandoned awaitable
   /// does not take the entry back. Errors: Unavailable (not written: nothing of it is in the log), Overloaded (queue full).
   boost::asio::awaitable<Result<std::uint64_t>> append(Entry entry);
+  /// The same without a coroutine: `done` is called once on the worker's thread, at once when the entry is refused.
+  void append(Entry entry, std::move_only_function<void(Result<std::uint64_t>)> done);
 
   /// Stores payload chunks of a stream ahead of the entry that will refer to them; resumes when they are durable.
   boost::asio::awaitable<Result<void>> append_chunks(SessionPtr session, std::vector<Chunk> chunks);

@@ -84,6 +84,14 @@ Port::~Port() {
 
 awaitable<Result<std::uint64_t>> Port::append(Entry entry) { return submit(state_, std::move(entry), false); }
 
+void Port::append(Entry entry, std::move_only_function<void(Result<std::uint64_t>)> done) {
+  auto& writer = *state_->log.state().writer;
+  if (auto refused = writer.refusal(entry, false)) return done(std::unexpected(std::move(*refused)));
+  using Handler = std::move_only_function<void(Result<std::uint64_t>)>;
+  const auto slot = state_->wait(std::make_unique<WaiterOf<Handler>>(std::move(done)));
+  writer.enqueue({std::move(entry), false, state_, slot, nullptr});
+}
+
 awaitable<Result<void>> Port::append_chunks(SessionPtr session, std::vector<Chunk> chunks) {
   Entry carrier(Kind::Outcome, std::move(session));
   for (auto& chunk : chunks) carrier.add_chunk(std::move(chunk));

@@ -161,14 +161,14 @@ struct Authenticator::State {
     co_return same;
   }
 
-  asio::awaitable<Result<void>> keep(Digest digest, std::string user, std::string agent, std::string peer, std::int64_t expires) {
+  asio::awaitable<Result<void>> keep(Digest digest, std::string user, std::string agent, std::string peer, std::int64_t expires, ScramVerifier scram) {
     const auto now = clock.wall_ns();
     const bool purge = clock.mono_ns() >= next_purge;
     if (purge) next_purge = clock.mono_ns() + kPurgeEvery;
     auto work = [=](state::Database& db) -> Result<void> {
       if (purge) TRY_VOID(db.prepare("DELETE FROM tokens WHERE expires < ?").bind(1, now).run());
-      auto insert = db.prepare("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (?, ?, ?, ?, ?, ?)");
-      insert.bind_blob(1, digest).bind(2, user).bind(3, agent).bind(4, peer).bind(5, now).bind(6, expires);
+      auto insert = db.prepare("INSERT INTO tokens (hash, user, agent, peer, created, expires, scram_stored, scram_server) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+      insert.bind_blob(1, digest).bind(2, user).bind(3, agent).bind(4, peer).bind(5, now).bind(6, expires).bind_blob(7, scram.stored_key).bind_blob(8, scram.server_key);
       return insert.run();
     };
     co_return co_await store.run(std::move(work));
@@ -204,28 +204,79 @@ Authenticator::Authenticator(asio::io_context& context, std::shared_ptr<const Id
 Authenticator::~Authenticator() = default;
 
 asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, std::string peer) {
-  auto& state = *state_;
   const auto digest = sha256(as_bytes(token));
+  co_return co_await authenticate(std::move(token), digest, "bearer", std::move(peer));
+}
+
+asio::awaitable<Result<PrincipalPtr>> Authenticator::proven(Digest token, std::string peer) {
+  co_return co_await authenticate(std::string(), token, "scram", std::move(peer));
+}
+
+asio::awaitable<Error> Authenticator::not_proven(std::string peer, std::string user) {
+  const std::string known = state_->config->users.contains(user) ? user : std::string();
+  co_return co_await state_->record->failed(Reason::WrongPassword, "scram", std::move(peer), known);
+}
+
+asio::awaitable<Result<PrincipalPtr>> Authenticator::certified(std::string name, std::string peer) {
+  auto& state = *state_;
+  const auto user = state.config->users.find(name);
+  if (user == state.config->users.end()) co_return std::unexpected(co_await state.record->failed(Reason::UnknownUser, "certificate", peer));
+  auto principal = local_principal(user->first, user->second, "", sha256(as_bytes("certificate\n" + name)), 0);
+  auto recorded = co_await state.record->succeeded(principal, "certificate", peer);
+  if (!recorded) co_return std::unexpected(std::move(recorded).error());
+  co_return principal;
+}
+
+asio::awaitable<Result<ScramSet>> Authenticator::scram(std::string user) {
+  ScramSet out;
+  out.salt = scram_salt(user);
+  if (!state_->config->users.contains(user)) co_return out;
+  const auto now = state_->clock.wall_ns();
+  using Found = std::vector<std::array<Bytes, 3>>;
+  auto found = co_await state_->store.run([user, now](state::Database& db) -> Result<Found> {
+    Found rows;
+    auto query = db.prepare("SELECT hash, scram_stored, scram_server FROM tokens WHERE user = ? AND expires > ? AND scram_stored IS NOT NULL "
+                            "ORDER BY created DESC LIMIT 64");
+    query.bind(1, user).bind(2, now);
+    for (;;) {
+      TRY(const bool row, query.step());
+      if (!row) return rows;
+      rows.push_back({query.blob(0), query.blob(1), query.blob(2)});
+    }
+  });
+  if (!found) co_return std::unexpected(std::move(found).error());
+  for (const auto& [hash, stored, server] : *found) {
+    if (hash.size() != 32 || stored.size() != 32 || server.size() != 32) continue;
+    std::ranges::copy(hash, out.tokens.emplace_back().begin());
+    auto& verifier = out.verifiers.emplace_back();
+    std::ranges::copy(stored, verifier.stored_key.begin());
+    std::ranges::copy(server, verifier.server_key.begin());
+  }
+  co_return out;
+}
+
+asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, Digest digest, std::string action, std::string peer) {
+  auto& state = *state_;
   if (const auto* known = state.good.find(digest, state.clock.mono_ns())) {
     auto principal = *known;
     if (state.clock.wall_ns() < principal->expires_wall_ns) co_return principal;
   }
   if (const auto* known = state.bad.find(digest, state.clock.mono_ns())) {
     const auto reason = *known;
-    co_return std::unexpected(co_await state.record->failed(reason, "bearer", peer));
+    co_return std::unexpected(co_await state.record->failed(reason, action, peer));
   }
   // A verdict by a configuration that a reload has replaced meanwhile counts for nothing.
   while (true) {
     const auto generation = state.generation;
-    auto judged = co_await state.judge(token, digest);
+    auto judged = token.empty() ? co_await state.judge_opaque(digest) : co_await state.judge(token, digest);
     if (generation != state.generation) continue;
     if (!judged) {
       const auto reason = judged.error();
       const bool passing = reason == Reason::KeysUnavailable || reason == Reason::StateUnavailable;
       if (!passing) state.bad.put(digest, reason, state.clock.mono_ns() + kBadFor);
-      co_return std::unexpected(co_await state.record->failed(reason, "bearer", peer));
+      co_return std::unexpected(co_await state.record->failed(reason, action, peer));
     }
-    auto recorded = co_await state.record->succeeded(*judged, "bearer", peer);
+    auto recorded = co_await state.record->succeeded(*judged, action, peer);
     if (!recorded) co_return std::unexpected(std::move(recorded).error());
     if (generation != state.generation) continue;
     const auto left = (*judged)->expires_wall_ns - state.clock.wall_ns();
@@ -256,7 +307,7 @@ asio::awaitable<Result<IssuedToken>> Authenticator::issue(std::string user, std:
   // The entry first: a token that works without a record of its birth must not exist.
   auto recorded = co_await state.record->succeeded(issued.principal, kAction, peer);
   if (!recorded) co_return std::unexpected(std::move(recorded).error());
-  auto kept = co_await state.keep(digest, user, std::move(agent), peer, expires);
+  auto kept = co_await state.keep(digest, user, std::move(agent), peer, expires, scram_verifier(issued.token, scram_salt(user), kScramIterations));
   if (!kept) co_return std::unexpected(co_await state.record->failed(Reason::StateUnavailable, kAction, peer, known));
   co_return issued;
 }

@@ -15,6 +15,7 @@
 #include "evidence/log.h"
 #include "identity/config.h"
 #include "identity/principal.h"
+#include "identity/scram.h"
 #include "state/store.h"
 
 namespace sallyport::identity {
@@ -39,6 +40,15 @@ class Authenticator {
   /// `peer` goes into the record. Errors: Denied (bad token; the text is safe to show), Unavailable (keys or evidence).
   boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, std::string peer);
 
+  /// For clients that prove a token instead of sending it: the user's live tokens; none for an unknown user.
+  boost::asio::awaitable<Result<ScramSet>> scram(std::string user);
+  /// The proof was right: the token's principal, as by authenticate(). `method` goes into the record ("scram").
+  boost::asio::awaitable<Result<PrincipalPtr>> proven(Digest token, std::string peer);
+  /// A verified client certificate of that name: the local user so called.
+  boost::asio::awaitable<Result<PrincipalPtr>> certified(std::string name, std::string peer);
+  /// The proof was wrong: recorded as a failure; the error is for the client.
+  boost::asio::awaitable<Error> not_proven(std::string peer, std::string user);
+
   /// Checks a local user's password (Argon2id, off the worker's thread; unknown users cost the same; five failures a
   /// minute and name, then Overloaded) and issues an opaque token. Errors: Denied, Overloaded, Unavailable.
   boost::asio::awaitable<Result<IssuedToken>> issue(std::string user, std::string password, std::int64_t lifetime_ns,
@@ -48,6 +58,8 @@ class Authenticator {
   void reconfigure(std::shared_ptr<const IdentityConfig> config, std::shared_ptr<KeySource> keys);
 
  private:
+  /// By the token, or by its digest alone when it was proven.
+  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Digest digest, std::string action, std::string peer);
   struct State;
   std::unique_ptr<State> state_;
 };

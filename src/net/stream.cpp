@@ -3,7 +3,9 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -262,6 +264,35 @@ Result<std::optional<std::size_t>> Stream::read_now(std::span<char> into) {
   return fail(ErrorKind::Disconnected, tried.why);
 }
 
+Result<std::optional<std::size_t>> Stream::peek_now(std::span<char> into) {
+  if (!state_ || !state_->open) return closed();
+  const auto got = ::recv(state_->descriptor.native_handle(), into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (got >= 0) return static_cast<std::size_t>(got);
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::nullopt;
+  return fail(ErrorKind::Disconnected, std::strerror(errno));
+}
+
+Result<std::size_t> Stream::write_now(std::string_view bytes) {
+  if (!state_ || !state_->open) return closed();
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {
+    auto tried = state_->try_write(bytes.substr(sent));
+    if (tried.what == State::Tried::WantRead || tried.what == State::Tried::WantWrite) break;
+    if (tried.what == State::Tried::Broken) {
+      state_->close();
+      return fail(ErrorKind::Disconnected, tried.why);
+    }
+    sent += tried.bytes;
+  }
+  return sent;
+}
+
+bool Stream::peer_gone() const {
+  if (!is_open()) return true;
+  pollfd look{state_->descriptor.native_handle(), POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 void Stream::wake() {
   if (!state_ || !state_->open) return;
   state_->woken = true;
@@ -396,6 +427,17 @@ awaitable<Result<Stream>> dial(boost::asio::io_context& context, std::string hos
     why = stream.error().what;
   }
   co_return fail(ErrorKind::Unavailable, "cannot connect to " + where + ": " + why);
+}
+
+awaitable<Result<Stream>> dial_unix(boost::asio::io_context& context, std::string path, Deadline deadline) {
+  sockaddr_storage storage{};
+  auto& name = reinterpret_cast<sockaddr_un&>(storage);
+  if (path.size() >= sizeof name.sun_path) co_return fail(ErrorKind::Unavailable, "the socket's path is too long: " + path);
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, path.c_str(), path.size() + 1);
+  auto stream = co_await connect_to(context, storage, sizeof name, deadline);
+  if (!stream) co_return fail(ErrorKind::Unavailable, "cannot connect to " + path + ": " + stream.error().what);
+  co_return stream;
 }
 
 }  // namespace sallyport::net

@@ -40,6 +40,19 @@ class Stream {
   /// Resumes when something can be read; nothing is taken. wake() ends it early with Unavailable.
   boost::asio::awaitable<Result<void>> readable(Deadline deadline);
   void wake();
+  /// Looks at what could be read without taking it; for plain connections, before TLS.
+  Result<std::optional<std::size_t>> peek_now(std::span<char> into);
+  /// Sends what the socket takes at once: how many bytes, 0 when it takes none.
+  Result<std::size_t> write_now(std::string_view bytes);
+  /// True when the peer has ended or cut the connection, whatever it sent before and is not read yet. Does not block.
+  bool peer_gone() const;
+  bool is_tls() const;
+  /// The protocol that ALPN (RFC 7301) chose, "" for none.
+  std::string alpn() const;
+  /// Of the peer's certificate, for channel binding tls-server-end-point (RFC 5929 §4); empty without one.
+  std::string peer_certificate_hash() const;
+  /// Common name of the certificate that a client presented and that was verified; "" for none.
+  std::string peer_common_name() const;
   /// What can be read at once; nullopt when nothing can, 0 at the peer's end.
   Result<std::optional<std::size_t>> read_now(std::span<char> into);
   /// Resumes when the socket takes bytes; a connection that is being made is then made or has failed.
@@ -68,5 +81,8 @@ class Stream {
 /// Resolves and connects (loopback names and addresses without a resolver thread). Errors: Unavailable.
 boost::asio::awaitable<Result<Stream>> dial(boost::asio::io_context& context, std::string host, std::uint16_t port,
                                             Deadline deadline);
+
+/// Connects to the socket file. Errors: Unavailable.
+boost::asio::awaitable<Result<Stream>> dial_unix(boost::asio::io_context& context, std::string path, Deadline deadline);
 
 }  // namespace sallyport::net

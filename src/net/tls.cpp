@@ -66,21 +66,81 @@ bool is_address(const std::string& name) {
 
 }  // namespace
 
-Result<TlsServer> TlsServer::create(const std::string& certificate_pem, const std::string& key_pem) {
-  TlsServer out;
-  out.context_ = make_context(TLS_server_method());
+namespace {
+
+/// The chain's first certificate, once all of it and its key are in the context.
+Result<Owned<X509>> use_certificate(SSL_CTX* context, const std::string& certificate_pem, const std::string& key_pem) {
   const auto certificates = memory(certificate_pem);
-  const Owned<X509> leaf(PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr));
+  Owned<X509> leaf(PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr));
   if (!leaf) return fail(ErrorKind::Malformed, "the TLS certificate is not PEM: " + openssl_error());
-  if (SSL_CTX_use_certificate(out.context_.get(), leaf.get()) != 1) return fail(ErrorKind::Malformed, "the TLS certificate cannot be used: " + openssl_error());
+  if (SSL_CTX_use_certificate(context, leaf.get()) != 1) return fail(ErrorKind::Malformed, "the TLS certificate cannot be used: " + openssl_error());
   while (X509* next = PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr))
-    if (SSL_CTX_add0_chain_cert(out.context_.get(), next) != 1) X509_free(next);
+    if (SSL_CTX_add0_chain_cert(context, next) != 1) X509_free(next);
   ERR_clear_error();  // the end of the chain is an error to the reader
   const auto keys = memory(key_pem);
   const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(keys.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr));
   if (!key) return fail(ErrorKind::Malformed, "the TLS key is not an unencrypted PEM key: " + openssl_error());
-  if (SSL_CTX_use_PrivateKey(out.context_.get(), key.get()) != 1 || SSL_CTX_check_private_key(out.context_.get()) != 1)
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
     return fail(ErrorKind::Malformed, "the TLS key does not belong to the certificate: " + openssl_error());
+  return leaf;
+}
+
+std::size_t add_anchors(X509_STORE* store, const std::string& pem) {
+  const auto anchors = memory(pem);
+  std::size_t count = 0;
+  while (true) {
+    const Owned<X509> one(PEM_read_bio_X509(anchors.get(), nullptr, nullptr, nullptr));
+    if (!one) break;
+    X509_STORE_add_cert(store, one.get());
+    ++count;
+  }
+  ERR_clear_error();
+  return count;
+}
+
+int choose_alpn(SSL*, const unsigned char** out, unsigned char* length, const unsigned char* offered, unsigned int size, void* wanted) {
+  const auto& name = *static_cast<const std::string*>(wanted);
+  const auto* ours = reinterpret_cast<const unsigned char*>(name.data());
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, length, ours, static_cast<unsigned>(name.size()), offered, size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+}  // namespace
+
+std::string certificate_hash(const X509* certificate) {
+  // RFC 5929 §4.1: the hash of the certificate's signature, SHA-256 where that is MD5 or SHA-1 or none.
+  int digest = NID_undef;
+  OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest, nullptr);
+  const EVP_MD* method = digest == NID_undef || digest == NID_md5 || digest == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(digest);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> out;
+  unsigned length = 0;
+  if (method == nullptr || X509_digest(certificate, method, out.data(), &length) != 1) return "";
+  return {reinterpret_cast<const char*>(out.data()), length};
+}
+
+Result<TlsServer> TlsServer::create(const std::string& certificate_pem, const std::string& key_pem) { return create(certificate_pem, key_pem, {}); }
+
+Result<TlsServer> TlsServer::create(const std::string& certificate_pem, const std::string& key_pem, const Options& options) {
+  TlsServer out;
+  out.context_ = make_context(TLS_server_method());
+  TRY(const auto leaf, use_certificate(out.context_.get(), certificate_pem, key_pem));
+  out.certificate_hash_ = net::certificate_hash(leaf.get());
+  if (!options.alpn.empty()) {
+    out.alpn_ = std::make_shared<std::string>(std::string(1, static_cast<char>(options.alpn.size())) + options.alpn);
+    SSL_CTX_set_alpn_select_cb(out.context_.get(), choose_alpn, out.alpn_.get());
+  }
+  if (!options.client_ca.empty()) {
+    if (add_anchors(SSL_CTX_get_cert_store(out.context_.get()), options.client_ca) == 0) return fail(ErrorKind::Malformed, "the file of client CAs holds no PEM certificate");
+    SSL_CTX_set_verify(out.context_.get(), SSL_VERIFY_PEER, nullptr);
+  }
+  return out;
+}
+
+Result<TlsClient> TlsClient::create(const std::string& ca_pem, const std::string& certificate_pem, const std::string& key_pem) {
+  TRY(auto out, create(ca_pem));
+  TRY_VOID(use_certificate(out.context_.get(), certificate_pem, key_pem));
   return out;
 }
 
@@ -92,16 +152,7 @@ Result<TlsClient> TlsClient::create(const std::string& ca_pem) {
     if (SSL_CTX_set_default_verify_paths(out.context_.get()) != 1) return fail(ErrorKind::Unavailable, "the system's trust anchors cannot be read");
     return out;
   }
-  const auto anchors = memory(ca_pem);
-  std::size_t count = 0;
-  while (true) {
-    const Owned<X509> one(PEM_read_bio_X509(anchors.get(), nullptr, nullptr, nullptr));
-    if (!one) break;
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(out.context_.get()), one.get());
-    ++count;
-  }
-  ERR_clear_error();
-  if (count == 0) return fail(ErrorKind::Malformed, "the CA file holds no PEM certificate");
+  if (add_anchors(SSL_CTX_get_cert_store(out.context_.get()), ca_pem) == 0) return fail(ErrorKind::Malformed, "the CA file holds no PEM certificate");
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(out.context_.get()), X509_V_FLAG_PARTIAL_CHAIN);
   return out;
 }
@@ -164,6 +215,37 @@ awaitable<Result<void>> Stream::State::handshake(Deadline deadline, bool server)
       }
     }
   }
+}
+
+bool Stream::is_tls() const { return state_ && state_->ssl != nullptr; }
+
+std::string Stream::alpn() const {
+  if (!is_tls()) return "";
+  const unsigned char* chosen = nullptr;
+  unsigned length = 0;
+  SSL_get0_alpn_selected(state_->ssl, &chosen, &length);
+  return {reinterpret_cast<const char*>(chosen), length};
+}
+
+std::string Stream::peer_certificate_hash() const {
+  if (!is_tls()) return "";
+  const Owned<X509> certificate(SSL_get1_peer_certificate(state_->ssl));
+  return certificate ? certificate_hash(certificate.get()) : "";
+}
+
+std::string Stream::peer_common_name() const {
+  if (!is_tls() || SSL_get_verify_result(state_->ssl) != X509_V_OK) return "";
+  const Owned<X509> certificate(SSL_get1_peer_certificate(state_->ssl));
+  if (!certificate) return "";
+  X509_NAME* subject = X509_get_subject_name(certificate.get());
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return "";  // two names name nobody
+  unsigned char* text = nullptr;
+  const int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  if (length < 0) return "";
+  std::string name(reinterpret_cast<char*>(text), static_cast<std::size_t>(length));
+  OPENSSL_free(text);
+  return name.find('\0') == std::string::npos ? name : "";
 }
 
 awaitable<Result<void>> Stream::accept_tls(const TlsServer& tls, Deadline deadline) {

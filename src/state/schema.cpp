@@ -69,6 +69,12 @@ CREATE TABLE mcp_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mcp_sessions_last_used ON mcp_sessions (last_used);
 )sql",
+    R"sql(
+-- SCRAM-SHA-256 (identity/scram.h); NULL for tokens issued before: those are sent as a password inside TLS.
+ALTER TABLE tokens ADD COLUMN scram_stored BLOB CHECK (scram_stored IS NULL OR length(scram_stored) = 32);
+ALTER TABLE tokens ADD COLUMN scram_server BLOB CHECK (scram_server IS NULL OR length(scram_server) = 32);
+CREATE INDEX tokens_user ON tokens (user);
+)sql",
 };
 
 Result<std::int64_t> pragma(Database& database, const char* name) {

@@ -22,10 +22,29 @@ struct McpTarget {
   std::size_t max_message = 16u << 20;              // bytes of one JSON-RPC message
 };
 
+/// A PostgreSQL server: one database of it, or several by name.
+struct PostgresTarget {
+  std::string host;             // name, address, or a directory with its Unix socket
+  std::uint16_t port = 5432;
+  std::string database;         // what a client gets that names none
+  std::vector<std::string> databases;  // others it may name
+  std::string user;
+  SecretRef password;           // for SCRAM-SHA-256(-PLUS), md5 or password
+  SecretRef certificate, key;   // or a client certificate
+  bool tls = true;              // verify-full; off on loopback and Unix sockets only
+  std::string ca_file;          // trust anchors; "" = the system's
+  std::int64_t connect_ns = 10LL * 1'000'000'000;
+  std::size_t max_statement = 4u << 20;   // bytes of one text that is judged; at most 16 MiB
+  std::size_t max_masked_row = 64u << 20; // bytes of one row that masking may have to hold
+  bool overlapped = false;      // a read proven free of effects may run while its entry becomes durable; its answer waits
+  std::vector<std::string> functions;     // own functions that change nothing and show nothing but their arguments
+  bool is_unix() const { return !host.empty() && host.front() == '/'; }
+};
+
 struct Target {
   std::string name;
   std::map<std::string, std::string> labels;
-  std::variant<McpTarget> kind;
+  std::variant<McpTarget, PostgresTarget> kind;
 };
 
 struct Catalog {

@@ -37,4 +37,16 @@ class Permit {
   std::string request_id_;
 };
 
+/// Proof that a session on a target is open and recorded: what lets a protocol's own control messages pass, and the data
+/// of a command that has its Permit. Carries no command. Only the Gate constructs it.
+class SessionPermit {
+ public:
+  const std::string& target() const { return target_; }
+
+ private:
+  friend class enforce::Gate;
+  explicit SessionPermit(std::string target) : target_(std::move(target)) {}
+  std::string target_;
+};
+
 }  // namespace sallyport::target

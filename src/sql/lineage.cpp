@@ -1,0 +1,319 @@
+#include "sql/lineage.h"
+
+#include <algorithm>
+
+namespace sallyport::sql {
+
+bool ColumnPattern::matches(const Table& in, const Column& of) const {
+  return (schema == "*" || schema == in.schema) && (table == "*" || table == in.name) && (column == "*" || column == of.name);
+}
+
+std::string ColumnPattern::parse(std::string_view text, ColumnPattern& out) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == '.') parts.emplace_back();
+    else parts.back() += c;
+  }
+  if (parts.size() == 2) parts.insert(parts.begin(), "*");
+  const bool good = parts.size() == 3 && std::ranges::none_of(parts, &std::string::empty);
+  if (!good) return "a column is named schema.table.column or table.column, with * for any; \"" + std::string(text) + "\" is neither";
+  out = {parts[0], parts[1], parts[2]};
+  return "";
+}
+
+namespace {
+
+constexpr std::string_view kStatistics[] = {"pg_stats", "pg_statistic", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic_ext_data"};
+
+bool is_system_column(const std::string& name) {
+  return name == "ctid" || name == "xmin" || name == "xmax" || name == "cmin" || name == "cmax" || name == "tableoid";
+}
+
+/// One run over one text: sets grow until nothing changes.
+class Spread {
+ public:
+  Spread(const Analysis& text, const Schema& schema, const MaskedColumns& masked) : text_(text), schema_(schema) {
+    for (const auto& relation : text.relations) read(relation, schema, masked);
+    count_aliases();
+    for (const auto& alias : text.aliases)
+      for (const auto& column : alias.columns) known_.insert(column);
+    for (const auto& item : text.items)
+      if (!item.name.empty()) known_.insert(item.name);
+    while (grow()) {}
+  }
+
+  bool touched() const { return !rows_.empty(); }
+  int any() const { return any_; }
+  const std::map<std::string, int>& names() const { return names_; }
+
+  /// The rule of what the item holds, -1 for clean.
+  int of(const Item& item) const {
+    if (rows_.empty()) return -1;
+    for (const auto& name : item.names) {
+      if (const auto at = names_.find(name); at != names_.end()) return at->second;
+      if (const auto at = rows_.find(name); at != rows_.end()) return at->second;
+    }
+    for (const auto& [qualifier, name] : item.qualified)
+      if (const int rule = of(qualifier, name); rule >= 0) return rule;
+    return -1;
+  }
+
+ private:
+  struct Known {
+    std::map<std::string, int> masked;
+    std::set<std::string> plain;
+  };
+
+  void read(const Relation& relation, const Schema& schema, const MaskedColumns& masked) {
+    Known known;
+    bool statistics = std::ranges::find(kStatistics, relation.name) != std::end(kStatistics);
+    if (statistics && masked.tables.empty()) statistics = false;
+    schema.each(relation.schema, relation.name, [&](const Table& table) {
+      for (const auto& column : table.columns) {
+        const int rule = statistics ? 0 : masked.rule(table.oid, column.number);
+        if (rule >= 0) known.masked[column.name] = rule;
+        else known.plain.insert(column.name);
+      }
+    });
+    if (statistics && known.masked.empty()) known.masked["*"] = 0;
+    if (known.masked.empty()) {
+      plain_relations_.insert(relation.name);
+      known_.insert(known.plain.begin(), known.plain.end());
+      return;
+    }
+    const int rule = known.masked.begin()->second;
+    any_ = any_ < 0 ? rule : any_;
+    rows_[relation.name] = rule;
+    names_.insert(known.masked.begin(), known.masked.end());
+    known_.insert(known.plain.begin(), known.plain.end());
+    relations_[relation.name] = std::move(known);
+  }
+
+  void count_aliases() {
+    for (const auto& alias : text_.aliases) {
+      ++alias_count_[alias.name];
+      if (alias.inside.size() == 1 && alias.items.empty() && alias.columns.empty()) stands_for_[alias.name] = alias.inside[0];
+    }
+  }
+
+  /// The one relation that a qualifier can only mean, or "".
+  std::string relation_of(const std::string& qualifier) const {
+    const auto count = alias_count_.find(qualifier);
+    if (count == alias_count_.end()) return relations_.contains(qualifier) || plain_relations_.contains(qualifier) ? qualifier : "";
+    if (count->second != 1 || relations_.contains(qualifier) || plain_relations_.contains(qualifier)) return "";
+    const auto at = stands_for_.find(qualifier);
+    return at == stands_for_.end() || alias_count_.contains(at->second) ? "" : at->second;
+  }
+
+  int of(const std::string& qualifier, const std::string& name) const {
+    const auto row = rows_.find(qualifier);
+    if (name == "*") {
+      if (qualifier.empty()) return any_;
+      return row == rows_.end() ? -1 : row->second;
+    }
+    const auto relation = relation_of(qualifier);
+    if (!relation.empty() && plain_relations_.contains(relation) && !rows_.contains(relation)) return -1;
+    if (const auto exact = relations_.find(relation); exact != relations_.end()) {
+      const auto at = exact->second.masked.find(name);
+      if (at != exact->second.masked.end()) return at->second;
+      if (exact->second.plain.contains(name) || is_system_column(name)) return -1;
+      return row == rows_.end() ? exact->second.masked.begin()->second : row->second;  // function notation: see below
+    } else if (const auto at = names_.find(name); at != names_.end()) {
+      return at->second;
+    }
+    // row.function is function(row) to PostgreSQL: a name that is no known column takes the whole row.
+    if (row != rows_.end() && !is_system_column(name) && (!known_.contains(name) || schema_.own_functions.contains(name))) return row->second;
+    return -1;
+  }
+
+  bool add(std::map<std::string, int>& to, const std::string& name, int rule) { return !name.empty() && to.try_emplace(name, rule).second; }
+
+  bool grow() {
+    bool changed = false;
+    for (const auto& item : text_.items) {
+      const int rule = item.star ? -1 : of(item);
+      if (rule >= 0) changed |= add(names_, item.name, rule);
+    }
+    for (const auto& alias : text_.aliases) {
+      int rule = -1;
+      for (const auto index : alias.items) rule = std::max(rule, of(text_.items[index]));
+      for (const auto& inside : alias.inside)
+        if (const auto at = rows_.find(inside); at != rows_.end()) rule = std::max(rule, at->second);
+      if (rule < 0) continue;
+      changed |= add(rows_, alias.name, rule);
+      for (const auto& column : alias.columns) changed |= add(names_, column, rule);
+    }
+    return changed;
+  }
+
+  const Analysis& text_;
+  const Schema& schema_;
+  std::map<std::string, Known> relations_;      // with masked columns
+  std::set<std::string> plain_relations_;
+  std::map<std::string, int> names_, rows_;     // columns and rows that hold masked values, by name
+  std::set<std::string> known_;                 // names of columns that are there
+  std::map<std::string, int> alias_count_;
+  std::map<std::string, std::string> stands_for_;
+  int any_ = -1;
+};
+
+void outputs_of(const Analysis& text, const Spread& spread, Flow& flow) {
+  for (const auto& branch : text.outputs)
+    for (const auto index : branch) flow.positional = flow.positional && !text.items[index].star;
+  for (const auto& branch : text.outputs) {
+    flow.columns.resize(std::max(flow.columns.size(), branch.size()), -1);
+    for (std::size_t i = 0; i < branch.size(); ++i) {
+      const auto& item = text.items[branch[i]];
+      const int rule = spread.of(item);
+      flow.columns[i] = std::max(flow.columns[i], rule);
+      if (flow.positional || rule < 0) continue;
+      if (item.star) flow.anonymous = std::max(flow.anonymous, text.outputs.size() > 1 ? rule : flow.anonymous);
+      else if (item.name.empty()) flow.anonymous = std::max(flow.anonymous, rule);
+    }
+  }
+  if (flow.positional) return;
+  flow.names = spread.names();
+}
+
+}  // namespace
+
+Flow follow(const Analysis& analysis, const Schema& schema, const MaskedColumns& masked) {
+  Flow flow;
+  if (masked.tables.empty()) return flow;
+  const Spread spread(analysis, schema, masked);
+  flow.touches = spread.touched();
+  flow.any = spread.any();
+  for (const auto& call : analysis.calls) {
+    flow.unfollowed = true;
+    flow.why.push_back("function " + call);
+  }
+  for (const auto& name : analysis.functions) {
+    const auto bare = name.substr(name.rfind('.') + 1);
+    if (!schema.own_functions.contains(bare) || std::ranges::find(analysis.calls, name) != analysis.calls.end()) continue;
+    flow.unfollowed = true;
+    flow.why.push_back("function " + name + ", which the database also has one of its own for");
+  }
+  for (const auto& name : hidden_calls(analysis, schema)) {
+    flow.unfollowed = true;
+    flow.why.push_back("function " + name + ", called as if it were a column");
+  }
+  for (const auto& name : analysis.operators) {
+    if (!schema.own_operators.contains(name)) continue;
+    flow.unfollowed = true;
+    flow.why.push_back("operator " + name + ", which the database has one of its own for");
+  }
+  for (const auto& verb : analysis.verbs) {
+    if (verb != "do" && verb != "call" && verb != "unknown") continue;
+    flow.unfollowed = true;
+    flow.why.push_back(verb == "do" ? "a DO block" : verb == "call" ? "a procedure" : "a statement of an unknown kind");
+  }
+  if (!flow.touches) return flow;
+  for (const auto& store : analysis.stores) {
+    const auto& item = analysis.items[store.item];
+    const int rule = spread.of(item);
+    if (rule < 0 || (!store.column.empty() && spread.names().contains(store.column))) continue;
+    flow.stores = true;
+    flow.why.push_back(store.column.empty() ? "a masked value kept in another table" : "a masked value kept in column " + store.column);
+  }
+  outputs_of(analysis, spread, flow);
+  return flow;
+}
+
+std::shared_ptr<const MaskedColumns> masked_columns(const Schema& schema, const std::vector<std::vector<ColumnPattern>>& patterns,
+                                                    const std::vector<std::vector<std::string>>& types) {
+  auto out = std::make_shared<MaskedColumns>();
+  const auto type_name = [&](std::uint32_t oid) {
+    const auto at = schema.types.find(oid);
+    return at == schema.types.end() ? std::string() : at->second.name;
+  };
+  for (const auto& table : schema.tables)
+    for (const auto& column : table.columns)
+      for (std::size_t rule = 0; rule < patterns.size(); ++rule) {
+        const bool named = std::ranges::any_of(patterns[rule], [&](const auto& pattern) { return pattern.matches(table, column); });
+        const bool system = table.schema == "pg_catalog" || table.schema == "information_schema";
+        const bool typed = !system && !types[rule].empty() && std::ranges::find(types[rule], type_name(column.type)) != types[rule].end();
+        if (named || typed) out->tables[table.oid].try_emplace(column.number, static_cast<std::uint32_t>(rule));
+      }
+  if (out->tables.empty()) return out;
+  // Children have their parents' columns by name; views show what their queries hold. Both until nothing changes.
+  for (bool changed = true; std::exchange(changed, false);) {
+    for (const auto& table : schema.tables) {
+      for (const auto oid : table.parents) {
+        const auto* parent = schema.find(oid);
+        const auto masked = out->tables.find(oid);
+        if (parent == nullptr || masked == out->tables.end()) continue;
+        const auto rules = masked->second;
+        for (const auto& column : parent->columns)
+          if (const auto at = rules.find(column.number); at != rules.end())
+            for (const auto& own : table.columns)
+              if (own.name == column.name) changed |= out->tables[table.oid].try_emplace(own.number, at->second).second;
+      }
+      if (table.definition.empty()) continue;
+      const auto analysis = analyse(table.definition);
+      const auto flow = analysis ? follow(**analysis, schema, *out) : Flow{};
+      for (std::size_t i = 0; i < table.columns.size(); ++i) {
+        int rule = flow.of(i, table.columns[i].name);
+        // A view that cannot be read, or that calls what may read anything, shows nothing of itself.
+        if (!analysis || flow.unfollowed) rule = 0;
+        if (rule >= 0) changed |= out->tables[table.oid].try_emplace(table.columns[i].number, static_cast<std::uint32_t>(rule)).second;
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> hidden_calls(const Analysis& analysis, const Schema& schema) {
+  std::vector<std::string> out;
+  for (const auto& [qualifier, name] : analysis.columns) {
+    if (qualifier.empty() || !schema.own_functions.contains(name)) continue;
+    bool column = false;
+    for (const auto& relation : analysis.relations)
+      schema.each(relation.schema, relation.name, [&](const Table& table) {
+        column = column || ((qualifier == relation.name || qualifier == relation.alias) && std::ranges::find(table.columns, name, &Column::name) != table.columns.end());
+      });
+    if (!column) out.push_back(name);
+  }
+  return out;
+}
+
+std::vector<std::string> table_names(const Analysis& analysis, const Schema* schema, bool read, bool written) {
+  std::vector<std::string> out;
+  const auto add = [&](std::string name) {
+    if (std::ranges::find(out, name) == out.end()) out.push_back(std::move(name));
+  };
+  for (const auto& relation : analysis.relations) {
+    if (relation.written ? !written : !read) continue;
+    bool known = false;
+    if (schema != nullptr)
+      schema->each(relation.schema, relation.name, [&](const Table& table) {
+        known = true;
+        add(table.full_name());
+      });
+    if (!known) add((relation.schema.empty() ? "" : relation.schema + ".") + relation.name);
+  }
+  return out;
+}
+
+std::vector<std::string> column_names(const Analysis& analysis, const Schema* schema) {
+  std::vector<std::string> out;
+  const auto add = [&](std::string name) {
+    if (std::ranges::find(out, name) == out.end()) out.push_back(std::move(name));
+  };
+  for (const auto& [qualifier, name] : analysis.columns) {
+    bool known = false;
+    if (schema != nullptr)
+      for (const auto& relation : analysis.relations)
+        schema->each(relation.schema, relation.name, [&](const Table& table) {
+          for (const auto& column : table.columns)
+            if (name == "*" || name == column.name) {
+              known = true;
+              add(table.full_name() + "." + column.name);
+            }
+        });
+    if (!known) add((qualifier.empty() ? "" : qualifier + ".") + name);
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+}  // namespace sallyport::sql
