@@ -74,7 +74,8 @@ export function passwordHash() {
 export class Gateway {
   /**
    * @param options.policy YAML lines of `policy:`
-   * @param options.targets { name: { url, bearer, labels, extra } }
+   * @param options.targets { name: { url, bearer, labels, extra } | { postgres: "YAML of the target", labels } }
+   * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] }
    * @param options.tls false for plain HTTP on loopback
    * @param options.more { gateway, identity, evidence }: YAML lines to add to the sections
@@ -85,6 +86,7 @@ export class Gateway {
     this.config = path.join(this.dir, 'sallyport.yaml');
     this.mcpListen = '127.0.0.1:0';
     this.adminListen = '127.0.0.1:0';
+    this.postgresListen = options.postgres ? '127.0.0.1:0' : '';
     this.evidence = options.evidence ?? path.join(this.dir, 'evidence');
     fs.writeFileSync(path.join(this.dir, 'password.hash'), passwordHash() + '\n');
     fs.writeFileSync(path.join(this.dir, 'upstream.token'), (options.bearer ?? 'upstream-secret') + '\n');
@@ -94,13 +96,14 @@ export class Gateway {
     const { users, targets = {}, policy = '', more, tls, tests = '' } = this.options;
     const indent = (text, by) => text ? text.split('\n').map(l => l && ' '.repeat(by) + l).join('\n') + '\n' : '';
     let yaml = `version: 1\ngateway:\n  name: test\n  public_url: ${tls ? 'https' : 'http'}://127.0.0.1:1\n`;
-    yaml += `  listen: { mcp: "${this.mcpListen}", admin: "${this.adminListen}" }\n` + (tls ? '' : '  tls: off\n') + indent(more.gateway, 2);
+    yaml += `  listen: { mcp: "${this.mcpListen}", admin: "${this.adminListen}"${this.postgresListen ? `, postgres: "${this.postgresListen}"` : ''} }\n` + (tls ? '' : '  tls: off\n') + indent(more.gateway, 2);
     yaml += 'identity:\n' + indent(more.identity, 2) + '  local:\n    users:\n';
     for (const [name, groups] of Object.entries(users)) yaml += `      ${name}: { groups: [${groups.join(', ')}], password_hash: { file: password.hash } }\n`;
     yaml += `evidence:\n  directory: ${this.evidence}\n  high_water: 98%\n` + indent(more.evidence, 2);
     yaml += 'targets:\n';
     for (const [name, target] of Object.entries(targets)) {
-      yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }${target.extra ? ', ' + target.extra : ''} }\n`;
+      if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
+      else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }${target.extra ? ', ' + target.extra : ''} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }
     yaml += 'policy:\n' + indent(policy.trim(), 2) + (tests ? 'tests:\n' + indent(tests, 2) : '');
@@ -113,12 +116,22 @@ export class Gateway {
     this.child = start(SALLYPORT, ['serve', '-c', this.config], { env: { ...process.env, ...this.options.env } });
     const told = await line(this.child, event('listening'));
     this.pid = told.pid;
-    [this.mcp, this.admin, this.ca] = [told.mcp, told.admin, told.ca];
+    [this.mcp, this.admin, this.ca, this.postgres] = [told.mcp, told.admin, told.ca, told.postgres];
     this.scheme = this.options.tls ? 'https' : 'http';
     return this;
   }
   /** After the first start the ports stay, so that clients find the gateway again. */
-  keepPorts() { [this.mcpListen, this.adminListen] = [this.mcp, this.admin]; this.write(); }
+  keepPorts() {
+    [this.mcpListen, this.adminListen] = [this.mcp, this.admin];
+    if (this.postgres) this.postgresListen = this.postgres;
+    this.write();
+  }
+  get postgresPort() { return Number(this.postgres.split(':').pop()); }
+  /** The environment of a libpq client that connects as a user of a target. */
+  libpq(user, target, token, database) {
+    return { ...process.env, PGHOST: '127.0.0.1', PGPORT: String(this.postgresPort), PGUSER: `${user}@${target}`, PGPASSWORD: token, PGCONNECT_TIMEOUT: '10',
+      PGDATABASE: database ?? `${user}@${target}`, ...(this.ca ? { PGSSLMODE: 'verify-full', PGSSLROOTCERT: this.ca } : {}) };
+  }
   url(target) { return `${this.scheme}://${this.mcp}/mcp/${target}`; }
   get adminUrl() { return `${this.scheme}://${this.admin}`; }
 
