@@ -4,11 +4,13 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <thread>
 
 #include "base/clock.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/config.h"
+#include "cli/result_table.h"
 #include "evidence/reader.h"
 
 namespace sallyport::cli {
@@ -21,6 +23,7 @@ using evidence::StoredEntry;
 struct Options {
   std::string directory, config, id, user, target, kind, since;
   std::uint64_t index = 0, limit = 0;
+  double speed = 0;
   bool json = false;
 };
 
@@ -258,22 +261,38 @@ int session_steps(const Options& options, bool with_payload) {
   }
   const auto approvals = approvals_of(*reader, *id);
   if (!approvals) return failed(approvals.error());
+  // Statements and results are what a database session is about: they are shown also where the whole payload is not.
+  constexpr std::size_t kRowsShown = 20;
+  bool sql = false;
+  const auto found_open = reader->each([&](const StoredEntry& entry) {
+    if (entry.session != *id) return true;
+    sql = entry.text(Field::Protocol) == "postgresql";
+    return false;
+  });
+  if (!found_open) return failed(found_open.error());
   evidence::Reader::Chunks chunks;
-  if (with_payload) {
+  if (with_payload || sql) {
     auto loaded = reader->chunks(*id);
     if (!loaded) return failed(loaded.error());
     chunks = std::move(*loaded);
   }
   int code = exit_code::kDone;
+  std::int64_t before = 0;
   const auto read = reader->each([&](const StoredEntry& entry) {
     const bool own = entry.session && *entry.session == *id;
     if (!own && !(is_approval(entry.kind) && approvals->contains(entry.text(Field::Approval)))) return true;
     std::string text;
-    if (own && with_payload && entry.payload() != nullptr) {
+    if (own && (with_payload || sql) && entry.payload() != nullptr) {
       auto payload = reader->payload(*id, *entry.payload(), chunks);
       if (!payload) code = exit_code::kError;
       text = payload ? *payload : "[" + payload.error().what + "]";
+      if (payload && sql) text = entry.kind == Kind::Command ? statement_text(*payload) : result_tables(*payload, with_payload ? 0 : kRowsShown);
     }
+    if (options.speed > 0 && before != 0) {
+      std::fflush(stdout);
+      std::this_thread::sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(std::max<std::int64_t>(entry.wall_ns - before, 0)) / options.speed)));
+    }
+    before = entry.wall_ns;
     if (options.json) {
       auto line = evidence::to_json(entry);
       if (!text.empty()) line.insert(line.size() - 1, ",\"text\":" + json::quote(text));
@@ -378,6 +397,7 @@ void add_evidence_commands(CLI::App& app, int& exit) {
     auto* one = sessions->add_subcommand(play ? "play" : "show", play ? "A session with what was sent and answered" : "What a session did, step by step");
     one->add_option("id", options->id, "Session id or its beginning")->required();
     common(one);
+    if (play) one->add_option("--speed", options->speed, "Waits as long as the session did, this many times faster (1: in real time)")->check(CLI::PositiveNumber);
     one->callback([options, play, &exit] { exit = session_steps(*options, play); });
   }
   auto* log = app.add_subcommand("evidence", "The evidence log");

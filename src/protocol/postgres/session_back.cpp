@@ -189,11 +189,21 @@ bool Session::answer(Head head, std::string_view body, std::string_view whole) {
 bool Session::prepare_rows(Command& command) {
   if (command.described || !command.running) return true;
   command.described = true;
-  if (!command.masking || command.masking->none() || command.simple) return true;
+  if (command.simple) return true;
+  if (command.prepared && command.prepared->fields && !command.prepared->fields->empty() && !command.formats_unknown) {
+    // The record shows what the columns are, whether or not the client asked again.
+    auto& prepared = *command.prepared;
+    if (prepared.description.empty() || prepared.described_formats != command.formats) {
+      prepared.description.clear();
+      put_row_description(prepared.description, *prepared.fields, command.formats);
+      prepared.described_formats = command.formats;
+    }
+    shared_.services.gate.observe_bytes(*command.running, prepared.description);
+  }
+  if (!command.masking || command.masking->none()) return true;
   if (!command.prepared || !command.prepared->fields || (command.formats_unknown && !command.prepared->fields->empty()))
     return lied("rows without a description, which cannot be masked");
   command.rows = RowMask::make(command.masking, schema_, *command.prepared->fields, command.formats.empty() ? std::vector<std::int16_t>{0} : command.formats);
-  if (!command.prepared->description.empty()) shared_.services.gate.observe_bytes(*command.running, command.prepared->description);
   return true;
 }
 
@@ -264,7 +274,7 @@ bool Session::describe_answer(Head head, std::string_view body, std::string_view
     auto fields = head.type == 'T' ? read_row_description(body) : Result<std::vector<Field>>(std::vector<Field>{});
     if (!fields) return lied(fields.error().what);
     expected.prepared->fields = std::move(*fields);
-    expected.prepared->description = head.type == 'T' ? whole : std::string_view{};
+    expected.prepared->description.clear();
     expected.prepared->asked = false;
   }
   if (!expected.internal) to_client(whole);

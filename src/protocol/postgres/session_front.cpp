@@ -370,9 +370,10 @@ awaitable<bool> Session::copy_message(Head head, std::string_view whole) {
   if (head.type == 'd') {
     command.copied_in += head.length;
     if (command.running && command.masking && !(command.masking->flow && (command.masking->flow->touches || command.masking->whole))) {
-      std::string data = copy.substr(kHead);
+      std::string data = copy.substr(kHead), framed;
       shared_.services.gate.mask(*command.running, data);
-      shared_.services.gate.observe_bytes(*command.running, data);
+      put_message(framed, 'd', data);
+      shared_.services.gate.observe_bytes(*command.running, framed);
     }
     if (auto queued = wire_->queue_data(permit_, copy); !queued) co_return violation(queued.error().what);
     if (wire_->waiting() > (64u << 10)) pump();

@@ -22,7 +22,8 @@ struct Prepared {
   enforce::SqlEffectsPtr effects;
   std::vector<std::uint32_t> types;                    // of parameters, as far as said
   std::optional<std::vector<Field>> fields;            // of its result, once described; empty for none
-  std::string description;                             // the RowDescription itself, for the record
+  std::string description;                             // as a RowDescription with `described_formats`, for the record
+  std::vector<std::int16_t> described_formats;
   bool asked = false;                                  // a description is on its way
 };
 using PreparedPtr = std::shared_ptr<Prepared>;

@@ -216,6 +216,21 @@ Result<std::vector<Field>> read_row_description(std::string_view body) {
   return out;
 }
 
+void put_row_description(std::string& out, const std::vector<Field>& fields, const std::vector<std::int16_t>& formats) {
+  const auto begun = begin_message(out, 'T');
+  put_u16(out, static_cast<std::uint16_t>(fields.size()));
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    out.append(fields[i].name).append(1, '\0');
+    put_u32(out, fields[i].table);
+    put_u16(out, static_cast<std::uint16_t>(fields[i].number));
+    put_u32(out, fields[i].type);
+    put_u16(out, 0xFFFF);
+    put_u32(out, 0xFFFFFFFF);
+    put_u16(out, static_cast<std::uint16_t>(Bind::format(formats, i)));
+  }
+  end_message(out, begun);
+}
+
 Result<Parse> read_parse(std::string_view body) {
   Cursor cursor(body);
   Parse out;

@@ -82,6 +82,8 @@ struct Field {
   std::int16_t format = 0;
 };
 Result<std::vector<Field>> read_row_description(std::string_view body);
+/// With the formats that Bind asked for; sizes and modifiers are left at -1.
+void put_row_description(std::string& out, const std::vector<Field>& fields, const std::vector<std::int16_t>& formats);
 
 struct Parse {
   std::string_view name, text;
