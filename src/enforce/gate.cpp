@@ -247,21 +247,22 @@ void Gate::submit(std::shared_ptr<Session> session, const Action& action, Messag
                                                      std::move(*recorded), std::move(done)), boost::asio::detached);
       return;
     case Effect::Allow:
-      return admit(std::move(session), action, std::move(message.bytes), std::move(*recorded), std::move(request_id), std::move(judged), std::move(done));
+      return admit(std::move(session), action, std::move(message), std::move(*recorded), std::move(request_id), std::move(judged), std::move(done));
   }
 }
 
 awaitable<void> Gate::hold_and_go_on(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, Judged judged,
                                      std::string request_id, std::string recorded, OnVerdict done) {
+  message.overlapped = nullptr;
   auto denial = co_await hold_for_approval(*session, action, request_id, judged, recorded, hold);
   if (denial) refuse(std::move(session), action, std::move(recorded), std::move(judged), std::move(*denial), message, std::move(done));
-  else admit(std::move(session), action, std::move(message.bytes), std::move(recorded), std::move(request_id), std::move(judged), std::move(done));
+  else admit(std::move(session), action, std::move(message), std::move(recorded), std::move(request_id), std::move(judged), std::move(done));
 }
 
 awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& action, std::string bytes, json::Value record,
                              Hold* hold) {
   auto start = [&](auto handler) {
-    submit(std::move(session), action, {std::move(bytes), record, {}}, hold,
+    submit(std::move(session), action, Message{std::move(bytes), record, {}, {}}, hold,
            [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
   };
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);
@@ -283,7 +284,7 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
   const Action action = Raw{"", std::move(what)};
   std::string recorded = bytes;
   auto start = [&](auto handler) {
-    admit(std::move(session), action, std::move(bytes), std::move(recorded), new_request_id(), std::move(judged),
+    admit(std::move(session), action, Message{std::move(bytes), {}, {}, {}}, std::move(recorded), new_request_id(), std::move(judged),
           [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
   };
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);

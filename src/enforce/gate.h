@@ -101,6 +101,9 @@ struct Message {
   json::Value record;           // what is kept of it (masked first); of a Statement its text and parameters are
   /// For a protocol whose target must see that a command was refused, to stay in step with the client: what it gets.
   std::function<std::string(const std::string& request_id)> substitute;
+  /// When set, a statement proven free of effects may be let go while its entry becomes durable (`commit: overlapped`):
+  /// `done` is then called at once and this when the entry is, or is not, durable. No answer may be shown before.
+  std::move_only_function<void(Result<void>)> overlapped;
 };
 
 class Gate {
@@ -171,20 +174,21 @@ class Gate {
                                                                   const std::string& request_id, Judged& judged,
                                                                   const std::string& summary, Hold* hold);
   using OnVerdict = std::move_only_function<void(Verdict)>;
-  void admit(std::shared_ptr<Session> session, const Action& action, std::string bytes, std::string record, std::string request_id,
+  void admit(std::shared_ptr<Session> session, const Action& action, Message message, std::string record, std::string request_id,
              Judged judged, OnVerdict done);
   void refuse(std::shared_ptr<Session> session, const Action& action, std::string record, Judged judged, Denial denial,
               const Message& message, OnVerdict done);
   boost::asio::awaitable<void> hold_and_go_on(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold,
                                               Judged judged, std::string request_id, std::string recorded, OnVerdict done);
   Result<std::string> record_of(const Action& action, const json::Value& record, Judged& judged);
+  static Denial without_entry(Session& session, std::string request_id, const Error& why);
   static Denial denial_of(const Judged& judged, std::string request_id);
   Judged judge(const Session& session, const Action& action);
   void judge_masking(const Statement& statement, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
-  void ended(Session& session);
-  boost::asio::awaitable<void> owe(std::shared_ptr<Session> session, std::string request_id, std::uint64_t command, Outcome result);
+  static void ended(Session& session);
+  boost::asio::awaitable<void> owe(std::shared_ptr<Session> session, std::string request_id, evidence::Place command, Outcome result);
   friend class Running;
 
   boost::asio::io_context& context_;

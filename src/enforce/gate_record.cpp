@@ -15,6 +15,12 @@ namespace {
 constexpr std::int64_t kOweRetry = 500'000'000;  // as often as the log itself looks whether writing works again
 constexpr std::size_t kInline = 64u << 10;  // an answer up to this size is recorded as one payload with its outcome
 
+/// What `commit: overlapped` may run before its entry is durable: one SELECT of harmless functions, without locks.
+bool is_proven_read(const Action& action) {
+  const auto* statement = std::get_if<Statement>(&action);
+  return statement != nullptr && statement->problem.empty() && statement->effects->analysis->effect_free && statement->effects->weight == "read";
+}
+
 std::map<std::string, std::string> facts_for_record(const Statement& statement) {
   std::map<std::string, std::string> out{{"class", statement.effects->weight}};
   const auto& analysis = *statement.effects->analysis;
@@ -52,20 +58,22 @@ evidence::Entry command_entry(const Session& session, const Action& action, cons
 
 }  // namespace
 
-void Gate::admit(std::shared_ptr<Session> session, const Action& action, std::string bytes, std::string record, std::string request_id,
+Denial Gate::without_entry(Session& session, std::string request_id, const Error& why) {
+  ended(session);
+  Denial denial;
+  denial.kind = why.kind;
+  denial.request_id = std::move(request_id);
+  denial.reason = "the evidence cannot be written, so the command was not run: " + why.what;
+  return denial;
+}
+
+void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message message, std::string record, std::string request_id,
                  Judged judged, OnVerdict done) {
   auto entry = command_entry(*session, action, request_id, judged.policy->digest(), evidence::Decision::Allowed,
                              judged.decision.rules, judged.approval, judged.object, record, judged.counts, "");
-  port_.append(std::move(entry), [this, session = std::move(session), bytes = std::move(bytes), request_id = std::move(request_id),
-                                  judged = std::move(judged), done = std::move(done)](Result<std::uint64_t> index) mutable {
-    if (!index) {
-      ended(*session);
-      Denial denial = denial_of(judged, request_id);
-      denial.kind = index.error().kind;
-      denial.rules.clear();
-      denial.reason = "the evidence cannot be written, so the command was not run: " + index.error().what;
-      return done(std::move(denial));
-    }
+  auto place = std::make_shared<std::uint64_t>(UINT64_MAX);
+  entry.tell(place);
+  auto allow = [this, session, place, judged = std::move(judged), bytes = std::move(message.bytes), request_id]() mutable {
     auto state = std::make_unique<Running::State>();
     state->gate = this;
     state->session = std::move(session);
@@ -74,9 +82,29 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, std::st
     state->sql = std::move(judged.sql);
     state->limits = judged.decision.limits;
     state->request_id = request_id;
-    state->command_index = *index;
+    state->place = std::move(place);
     state->started_mono_ns = clock_.mono_ns();
-    done(Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id)), Running(std::move(state))});
+    return Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id)), Running(std::move(state))};
+  };
+  if (message.overlapped && is_proven_read(action)) {
+    // The entry is on its way and the answer waits for it; what may run meanwhile changes nothing. An entry that is refused
+    // at once is as in strict mode.
+    entry.wait_a_moment();
+    auto refused = std::make_shared<std::optional<Error>>();
+    auto sent = std::make_shared<bool>(false);
+    port_.append(std::move(entry), [durable = std::move(message.overlapped), refused, sent](Result<std::uint64_t> index) mutable {
+      if (index) durable({});
+      else if (*sent) durable(std::unexpected(std::move(index).error()));
+      else *refused = std::move(index).error();
+    });
+    if (*refused) return done(without_entry(*session, std::move(request_id), **refused));
+    *sent = true;
+    return done(allow());
+  }
+  port_.append(std::move(entry), [session = std::move(session), request_id = std::move(request_id),
+                                  allow = std::move(allow), done = std::move(done)](Result<std::uint64_t> index) mutable {
+    if (index) return done(allow());
+    done(without_entry(*session, std::move(request_id), index.error()));
   });
 }
 
@@ -157,7 +185,7 @@ void Gate::ended(Session& session) {
   if (--session.open_commands == 0 && session.quiet) session.quiet->cancel();
 }
 
-awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_id, std::uint64_t command, Outcome result) {
+awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_id, evidence::Place command, Outcome result) {
   boost::asio::steady_timer timer(context_);
   for (;;) {
     evidence::Entry entry(evidence::Kind::Outcome, session->record);
@@ -165,7 +193,7 @@ awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_
         .uint(Field::Result, static_cast<std::uint64_t>(result))
         .text(Field::Error, result == Outcome::Interrupted ? "the command was given up before it ended"
                                                            : "the evidence could not be written when the command ended; its answer was withheld")
-        .uint(Field::CommandIndex, command);
+        .command(command);
     if (co_await port_.append(std::move(entry))) break;
     timer.expires_after(std::chrono::nanoseconds(kOweRetry));
     boost::system::error_code ignored;
@@ -201,8 +229,8 @@ void Gate::finish(Running running, Reply reply, std::move_only_function<void(Res
   if (reply.items != 0) entry.uint(Field::Items, reply.items);
   entry.uint(Field::Bytes, reply.bytes)
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
-      .uint(Field::CommandIndex, state.command_index);
-  port_.append(std::move(entry), [this, session = state.session, request_id = state.request_id, command = state.command_index,
+      .command(state.place);
+  port_.append(std::move(entry), [this, session = state.session, request_id = state.request_id, command = state.place,
                                   result = reply.result, done = std::move(done)](Result<std::uint64_t> index) mutable {
     if (!index) {
       boost::asio::co_spawn(context_, owe(session, request_id, command, result), boost::asio::detached);
@@ -226,7 +254,7 @@ awaitable<void> Gate::cancel(Hold& hold) {
 }
 
 void Gate::interrupted(Running::State& state) {
-  boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.command_index, Outcome::Interrupted), boost::asio::detached);
+  boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.place, Outcome::Interrupted), boost::asio::detached);
 }
 
 Running::Running(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -34,7 +34,7 @@ struct Running::State {
   std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> beyond{nullptr, EVP_MD_CTX_free};  // the hash of what is not recorded of it
   MaskCounts counts;
   std::string request_id;
-  std::uint64_t command_index = 0;
+  evidence::Place place;                           // of the command's entry
   std::int64_t started_mono_ns = 0;
   std::string pending;                             // observed, not yet in a chunk
   std::optional<evidence::Recording> recording;    // once the answer is longer than one chunk

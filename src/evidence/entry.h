@@ -81,6 +81,10 @@ struct Chunk {
   Bytes ciphertext;
 };
 
+/// The index that a command's entry gets: known to the writer when it places it, and written into the outcome that follows,
+/// which may be queued before. UINT64_MAX until then. The writer thread alone looks inside.
+using Place = std::shared_ptr<std::uint64_t>;
+
 class SessionRecord;  // the writer's view of a session: sequence and totals; src/evidence/session.h
 using SessionPtr = std::shared_ptr<SessionRecord>;
 
@@ -95,6 +99,8 @@ class Entry {
   Entry& map(Field field, const std::map<std::string, std::string>& values);
   Entry& counts(Field field, const std::map<std::string, std::uint64_t>& values);
   Entry& payload(Field field, const PayloadRef& ref);
+  Entry& tell(Place place) { place_ = std::move(place); return *this; }     // of a command: where its index is to be put
+  Entry& command(Place place) { command_ = std::move(place); return *this; }  // of an outcome: CommandIndex; no field may follow
   void add_chunk(Chunk chunk) { chunks_.push_back(std::move(chunk)); }
 
   Kind kind() const { return kind_; }
@@ -105,7 +111,13 @@ class Entry {
   // What the writer must know of the body without decoding it.
   std::size_t totals_at() const { return totals_at_ < 0 ? body_.size() : static_cast<std::size_t>(totals_at_); }
   bool allowed() const { return allowed_; }
-  std::uint64_t command_index() const { return command_index_; }
+  std::uint64_t command_index() const { return command_ ? *command_ : command_index_; }
+  /// It may wait a moment for the entry that follows it (an outcome, mostly): both are then one write. For entries whose
+  /// effect waits for a later one anyway.
+  Entry& wait_a_moment() { patient_ = true; return *this; }
+  bool is_patient() const { return patient_; }
+  bool command_is_placed() const { return command_ != nullptr; }
+  const Place& place() const { return place_; }
 
  private:
   void key(Field field);
@@ -115,8 +127,9 @@ class Entry {
   std::uint32_t fields_ = 0;
   std::uint8_t last_key_ = 7;
   std::ptrdiff_t totals_at_ = -1;  // where Totals belongs, once a later key is there
-  bool allowed_ = false;
+  bool allowed_ = false, patient_ = false;
   std::uint64_t command_index_ = UINT64_MAX;
+  Place place_, command_;
   std::vector<Chunk> chunks_;
 };
 

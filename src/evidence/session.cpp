@@ -74,6 +74,19 @@ ZSTD_CCtx* compressor() {
   return context.get();
 }
 
+/// A zstd frame (RFC 8878 §3.1.1) with one raw block: so short a text does not get shorter, and trying costs more than
+/// sealing it does.
+constexpr std::size_t kStored = 200;
+std::size_t store(std::string_view piece, std::uint8_t* out) {
+  const auto size = static_cast<std::uint32_t>(piece.size());
+  const std::uint32_t block = size << 3 | 1;  // raw, the last one
+  const std::uint8_t head[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, static_cast<std::uint8_t>(size),
+                               static_cast<std::uint8_t>(block), static_cast<std::uint8_t>(block >> 8), static_cast<std::uint8_t>(block >> 16)};
+  std::memcpy(out, head, sizeof head);
+  if (size != 0) std::memcpy(out + sizeof head, piece.data(), size);
+  return sizeof head + size;
+}
+
 }  // namespace
 
 SessionRecord::~SessionRecord() { OPENSSL_cleanse(key_.data(), key_.size()); }
@@ -91,7 +104,7 @@ struct Recording::State {
     Bytes text(salt.size() + ZSTD_compressBound(piece.size()));
     const std::size_t before = count == 0 ? salt.size() : 0;
     if (count == 0) std::ranges::copy(salt, text.begin());
-    const auto packed = ZSTD_compressCCtx(compressor(), text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
+    const auto packed = piece.size() <= kStored ? store(piece, text.data() + before) : ZSTD_compressCCtx(compressor(), text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
     check(ZSTD_isError(packed) == 0);
     text.resize(before + packed);
 

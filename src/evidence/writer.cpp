@@ -6,6 +6,7 @@ namespace {
 using std::chrono::steady_clock;
 constexpr std::size_t kQueueEntries = 1U << 18, kQueueBytes = 256U << 20;
 constexpr std::size_t kBatchBytes = 8U << 20;
+constexpr auto kPatience = std::chrono::microseconds(200);  // about what one fdatasync takes
 constexpr std::size_t kBodyMost = 65000;  // leaves room for the writer's own keys below 65,535
 
 std::size_t weight(const Op& op) {
@@ -93,8 +94,13 @@ void Writer::enqueue(Op op) {
   {
     const std::lock_guard lock(mutex_);
     late = stopped_;
+    const bool patient = op.entry.is_patient();
+    // A patient entry wakes the writer only to start its clock, not again while that runs.
+    const bool first = queue_.empty();
     if (!late) queue_.push_back(std::move(op));
-    wake = std::exchange(sleeping_, false);
+    urgent_ = urgent_ || !patient;
+    wake = sleeping_ && (urgent_ || first);
+    if (wake) sleeping_ = false;
   }
   if (wake) wake_.notify_one();
   if (late) refuse({&op, 1}, Error(ErrorKind::Unavailable, "the evidence log is closed"));
@@ -124,6 +130,12 @@ bool Writer::take(std::vector<Op>& ops, bool& stopping) {
     wake_.wait_until(lock, until, [this] { return !queue_.empty() || stopping_; });
     sleeping_ = false;
   }
+  if (!queue_.empty() && !urgent_ && !stopping_) {
+    sleeping_ = true;
+    wake_.wait_for(lock, kPatience, [this] { return urgent_ || stopping_; });
+    sleeping_ = false;
+  }
+  urgent_ = false;
   ops.swap(queue_);
   stopping = stopping_;
   if (stopping && ops.empty()) stopped_ = true;  // under the lock: nothing can be queued after this

@@ -53,6 +53,7 @@ class Writer {
     CompactRange tree;
     std::int64_t wall = 0, mono = 0;
     std::vector<Undo> undo;
+    std::vector<Place> places;  // that this batch has told
     std::vector<SessionPtr> new_keys;
     std::vector<std::pair<Op*, Result<std::uint64_t>>> results;
   };
@@ -107,7 +108,7 @@ class Writer {
   std::condition_variable wake_;
   std::vector<Op> queue_;
   std::size_t queue_bytes_ = 0;
-  bool sleeping_ = false, stopping_ = false;
+  bool sleeping_ = false, urgent_ = false, stopping_ = false;
   std::string why_not_;
   std::atomic<bool> failed_{false}, stopped_{false};
   std::atomic<std::size_t> queued_{0}, queued_bytes_{0};

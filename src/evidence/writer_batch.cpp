@@ -25,6 +25,7 @@ void Writer::touch(Batch& batch, const SessionPtr& session) {
 }
 
 void Writer::roll_back(Batch& batch) {
+  for (auto& place : batch.places) *place = UINT64_MAX;
   for (auto& old : batch.undo) {
     auto& s = *old.session;
     s.sequence = old.sequence;
@@ -82,7 +83,8 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
   frame_.entry(0);
   const auto start = out.size();
   out.push_back(1);
-  cbor::put_map(out, 5U + (session ? 2U : 0U) + (close ? 1U : 0U) + entry.body_fields());
+  const bool placed = entry.command_is_placed();
+  cbor::put_map(out, 5U + (session ? 2U : 0U) + (close ? 1U : 0U) + (placed ? 1U : 0U) + entry.body_fields());
   out.push_back(1);
   cbor::put_uint(out, batch.next);
   out.push_back(2);
@@ -97,6 +99,10 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
     out.push_back(6);
     cbor::put_uint(out, session->sequence++);
     if (entry.kind() == Kind::Command) {
+      if (entry.place()) {
+        *entry.place() = batch.next;
+        batch.places.push_back(entry.place());
+      }
       ++session->commands;
       if (entry.allowed()) session->open_commands.push_back(batch.next);
     } else if (entry.kind() == Kind::Outcome) {
@@ -116,6 +122,10 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
     out.insert(out.end(), body.begin() + static_cast<std::ptrdiff_t>(before), body.end());
     session->closed = true;
     open_.erase(session->id());
+  }
+  if (placed) {
+    cbor::put_uint(out, static_cast<std::uint64_t>(Field::CommandIndex));
+    cbor::put_uint(out, entry.command_index());
   }
   const auto size = static_cast<std::uint32_t>(out.size() - start);
   std::memcpy(&out[record + 1], &size, sizeof size);

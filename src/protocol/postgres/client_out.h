@@ -25,6 +25,11 @@ class ClientOut {
     gates_.push_back(gate);
     return gate;
   }
+  /// The same with a gate that exists already.
+  void close_gate(const GatePtr& gate) {
+    gate->at = base_ + bytes_.size();
+    gates_.push_back(gate);
+  }
   bool gated() {
     while (!gates_.empty() && gates_.front()->open) gates_.pop_front();
     return !gates_.empty();

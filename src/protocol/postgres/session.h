@@ -80,6 +80,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> read_server();
   bool server_messages(std::string_view& bytes);
   bool answer(Head head, std::string_view body, std::string_view whole);
+  void hold_for_intent();
   bool row(Command& command, std::string_view body, std::string_view whole);
   bool describe_answer(Head head, std::string_view body, std::string_view whole);
   bool completed(Head head, std::string_view body, std::string_view whole);

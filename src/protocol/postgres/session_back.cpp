@@ -104,6 +104,7 @@ bool Session::server_messages(std::string_view& bytes) {
         break;
       }
       auto& command = *expected_.front().command;
+      hold_for_intent();
       if (!prepare_rows(command)) return false;
       const bool plain = (*head)->type == 'D' ? !command.rows : !command.copy;
       if (plain && !command.over_limit && command.running) {
@@ -140,7 +141,16 @@ void Session::record_rows() {
   shared_.services.gate.observe_bytes(*command->running, std::string_view(out_.buffer()).substr(from));
 }
 
+/// In overlapped mode the first byte of an answer waits until the command's entry is durable.
+void Session::hold_for_intent() {
+  if (expected_.empty() || !expected_.front().command || !expected_.front().command->intent_waits) return;
+  auto& command = *expected_.front().command;
+  command.intent_waits = false;
+  if (!command.intent->open) out_.close_gate(command.intent);
+}
+
 bool Session::answer(Head head, std::string_view body, std::string_view whole) {
+  hold_for_intent();
   switch (head.type) {
     case 'D': {
       const auto command = current();

@@ -125,6 +125,15 @@ void Session::submit(CommandPtr command, std::string bytes, std::function<std::s
   enforce::Message message;
   message.bytes = std::move(bytes);
   message.substitute = std::move(substitute);
+  if (server_->overlapped) {
+    message.overlapped = [self = shared_from_this(), gate = std::weak_ptr<ClientOut::Gate>(command->intent = std::make_shared<ClientOut::Gate>())](Result<void> durable) {
+      const auto waiting = gate.lock();
+      if (!waiting || self->ended_) return;
+      waiting->open = durable.has_value();
+      if (!durable) return self->fatal("58030", "the evidence cannot be written, so the answer is withheld: " + durable.error().what);
+      self->pump_client();
+    };
+  }
   // The session outlives its commands: run() ends only when they have, and a verdict that comes later finds `ended_`.
   shared_.services.gate.submit(record_, command->action, std::move(message), &command->hold,
                                [self = shared_from_this(), command](enforce::Verdict verdict) { self->on_verdict(command, std::move(verdict)); });
@@ -140,6 +149,7 @@ void Session::on_verdict(const CommandPtr& command, enforce::Verdict verdict) {
     command->running.emplace(std::move(allowed->running));
     command->limit_rows = shared_.services.gate.limits(*command->running).rows;
     command->masking = shared_.services.gate.sql_masking(*command->running);
+    if (command->intent && !command->intent->open) command->intent_waits = true;
   } else {
     command->denial.emplace(std::move(std::get<enforce::Denial>(verdict)));
     if (command->denial->substitute) at->permit.emplace(std::move(*command->denial->substitute));

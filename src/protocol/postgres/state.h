@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "enforce/gate.h"
+#include "protocol/postgres/client_out.h"
 #include "protocol/postgres/rows.h"
 #include "protocol/postgres/wire.h"
 #include "sql/shapes.h"
@@ -46,6 +47,8 @@ struct Command {
   std::string syntax_error;        // the grammar's own words, when it refused the text
   sql::AnalysisPtr analysis;       // of its own text, which may name another's
   enforce::SqlMaskingPtr masking;
+  ClientOut::GatePtr intent;       // commit: overlapped: open once its entry is durable
+  bool intent_waits = false;       // its answer is to be held behind that gate
   std::string portal;              // that it is bound to
   std::string name;                // of the prepared statement it defines or runs
   bool formats_unknown = false;    // its Bind was too long to be read
