@@ -37,7 +37,7 @@ const POLICY = `- { id: engineers, allow: { who: "group:engineers" } }
 - { id: no-mass-delete, block: { when: '"delete" in sql.verbs && !sql.has_where' } }
 - { id: pii, mask: { columns: [people.ssn, big.c], detect: [email, pan, iban, ssn, jwt, aws_key, private_key], with: partial } }`;
 async function sallyport(more, tls = false, host = '127.0.0.1') {
-  const gateway = new Gateway({ tls, postgres: true, more: { gateway: 'workers: 1' }, policy: POLICY,
+  const gateway = new Gateway({ tls, postgres: true, more: { gateway: 'workers: 1\npostgres: { login: password }' }, policy: POLICY,
     targets: { bench: { postgres: `host: "${host}", port: ${pg.port}, database: bench, user: app, tls: "off", credential: { password: { file: upstream.token } }${more}` } } });
   await gateway.start();
   const token = await gateway.token('alice');
@@ -132,7 +132,7 @@ if (!only || 'idle'.includes(only)) {
   const wanted = quick ? 2000 : 10_000;
   const quiet = start(process.execPath, [path.join(ROOT, 'bench/lib/pg_quiet.mjs')]);
   const port = await line(quiet, text => Number(text));
-  const gateway = new Gateway({ tls: false, postgres: true, more: { gateway: 'workers: 1' }, policy: POLICY,
+  const gateway = new Gateway({ tls: false, postgres: true, more: { gateway: 'workers: 1\npostgres: { login: password }' }, policy: POLICY,
     targets: { bench: { postgres: `host: 127.0.0.1, port: ${port}, database: bench, user: app, tls: "off"` } } });
   await gateway.start();
   const token = await gateway.token('alice');

@@ -5,7 +5,8 @@ namespace sallyport::enforce {
 const MaskRule* SqlMasking::column(std::uint32_t table, std::int16_t number, std::size_t position, const std::string& name) const {
   if (!columns) return nullptr;
   int rule = -1;
-  if (table != 0) {
+  // A whole row has its table and no column: where its values go is the flow's to say, as for expressions.
+  if (table != 0 && number != 0) {
     rule = columns->rule(table, number);
   } else {
     rule = flow->of(position, name);

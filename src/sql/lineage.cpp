@@ -175,6 +175,21 @@ void outputs_of(const Analysis& text, const Spread& spread, Flow& flow) {
   flow.names = spread.names();
 }
 
+/// True when that column is masked in every table that the text may write to.
+bool stays_masked(const Analysis& text, const Schema& schema, const MaskedColumns& masked, const std::string& column) {
+  bool some = false, all = true;
+  for (const auto& relation : text.relations) {
+    if (!relation.written) continue;
+    schema.each(relation.schema, relation.name, [&](const Table& table) {
+      bool here = false;
+      for (const auto& one : table.columns) here = here || (one.name == column && masked.rule(table.oid, one.number) >= 0);
+      some = true;
+      all = all && here;
+    });
+  }
+  return some && all;
+}
+
 }  // namespace
 
 Flow follow(const Analysis& analysis, const Schema& schema, const MaskedColumns& masked) {
@@ -211,7 +226,7 @@ Flow follow(const Analysis& analysis, const Schema& schema, const MaskedColumns&
   for (const auto& store : analysis.stores) {
     const auto& item = analysis.items[store.item];
     const int rule = spread.of(item);
-    if (rule < 0 || (!store.column.empty() && spread.names().contains(store.column))) continue;
+    if (rule < 0 || stays_masked(analysis, schema, masked, store.column)) continue;
     flow.stores = true;
     flow.why.push_back(store.column.empty() ? "a masked value kept in another table" : "a masked value kept in column " + store.column);
   }

@@ -1,5 +1,7 @@
 // A PostgreSQL cluster of a test: its own folder, user and port on loopback and a Unix socket, gone with the test process.
 import { spawn, spawnSync } from 'node:child_process';
+import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -172,6 +174,9 @@ export class Wire {
       if (message.type !== 'R') continue;
       const kind = message.body.readInt32BE(0);
       if (kind === 3) this.send(Wire.message('p', token));
+      else if (kind === 10) this.scram(token);
+      else if (kind === 11) this.prove(message.body.subarray(4).toString());
+      else if (kind === 12) assert.equal(message.body.subarray(4).toString(), `v=${this.signature}`);
       else if (kind === 0) break;
       else throw new Error(`authentication ${kind}`);
     }
@@ -179,6 +184,22 @@ export class Wire {
     const key = rest.find(m => m.type === 'K');
     this.key = key?.body;
     return this;
+  }
+  scram(password) {
+    this.password = password;
+    this.first = `n=,r=${crypto.randomBytes(18).toString('base64')}`;
+    const text = Buffer.from('n,,' + this.first), length = Buffer.alloc(4);
+    length.writeInt32BE(text.length);
+    this.send(Wire.message('p', 'SCRAM-SHA-256', length, text));
+  }
+  prove(challenge) {
+    const [, nonce, salt, count] = /^r=([^,]+),s=([^,]+),i=(\d+)$/.exec(challenge);
+    const hmac = (key, text) => crypto.createHmac('sha256', key).update(text).digest();
+    const salted = crypto.pbkdf2Sync(this.password, Buffer.from(salt, 'base64'), Number(count), 32, 'sha256');
+    const client = hmac(salted, 'Client Key'), bare = `c=biws,r=${nonce}`, signed = `${this.first},${challenge},${bare}`;
+    const signature = hmac(crypto.createHash('sha256').update(client).digest(), signed);
+    this.signature = hmac(hmac(salted, 'Server Key'), signed).toString('base64');
+    this.send(Wire.message('p', Buffer.from(`${bare},p=${client.map((byte, i) => byte ^ signature[i]).toString('base64')}`)));
   }
   close() { this.socket.destroy(); }
 }

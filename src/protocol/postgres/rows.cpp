@@ -21,7 +21,7 @@ std::unique_ptr<RowMask> RowMask::make(enforce::SqlMaskingPtr masking, sql::Sche
     if (column.rule != nullptr) {
       column.count_key = column.rule->id + ":" + field.name;
       // Of a value that was made from a masked one it is not known which part identifies.
-      column.with = field.table == 0 && column.rule->with == MaskWith::Partial ? MaskWith::Redact : column.rule->with;
+      column.with = (field.table == 0 || field.number == 0) && column.rule->with == MaskWith::Partial ? MaskWith::Redact : column.rule->with;
     }
     any = any || column.rule != nullptr || (detects && column.kind != TypeKind::Fixed && column.kind != TypeKind::Bytes && column.kind != TypeKind::Array);
     out->columns_.push_back(std::move(column));
