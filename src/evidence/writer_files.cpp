@@ -33,7 +33,7 @@ bool Writer::commit(std::span<Op> ops) {
     refuse(ops, Error(ErrorKind::Unavailable, "the evidence could not be written: " + done.error().what));
     return false;
   }
-  if (frame_.entries() != 0) last_entry_ = steady_clock::now();
+  if (batch.next != next_) last_entry_ = steady_clock::now();
   next_ = batch.next;
   tree_ = batch.tree;
   last_mono_ = batch.mono;
