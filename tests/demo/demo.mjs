@@ -1,8 +1,9 @@
 // ./dev demo [--keep]: the whole road with the official MCP SDK's client and a real MCP server from npm
-// (@modelcontextprotocol/server-everything). Each step is named when it was seen; a step that did not happen ends it with 1.
+// (@modelcontextprotocol/server-everything), and with psql and a real PostgreSQL in a temporary cluster. Each step is named when it was seen; a step that did not happen ends it with 1.
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { Postgres, psql } from '../lib/postgres.mjs';
 import { Gateway, PASSWORD, ROOT, SALLYPORT, VERIFY, folder, start, until } from '../lib/gateway.mjs';
 
 const stay = process.argv.includes('--keep');
@@ -36,11 +37,20 @@ const POLICY = `
 - { id: small-sums, block: { when: 'mcp.tool == "get-sum" && mcp.args.a > 1000' }, message: "Sums over 1000 are not for agents." }
 - { id: long-runs, approve: { who: "group:engineers", when: 'mcp.tool == "trigger-long-running-operation"', by: "group:leads", quorum: 1, hold: 50s, valid: 30m } }
 - { id: pii, mask: { target: { data: pii }, detect: [email, pan, iban, phone], with: partial } }
+- { id: no-mass-delete, block: { when: '"delete" in sql.verbs && !sql.has_where' }, message: "DELETE needs a WHERE." }
+- { id: schema-changes, approve: { who: "group:engineers", when: 'sql.class == "ddl"', by: "group:leads", hold: 50s, valid: 30m } }
+- { id: ssn, mask: { target: { data: pii }, columns: [public.customers.ssn], with: partial } }
 `;
 
 const server = await everything();
+const pg = await Postgres.start();
+pg.sql(`create role app login password 'upstream-secret'; create database shop owner app`);
+pg.sql(`set role app; create table customers (id int primary key, name text, ssn text, email text); create table orders (id int, customer_id int);
+  insert into customers values (1, 'Jane Roe', '219-09-9999', 'jane.roe@example.com'), (2, 'John Doe', '457-55-5462', 'john@example.com'); insert into orders values (1, 1), (2, 2)`, 'shop');
 const dir = folder('sallyport-demo-');
-const gateway = new Gateway({ dir, targets: { everything: { url: server.url, labels: { env: 'prod', data: 'pii' } } }, policy: POLICY });
+const labels = { env: 'prod', data: 'pii' };
+const gateway = new Gateway({ dir, postgres: true, policy: POLICY, targets: { everything: { url: server.url, labels },
+  shop: { labels, postgres: `host: 127.0.0.1, port: ${pg.port}, database: shop, user: app, tls: "off", credential: { password: { file: upstream.token } }` } } });
 await gateway.start();
 const ready = await gateway.get('/readyz');
 must(ready.status === 200, 'the gateway is ready');
@@ -87,6 +97,26 @@ must(!done.isError, 'the approved call runs');
 say('approved', `bob approved, the call ran: ${done.content[0].text.slice(0, 80)}`);
 await client.close();
 
+const env = gateway.libpq('alice', 'shop', await gateway.token('alice'));
+const rows = await psql(env, 'select name, ssn, email from customers order by id;');
+must(/^Jane Roe\|\*\*\*-\*\*-9999\|j\*+@\*+\.com$/m.test(rows.out), `psql shows masked rows: ${rows.out}${rows.err}`);
+say('sql', `psql as alice@shop, over TLS: ${rows.out.split('\n')[0]}`);
+const mass = await psql(env, 'delete from orders;\nselect count(*) from orders;');
+must(/DELETE needs a WHERE/.test(mass.err) && mass.out.trim() === '2', 'a DELETE without WHERE is blocked and the session lives on');
+say('blocked', `delete from orders: ${mass.err.split('\n')[0]}; the session lives on and counts ${mass.out.trim()} orders`);
+const ddl = psql(env, 'alter table orders add column note text;\nselect count(note) from orders;');
+const change = await until(async () => JSON.parse((await gateway.run(['requests', '--json'], { token: bob })).out || '[]')[0], 'a held schema change');
+say('held', `${change.command.slice(0, 90)} waits for ${change.terms[0].group}; psql shows a NOTICE`);
+must((await gateway.run(['approve', change.id, '--reason', 'reviewed'], { token: bob })).code === 0, 'bob approves the schema change');
+const changed = await ddl;
+must(/NOTICE: {2}held for approval/.test(changed.err) && changed.out.trim() === '0', `the approved change ran: ${changed.out}${changed.err}`);
+say('approved', 'bob approved, the ALTER TABLE ran in the session that had waited');
+const story = gateway.sessions().filter(one => one.target === 'shop');
+must(story.length === 3, 'the SQL sessions are in the same record');
+const told = JSON.stringify(story.flatMap(one => gateway.play(one.session)));
+must(!told.includes('219-09-9999') && told.includes('***-**-9999') && told.includes('alter table orders'), 'statements and masked rows are in the record');
+say('recorded', `one chain of evidence holds the agent's calls and ${story.reduce((sum, one) => sum + one.commands, 0)} SQL statements with their results`);
+
 const session = gateway.sessions()[0];
 const played = gateway.play(session.session);
 const record = JSON.stringify(played);
@@ -107,6 +137,7 @@ ${bold('The gateway stays up.')} Ctrl-C ends it and removes its folder.
   export SALLYPORT_TOKEN=${bob}     # bob, group leads
   agent's URL    ${gateway.url('everything')}
   agent's token  ${alice}
+  psql           PGPASSWORD=${env.PGPASSWORD} PGSSLROOTCERT=${gateway.ca} psql 'host=127.0.0.1 port=${gateway.postgresPort} user=alice@shop sslmode=verify-full'
   configuration  ${gateway.config}   (users alice, bob, carol; password "${PASSWORD}")
 
   ${SALLYPORT} requests --watch
@@ -134,5 +165,6 @@ must(bad.code === 1 && named, `one changed byte is found and its entry named: ${
 say('invalid', `one byte changed: ${named.what}`);
 
 server.child.kill();
+await pg.down();
 console.log(`\n${bold('Every step was seen.')} Nothing is left running. ./dev demo --keep stays up to go on by hand.`);
 process.exit(0);

@@ -1,7 +1,7 @@
 // When the writer writes: heartbeats when nothing else is to be said, and two entries in one write where the first may wait.
 #include <thread>
 
-#include "unit/evidence/log_case.h"
+#include "log_case.h"
 
 namespace sallyport::evidence {
 namespace {
