@@ -188,7 +188,7 @@ class Gate {
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
   static void ended(Session& session);
-  boost::asio::awaitable<void> owe(std::shared_ptr<Session> session, std::string request_id, evidence::Place command, Outcome result);
+  boost::asio::awaitable<void> owe(std::shared_ptr<Session> session, std::string request_id, evidence::Place command, Outcome result, std::shared_ptr<bool> lost);
   friend class Running;
 
   boost::asio::io_context& context_;

@@ -91,15 +91,18 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message
     // at once is as in strict mode.
     entry.wait_a_moment();
     auto refused = std::make_shared<std::optional<Error>>();
-    auto sent = std::make_shared<bool>(false);
-    port_.append(std::move(entry), [durable = std::move(message.overlapped), refused, sent](Result<std::uint64_t> index) mutable {
-      if (index) durable({});
-      else if (*sent) durable(std::unexpected(std::move(index).error()));
+    auto sent = std::make_shared<bool>(false), lost = std::make_shared<bool>(false);
+    port_.append(std::move(entry), [durable = std::move(message.overlapped), refused, sent, lost](Result<std::uint64_t> index) mutable {
+      if (index) return durable({});
+      *lost = true;
+      if (*sent) durable(std::unexpected(std::move(index).error()));
       else *refused = std::move(index).error();
     });
     if (*refused) return done(without_entry(*session, std::move(request_id), **refused));
     *sent = true;
-    return done(allow());
+    auto allowed = allow();
+    allowed.running.state_->lost = std::move(lost);
+    return done(std::move(allowed));
   }
   port_.append(std::move(entry), [session = std::move(session), request_id = std::move(request_id),
                                   allow = std::move(allow), done = std::move(done)](Result<std::uint64_t> index) mutable {
@@ -185,9 +188,10 @@ void Gate::ended(Session& session) {
   if (--session.open_commands == 0 && session.quiet) session.quiet->cancel();
 }
 
-awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_id, evidence::Place command, Outcome result) {
+awaitable<void> Gate::owe(std::shared_ptr<Session> session, std::string request_id, evidence::Place command, Outcome result, std::shared_ptr<bool> lost) {
   boost::asio::steady_timer timer(context_);
-  for (;;) {
+  // A command whose own entry never became durable (it was let go ahead of it) has no outcome in the record either.
+  while (!lost || !*lost) {
     evidence::Entry entry(evidence::Kind::Outcome, session->record);
     entry.text(Field::RequestId, request_id)
         .uint(Field::Result, static_cast<std::uint64_t>(result))
@@ -230,10 +234,10 @@ void Gate::finish(Running running, Reply reply, std::move_only_function<void(Res
   entry.uint(Field::Bytes, reply.bytes)
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
       .command(state.place);
-  port_.append(std::move(entry), [this, session = state.session, request_id = state.request_id, command = state.place,
+  port_.append(std::move(entry), [this, session = state.session, request_id = state.request_id, command = state.place, lost = state.lost,
                                   result = reply.result, done = std::move(done)](Result<std::uint64_t> index) mutable {
     if (!index) {
-      boost::asio::co_spawn(context_, owe(session, request_id, command, result), boost::asio::detached);
+      boost::asio::co_spawn(context_, owe(session, request_id, command, result, lost), boost::asio::detached);
       return done(std::unexpected(std::move(index).error()));
     }
     ended(*session);
@@ -254,7 +258,7 @@ awaitable<void> Gate::cancel(Hold& hold) {
 }
 
 void Gate::interrupted(Running::State& state) {
-  boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.place, Outcome::Interrupted), boost::asio::detached);
+  boost::asio::co_spawn(context_, owe(state.session, state.request_id, state.place, Outcome::Interrupted, state.lost), boost::asio::detached);
 }
 
 Running::Running(std::unique_ptr<State> state) : state_(std::move(state)) {}

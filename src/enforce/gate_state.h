@@ -35,6 +35,7 @@ struct Running::State {
   MaskCounts counts;
   std::string request_id;
   evidence::Place place;                           // of the command's entry
+  std::shared_ptr<bool> lost;                      // true once that entry could not be written; null: it is durable
   std::int64_t started_mono_ns = 0;
   std::string pending;                             // observed, not yet in a chunk
   std::optional<evidence::Recording> recording;    // once the answer is longer than one chunk
