@@ -23,7 +23,6 @@ bool on_stack_of(std::size_t bytes, const std::function<void()>& work) {
   pthread_t thread;
   const auto run = [](void* argument) -> void* {
     (*static_cast<const std::function<void()>*>(argument))();
-    pg_query_exit();
     return nullptr;
   };
   const int failed = pthread_create(&thread, &attributes, run, const_cast<std::function<void()>*>(&work));
@@ -43,10 +42,8 @@ void conclude(Analysis& out) {
   std::ranges::sort(out.columns);
   const auto repeated = std::ranges::unique(out.columns);
   out.columns.erase(repeated.begin(), repeated.end());
-  if (!out.calls.empty()) {
-    // A function that nobody here knows may do anything.
-    if (out.weight != Class::Unknown && !out.explains) out.weight = Class::Unknown;
-  }
+  // A function that nobody here knows may do anything, also while a plan is made.
+  if (!out.calls.empty()) out.weight = Class::Unknown;
   out.control = std::ranges::all_of(out.verbs, is_transaction_control) && std::ranges::all_of(out.settings, is_harmless_setting);
   out.effect_free = out.weight == Class::Read && out.calls.empty() && out.settings.empty() && out.executes.empty() && out.fetches.empty() &&
                     out.prepares.empty() && out.declares.empty() && !out.copies_in && !out.explains && out.statements == 1 &&

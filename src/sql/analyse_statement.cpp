@@ -83,7 +83,7 @@ void Analyser::statement(json::Value node) {
     const bool alone = out_.statements == 1;
     out_.outputs = query(node);
     if (alone) {
-      out_.has_where = body["whereClause"].valid();
+      if (!changes_rows_) out_.has_where = body["whereClause"].valid();
       const auto limit = body["limitCount"];
       out_.has_limit = limit.valid() && !limit["A_Const"]["isnull"].as_bool();
     }

@@ -49,6 +49,7 @@ class Spread {
   /// The rule of what the item holds, -1 for clean.
   int of(const Item& item) const {
     if (rows_.empty()) return -1;
+    if (everything_ >= 0 && (!item.names.empty() || !item.qualified.empty())) return everything_;
     for (const auto& name : item.names) {
       if (const auto at = names_.find(name); at != names_.end()) return at->second;
       if (const auto at = rows_.find(name); at != rows_.end()) return at->second;
@@ -75,7 +76,10 @@ class Spread {
         else known.plain.insert(column.name);
       }
     });
-    if (statistics && known.masked.empty()) known.masked["*"] = 0;
+    if (statistics && known.masked.empty()) {
+      known.masked["*"] = 0;
+      everything_ = 0;
+    }
     if (known.masked.empty()) {
       plain_relations_.insert(relation.name);
       known_.insert(known.plain.begin(), known.plain.end());
@@ -155,6 +159,7 @@ class Spread {
   std::map<std::string, int> alias_count_;
   std::map<std::string, std::string> stands_for_;
   int any_ = -1;
+  int everything_ = -1;  // a relation whose columns nobody knows is read: every name may be one of them
 };
 
 void outputs_of(const Analysis& text, const Spread& spread, Flow& flow) {

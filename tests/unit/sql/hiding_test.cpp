@@ -1,0 +1,188 @@
+// Statements that try to hide what they do: each effect in each place where the grammar lets one stand must be seen.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+#include "sql/lineage.h"
+#include "sql/shapes.h"
+
+namespace sallyport::sql {
+namespace {
+
+AnalysisPtr of(const std::string& text) {
+  auto out = analyse(text);
+  EXPECT_TRUE(out) << text << ": " << (out ? "" : out.error().what);
+  return out ? *out : std::make_shared<const Analysis>();
+}
+bool has(const std::vector<std::string>& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
+std::string put(std::string form, const std::string& what) {
+  for (auto at = form.find("{}"); at != std::string::npos; at = form.find("{}", at + what.size())) form.replace(at, 2, what);
+  return form;
+}
+
+TEST(Hiding, AChangeOfRowsIsSeenWhereverItStands) {
+  const std::array<std::array<std::string, 2>, 7> kChanges = {{
+      {"delete from t", "delete"}, {"delete from only public.t where id = 1", "delete"}, {"update t set a = 1", "update"},
+      {"insert into t values (1)", "insert"}, {"insert into t default values", "insert"}, {"DELETE FROM \"t\" USING o", "delete"}, {"insert into t select 1 on conflict do nothing", "insert"},
+  }};
+  const std::array kForms = {
+      "{}", "with x as ({} returning 1) select * from x", "with recursive x as ({} returning 1) select 1", "with a as (select 1), x as ({} returning *) select * from a, x",
+      "explain analyze {}", "explain (analyze) {}", "explain (analyze true, verbose) {}", "explain (verbose, analyze on, costs off) {}", "EXPLAIN ANALYSE {}", "explain (analyze 1) {}",
+      "prepare p as {}", "select 1; {}", "{}; select 1", ";;{};", "/* select */ {}", "--\n{}", "copy ({} returning *) to stdout",
+      "copy (with x as ({} returning *) select * from x) to stdout", "with x as ({} returning 1) insert into o select * from x",
+      "with x as ({} returning 1) update o set a = 1 where id in (select * from x)", "explain analyze with x as ({} returning 1) select * from x",
+      "declare c cursor for with x as ({} returning 1) select * from x", "begin; {}; commit", "with x as (with y as ({} returning 1) select * from y) select * from x",
+      "select * from (with x as ({} returning 1) select * from x) q", "create table n as with x as ({} returning 1) select * from x",
+      "create rule r as on insert to o do also {}", "select 1 where exists (with x as ({} returning 1) select * from x)",
+  };
+  std::size_t count = 0;
+  for (const auto& [change, verb] : kChanges)
+    for (const auto* form : kForms) {
+      const auto text = put(form, change);
+      const auto seen = of(text);
+      ++count;
+      EXPECT_TRUE(has(seen->verbs, verb)) << text;
+      EXPECT_GE(seen->weight, Class::Write) << text;
+      EXPECT_FALSE(seen->effect_free) << text;
+      EXPECT_FALSE(seen->control) << text;
+      EXPECT_TRUE(std::ranges::any_of(seen->relations, [](const auto& relation) { return relation.name == "t" && relation.written; })) << text;
+    }
+  EXPECT_GE(count, 190u);
+  // Planned and not run: nothing changes.
+  EXPECT_EQ(of("explain delete from t")->weight, Class::Read);
+  EXPECT_EQ(of("explain (analyze false) delete from t")->weight, Class::Read);
+}
+
+TEST(Hiding, AFunctionIsSeenWhereverItIsCalled) {
+  const std::array kCalls = {"lo_export(1, '/x')", "pg_read_file('/etc/passwd')", "nextval('s')", "public.mine(1)", "pg_terminate_backend(1)", "dblink('x', 'y')", "query_to_xml('delete from t', true, true, '')", "pg_catalog.pg_notify('c', 'x')"};
+  const std::array kForms = {
+      "select {}", "select 1 where {} is null", "select 1 order by {}", "select 1 limit length({}::text)", "select 1 offset length({}::text)", "select * from {} q", "select * from t, lateral {} q",
+      "select case when true then {} end", "insert into t values ({})", "insert into t select {}", "update t set a = {} where id = 1", "delete from t where id = length({}::text)",
+      "insert into t values (1) returning {}", "insert into t values (1) on conflict (id) do update set a = {}", "with x as (select {}) select 1", "values ({})", "select count(*) filter (where {} is null) from t",
+      "select sum(1) over (order by {}) from t", "select array_agg(1 order by {}) from t", "select 1 from t join o on {} is null", "select 1 from t group by {}", "select 1 from t group by a having {} is null",
+      "select (array[1])[length({}::text)]", "select array[{}]", "select row({})", "select coalesce(null, {})", "select greatest({}, null)", "explain analyze select {}", "prepare p as select {}",
+      "declare c cursor for select {}", "copy (select {}) to stdout", "select (select {})", "select exists (select {})", "select 1 union select length({}::text)", "select {}::text", "select distinct on ({}) 1",
+      "execute p({})", "select * from rows from ({}) q", "select * from t tablesample bernoulli (length({}::text))", "create table n as select {}", "create view v as select {}",
+  };
+  for (const auto* call : kCalls)
+    for (const auto* form : kForms) {
+      const auto text = put(form, call);
+      const auto seen = of(text);
+      EXPECT_FALSE(seen->calls.empty()) << text;
+      EXPECT_FALSE(seen->effect_free) << text;
+      EXPECT_EQ(seen->weight, Class::Unknown) << text;
+    }
+}
+
+TEST(Hiding, ChangesOfRoleFilesProgramsAndBlocksAreTheirOwnClasses) {
+  const std::array<std::pair<const char*, Class>, 44> kTexts = {{
+      {"set role postgres", Class::Dcl}, {"reset role", Class::Dcl}, {"set session authorization x", Class::Dcl}, {"set local role x", Class::Dcl}, {"select set_config('role', 'x', false)", Class::Dcl},
+      {"select pg_catalog.set_config('session_authorization', 'x', true)", Class::Dcl}, {"grant all on t to x", Class::Dcl}, {"revoke all on t from x", Class::Dcl}, {"grant a to b", Class::Dcl},
+      {"create role x superuser", Class::Dcl}, {"create user x", Class::Dcl}, {"alter role x superuser", Class::Dcl}, {"alter role x set work_mem = 1", Class::Dcl}, {"drop role x", Class::Dcl},
+      {"alter system set x = 1", Class::Dcl}, {"alter default privileges grant select on tables to x", Class::Dcl}, {"reassign owned by a to b", Class::Dcl}, {"drop owned by a", Class::Dcl},
+      {"create policy p on t", Class::Dcl}, {"alter table t owner to x", Class::Ddl}, {"security label on table t is 'x'", Class::Dcl},
+      {"copy t to program 'x'", Class::Unknown}, {"copy t from program 'x'", Class::Unknown}, {"copy t to '/x'", Class::Unknown}, {"copy t from '/x'", Class::Unknown}, {"copy (select 1) to program 'x'", Class::Unknown},
+      {"do $$ begin delete from t; end $$", Class::Unknown}, {"do language plpgsql 'begin end'", Class::Unknown}, {"call f()", Class::Unknown}, {"load 'x'", Class::Unknown}, {"checkpoint", Class::Unknown},
+      {"create table t (a int)", Class::Ddl}, {"select * into n from t", Class::Ddl}, {"create table n as select 1", Class::Ddl}, {"drop table t", Class::Ddl}, {"truncate t", Class::Write}, {"lock table t", Class::Write},
+      {"select * from t for update", Class::Write}, {"select * from t for key share", Class::Write}, {"copy t from stdin", Class::Write}, {"notify c", Class::Write}, {"vacuum t", Class::Ddl},
+      {"merge into t using o on t.id = o.id when matched then delete", Class::Write}, {"refresh materialized view v", Class::Ddl},
+  }};
+  for (const auto& [text, weight] : kTexts) EXPECT_GE(of(text)->weight, weight) << text << ": " << to_string(of(text)->weight);
+  EXPECT_TRUE(has(of("merge into t using o on true when not matched then insert values (1)")->verbs, "insert"));
+}
+
+TEST(Hiding, AConditionThatHoldsForEveryRowIsNone) {
+  for (const auto* text : {"delete from t", "delete from t where true", "delete from t where 1 = 1", "update t set a = 1 where not false", "with x as (delete from t returning 1) select * from x where x.a = 1",
+                           "delete from t where id = 1; delete from o"})
+    EXPECT_FALSE(of(text)->has_where) << text;
+  for (const auto* text : {"delete from t where id = 1", "update t set a = 1 where b in (select 1)", "delete from t where current of c"}) EXPECT_TRUE(of(text)->has_where) << text;
+}
+
+TEST(Hiding, WhatCannotBeParsedOrIsTooDeepIsRefusedAndNothingFalls) {
+  EXPECT_FALSE(analyse("selct 1"));
+  EXPECT_FALSE(analyse(std::string("select 1\0; delete from t", 24)));
+  EXPECT_FALSE(analyse("select '\xff'"));
+  std::string deep = "select 1";
+  for (int i = 0; i < 1'000'000; ++i) deep += "+1";
+  EXPECT_FALSE(analyse(deep));
+  EXPECT_FALSE(analyse("select " + std::string(100'000, '(') + "1" + std::string(100'000, ')')));
+  EXPECT_EQ(of("")->statements, 0u);
+  EXPECT_EQ(of("-- nothing")->statements, 0u);
+}
+
+// ---- masked columns ------------------------------------------------------------------------------------------------
+
+Schema shop() {
+  Schema schema;
+  const auto add = [&](std::uint32_t oid, std::string in, std::string name, std::vector<std::string> columns, char kind = 'r', std::string definition = "") {
+    Table table;
+    table.oid = oid;
+    table.schema = std::move(in);
+    table.name = std::move(name);
+    table.kind = kind;
+    table.definition = std::move(definition);
+    for (auto& column : columns) table.columns.push_back({std::move(column), static_cast<std::int16_t>(table.columns.size() + 1), 25, false});
+    schema.by_oid[oid] = schema.tables.size();
+    schema.by_name.emplace(table.name, schema.tables.size());
+    schema.tables.push_back(std::move(table));
+  };
+  add(1, "public", "customers", {"id", "name", "ssn", "doc"});
+  add(2, "public", "orders", {"id", "customer_id", "name", "text", "value"});
+  add(3, "public", "buyers", {"id", "code"}, 'v', " SELECT customers.id, upper(customers.ssn) AS code FROM customers;");
+  schema.own_functions = {"leak", "secret_of"};
+  return schema;
+}
+
+TEST(Lineage, AMaskedColumnIsFollowedThroughEveryForm) {
+  const auto schema = shop();
+  ColumnPattern pattern;
+  ASSERT_EQ(ColumnPattern::parse("public.customers.ssn", pattern), "");
+  const auto masked = masked_columns(schema, {{pattern}}, {{}});
+  ASSERT_EQ(masked->rule(1, 3), 0);
+  ASSERT_EQ(masked->rule(3, 2), 0) << "a view shows what its query holds";
+  ASSERT_EQ(masked->rule(3, 1), -1);
+  // The first column of each is made from ssn, and the server does not say so.
+  for (const auto* text : {
+           "select ssn || 'x' from customers", "select upper(ssn) from customers", "select ssn::varchar from customers", "select c from customers c", "select row_to_json(c) from customers c", "select c.row_to_json from customers c",
+           "select customers from customers", "select customers.text from customers", "select (c).ssn from customers c", "select string_agg(ssn, ',') from customers", "select min(ssn) from customers", "select array_agg(ssn) from customers",
+           "select unnest(array_agg(ssn)) from customers", "select ssn from customers union select name from orders", "select name from orders union all select ssn from customers", "select name from orders except select ssn from customers",
+           "with x as (select ssn s from customers) select s || '' from x", "with x(a) as (select ssn from customers) select a || '' from x", "with recursive x as (select ssn from customers union select ssn from x) select ssn || '' from x",
+           "select text from (select (ssn || '')::text from customers) q", "select q.text from (select (ssn || '')::text from customers) q, orders", "select \"?column?\" from (select ssn || '' from customers) q", "select upper from (select upper(ssn) from customers) q",
+           "select \"case\" from (select case when true then ssn || '' end from customers) q", "select \"coalesce\" from (select coalesce(ssn, '') from customers) q", "select x || '' from (select ssn from customers) q(x)", "select x from (select upper(ssn) from customers) q(x)",
+           "select q from (select ssn from customers) q", "select row_to_json(q) from (select * from customers) q", "select q.* from (select upper(ssn) from customers) q", "select * from (select upper(ssn) from customers) q", "select coalesce(null, ssn) from customers",
+           "select case when id > 0 then ssn end || '' from customers", "select value from customers c, json_each_text(row_to_json(c))", "select v from customers c, json_each_text(row_to_json(c)) as e(k, v)", "select key from customers c, json_each_text(row_to_json(c)) e",
+           "select code || '' from buyers", "select b from buyers b", "select (select ssn from customers limit 1) || ''", "select array(select ssn from customers)", "select exists (select from customers where ssn = '1')", "select ssn = '1' from customers",
+           "select first_value(ssn) over () || '' from customers", "select format('%s', ssn) from customers", "select j.ssn || '' from (customers join orders using (id)) j", "select j.a || '' from (customers join orders using (id)) j(x, y, a)",
+           "select ssn || '' from customers natural join orders", "select xmlelement(name a, ssn) from customers", "select s || '' from customers, lateral (select ssn) l(s)", "select u from customers, unnest(array[ssn]) u", "select nullif(ssn, '') || '' from customers",
+           "update customers set name = 'x' returning ssn || ''", "insert into customers values (1) returning upper(ssn)", "delete from customers returning (customers).ssn || ''", "select substring(ssn from 1 for 3) from customers", "values ((select ssn from customers limit 1))",
+           "select column1 || '' from (values ((select ssn from customers limit 1))) v", "select histogram_bounds::text from pg_stats", "select max(s) from (select ssn as s from customers) q group by s", "select c2.ssn || '' from customers c1 join customers c2 on true",
+           "select to_jsonb(customers.*) from customers", "select json_agg(c.*) from customers c", "select row(c.*)::text from customers c", "select row(ssn) from customers", "select greatest(ssn, 'a') from customers", "select ssn collate \"C\" || '' from customers"}) {
+    const auto flow = follow(*of(text), schema, *masked);
+    EXPECT_TRUE(flow.touches) << text;
+    const auto first = of(text)->outputs.empty() || of(text)->outputs[0].empty() ? std::string() : of(text)->items[of(text)->outputs[0][0]].name;
+    const bool star = !flow.positional;
+    EXPECT_GE(flow.of(0, star ? "upper" : first), 0) << text;
+  }
+  for (const auto* text : {"select leak()", "select c.secret_of from customers c", "do 'begin end'", "call leak()"}) EXPECT_TRUE(follow(*of(text), schema, *masked).unfollowed) << text;
+  for (const auto* text : {"create table n as select ssn from customers", "insert into orders (name) select ssn from customers", "update orders set name = ssn from customers", "select ssn into n from customers",
+                           "insert into orders select * from customers", "merge into orders o using customers c on true when matched then update set name = c.ssn", "create materialized view m as select upper(ssn) from customers"})
+    EXPECT_TRUE(follow(*of(text), schema, *masked).stores) << text;
+}
+
+TEST(Lineage, WhatIsNotMadeFromItStaysAsItIs) {
+  const auto schema = shop();
+  ColumnPattern pattern;
+  ASSERT_EQ(ColumnPattern::parse("customers.ssn", pattern), "");
+  const auto masked = masked_columns(schema, {{pattern}}, {{}});
+  for (const auto* text : {"select name || '' from customers", "select count(*) from customers", "select count(ssn) from customers", "select o.name || '' from orders o join customers c on true", "select upper(o.text) from orders o, customers c",
+                           "select id + 1 from customers", "with x as (select id, ssn from customers) select id + 1 from x", "select lower(name) from orders", "select c.name || '' from customers c where ssn = '1'"}) {
+    const auto flow = follow(*of(text), schema, *masked);
+    EXPECT_LT(flow.of(0, ""), 0) << text;
+    EXPECT_FALSE(flow.unfollowed || flow.stores) << text;
+  }
+  EXPECT_FALSE(follow(*of("update customers set ssn = upper(ssn) where id = 1"), schema, *masked).stores);
+}
+
+}  // namespace
+}  // namespace sallyport::sql
