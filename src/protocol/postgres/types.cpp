@@ -188,8 +188,8 @@ std::optional<std::string> masked_value(std::uint32_t type, TypeKind kind, bool 
   const auto* known = find(type);
   switch (kind) {
     case TypeKind::Text: return enforce::mask_whole(value, with);
-    case TypeKind::Json: return json::quote("***");
-    case TypeKind::Jsonb: return (binary ? "\1" : "") + json::quote("***");
+    case TypeKind::Json: return json::quote(enforce::mask_whole("x", MaskWith::Redact));
+    case TypeKind::Jsonb: return (binary ? "\1" : "") + json::quote(enforce::mask_whole("x", MaskWith::Redact));
     case TypeKind::Bytes: return binary ? std::string() : std::string("\\x");
     case TypeKind::TextArray:
     case TypeKind::Array: {
