@@ -80,7 +80,7 @@ constexpr ConfigKey kKeys[] = {
     {"targets.*.mcp.max_message", "size", false, "Longest message, 1KiB to 64MiB; default 16MiB"},
     {"targets.*.labels", "strings_map", false, "Labels that rules select by"},
     {"policy[]", "rule", false, "Rules: id, message and one of allow, block, approve, mask"},
-    {"tests[]", "test", false, "Tests of the rules, run at every load: as, target, mcp, expect, rule, name"},
+    {"tests[]", "test", false, "Tests of the rules, run at every load: as, target, mcp or sql, expect, rule, name"},
 };
 
 struct Level {
@@ -107,8 +107,8 @@ std::string type_of(std::string_view type) {
       {"rule", R"("type":"object","required":["id"],"oneOf":[{"required":["allow"]},{"required":["block"]},{"required":["approve"]},{"required":["mask"]}],)"
                R"("properties":{"id":{"type":"string","pattern":"^[a-z0-9-]{1,64}$"},"message":{"type":"string"},"allow":{"type":"object"},)"
                R"("block":{"type":"object"},"approve":{"type":"object","required":["by"]},"mask":{"type":"object"}},"additionalProperties":false)"},
-      {"test", R"("type":"object","required":["as","target","mcp","expect"],"properties":{"as":{"type":"object","required":["user"]},)"
-               R"("target":{"type":"string"},"mcp":{"type":"object"},"expect":{"enum":["allow","block","approve"]},)"
+      {"test", R"("type":"object","required":["as","target","expect"],"properties":{"as":{"type":"object","required":["user"]},)"
+               R"("target":{"type":"string"},"mcp":{"type":"object"},"sql":{"type":"string"},"in_transaction":{"type":"boolean"},"expect":{"enum":["allow","block","approve"]},)"
                R"("rule":{"type":"string"},"name":{"type":"string"}},"additionalProperties":false)"}};
   return kTypes.at(type);
 }

@@ -9,7 +9,7 @@ namespace sallyport::cli {
 namespace {
 
 struct Question {
-  std::string file, user, issuer = "local", agent, target, tool, args, method, resource, prompt;
+  std::string file, user, issuer = "local", agent, target, tool, args, method, resource, prompt, sql;
   std::vector<std::string> groups;
   bool service = false, json = false;
 };
@@ -65,6 +65,13 @@ void print(const enforce::Decision& decision, const std::string& trace) {
 /// The command that is asked about. Its JSON must outlive it.
 Result<enforce::Action> action_of(const Question& question, const json::Document& args) {
   const auto root = question.args.empty() ? json::Value() : args.root();
+  if (!question.sql.empty()) {
+    TRY(auto analysis, sql::analyse(question.sql));
+    enforce::Statement statement;
+    statement.effects = enforce::SqlEffects::of(std::move(analysis), nullptr);
+    statement.text = question.sql;
+    return statement;
+  }
   const int named = !question.tool.empty() + !question.resource.empty() + !question.prompt.empty();
   if (named > 1) return fail(ErrorKind::Malformed, "a command names one of --tool, --resource and --prompt");
   if (!question.tool.empty()) {
@@ -73,7 +80,7 @@ Result<enforce::Action> action_of(const Question& question, const json::Document
   }
   enforce::McpRequest request;
   request.method = !question.method.empty() ? question.method : !question.resource.empty() ? "resources/read" : !question.prompt.empty() ? "prompts/get" : "";
-  if (request.method.empty()) return fail(ErrorKind::Malformed, "name the command: --tool, --resource, --prompt or --method");
+  if (request.method.empty()) return fail(ErrorKind::Malformed, "name the command: --sql, --tool, --resource, --prompt or --method");
   request.resource = question.resource;
   request.prompt = question.prompt;
   request.params = root;
@@ -153,6 +160,7 @@ void add_policy_commands(CLI::App& app, int& exit) {
   command->add_flag("--service", question->service, "The user is a machine");
   command->add_option("--target", question->target, "The target's name")->required();
   command->add_option("--tool", question->tool, "A tool that is called");
+  command->add_option("--sql", question->sql, "A SQL text; its names are taken as they are written");
   command->add_option("--resource", question->resource, "A resource that is read");
   command->add_option("--prompt", question->prompt, "A prompt that is fetched");
   command->add_option("--method", question->method, "Another MCP method");

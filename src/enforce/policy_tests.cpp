@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "enforce/action.h"
 #include "enforce/policy_rule.h"
 
 namespace sallyport::enforce {
@@ -59,8 +60,11 @@ struct Test {
   std::string method, tool, resource, prompt, direction = "client";
   json::Document args;
   std::string expect, rule, name;
+  std::string sql;                  // instead of what MCP names
+  Statement statement;
 
   Facts facts() const {
+    if (statement.effects) return facts_of(statement);
     const auto root = args.text().empty() ? json::Value() : args.root();
     return {&mcp_schema(), {method, tool, resource, prompt, root, direction}};
   }
@@ -80,7 +84,10 @@ class TestReader {
       if (!fields.valid()) return std::nullopt;
       if (const auto* as = fields.require("as")) read_principal(*as, test);
       if (const auto* target = fields.require("target")) read_target(*target, test);
-      if (const auto* mcp = fields.require("mcp")) read_mcp(*mcp, test);
+      const auto *mcp = fields.get("mcp"), *sql = fields.get("sql");
+      if ((mcp == nullptr) == (sql == nullptr)) diagnostics_.error(item.place, "a test names one of mcp and sql");
+      else if (mcp != nullptr) read_mcp(*mcp, test);
+      else read_sql(*sql, fields, test);
       fields.require("expect");
       fields.one_of("expect", test.expect, {"allow", "block", "approve"});
       if (const auto* rule = fields.get("rule")) read_rule(*rule, test);
@@ -88,7 +95,7 @@ class TestReader {
     }
     if (diagnostics_.errors().size() != errors) return std::nullopt;
     if (test.name.empty()) {
-      const auto& what = !test.tool.empty() ? test.tool : !test.resource.empty() ? test.resource : !test.prompt.empty() ? test.prompt : test.method;
+      const auto& what = !test.sql.empty() ? test.sql : !test.tool.empty() ? test.tool : !test.resource.empty() ? test.resource : !test.prompt.empty() ? test.prompt : test.method;
       test.name = fmt::format("{} at {}: {}", test.who.display(), test.target->name, what);
     }
     return test;
@@ -130,6 +137,15 @@ class TestReader {
     const auto near = yaml::nearest(node.scalar, names);
     diagnostics_.error(node.place, fmt::format("unknown {} \"{}\"{}", what, node.scalar,
                                                near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near)));
+  }
+
+  /// `sql: "delete from t"`, with `in_transaction: true`; names are taken as they are written, for no catalog is at hand.
+  void read_sql(const yaml::Node& node, yaml::Mapping& fields, Test& test) {
+    test.sql = node.scalar;
+    auto analysis = sql::analyse(test.sql);
+    if (!analysis) return diagnostics_.error(node.place, fmt::format("sql cannot be parsed: {}", analysis.error().what));
+    test.statement.effects = SqlEffects::of(std::move(*analysis), nullptr);
+    fields.boolean("in_transaction", test.statement.in_transaction);
   }
 
   void read_mcp(const yaml::Node& node, Test& test) {
@@ -175,7 +191,7 @@ std::vector<Policy::TestResult> run_tests(const yaml::Node& node, const RuleSet&
   std::vector<Policy::TestResult> results;
   if (node.kind == yaml::Node::Kind::Null) return results;
   if (node.kind != yaml::Node::Kind::Sequence) {
-    diagnostics.error(node.place, "tests is a list: - { as: { user: … }, target: …, mcp: { tool: … }, expect: … }");
+    diagnostics.error(node.place, "tests is a list: - { as: { user: … }, target: …, mcp: { tool: … } or sql: …, expect: … }");
     return results;
   }
   TestReader reader(set, catalog, diagnostics);
