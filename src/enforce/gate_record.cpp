@@ -117,7 +117,7 @@ void Gate::refuse(std::shared_ptr<Session> session, const Action& action, std::s
   auto entry = command_entry(*session, action, denial.request_id, judged.policy->digest(), decision, denial.rules,
                              denial.approval, judged.object, record, judged.counts, denial.reason);
   std::string instead = message.substitute ? message.substitute(denial.request_id) : std::string();
-  port_.append(std::move(entry), [this, session = std::move(session), denial = std::move(denial), judged = std::move(judged),
+  port_.append(std::move(entry), [session = std::move(session), denial = std::move(denial), judged = std::move(judged),
                                   instead = std::move(instead), done = std::move(done)](Result<std::uint64_t> index) mutable {
     ended(*session);
     if (!index) {

@@ -446,6 +446,17 @@ void Analyser::call(json::Value body) {
     }
     const auto constant = first["A_Const"]["sval"]["sval"];
     setting(constant.is_string() ? constant.as_string() : std::string_view("?"));
+  } else if (builtin && is_locking_function(name)) {
+    verb("advisory_lock", Class::Session);
+  } else if (builtin && is_writing_function(name)) {
+    verb("function", Class::Write);
+    // What it is given is kept where nobody masks it.
+    const auto item = static_cast<std::uint32_t>(out_.items.size());
+    out_.items.emplace_back();
+    out_.stores.push_back({"", item});
+    open_.push_back(item);
+    walk(body["args"]);
+    open_.pop_back();
   } else if (!builtin || !is_harmless_function(name)) {
     add_once(out_.calls, builtin ? name : schema + "." + name);
     for (const auto open : open_) out_.items[open].calls.push_back(name);

@@ -270,6 +270,10 @@ void Analyser::define(std::string_view kind, json::Value body) {
   if (kind == "ConstraintsSetStmt") verb("set_constraints", Class::Session);
   else verb(name, weight);
   out_.defines |= weight != Class::Unknown || kind == "DoStmt" || kind == "CallStmt";
+  // A new table is nobody's but for what it inherits; these change no name of what there is.
+  static constexpr std::string_view kSettled[] = {"IndexStmt", "CommentStmt", "VacuumStmt", "ReindexStmt", "ClusterStmt", "CreateSeqStmt", "AlterSeqStmt", "CreateSchemaStmt", "GrantStmt", "ConstraintsSetStmt"};
+  const bool new_table = kind == "CreateStmt" && !body["inhRelations"].valid() && !body["partbound"].valid() && !body["ofTypename"].valid();
+  out_.unsettles |= out_.defines && !new_table && !is_one_of(kind, kSettled);
   // What a rule, a view or a function would do later is not done now, but what is named is named.
   const auto before = defining_;
   defining_ = true;

@@ -51,6 +51,13 @@ bool is_harmless_function(std::string_view name) {
   return kNames.contains(name);
 }
 
+bool is_writing_function(std::string_view name) {
+  static const auto kNames = words("nextval setval lo_creat lo_create lo_put lowrite lo_unlink lo_truncate lo_truncate64 lo_from_bytea pg_notify");
+  return kNames.contains(name);
+}
+
+bool is_locking_function(std::string_view name) { return name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_"); }
+
 bool is_harmless_setting(std::string_view name) {
   static const auto kNames = words(kSettings);
   std::string small(name);

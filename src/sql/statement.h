@@ -73,6 +73,7 @@ struct Analysis {
   std::string declares;               // DECLARE cursor CURSOR FOR …
   bool begins = false, ends = false;  // transaction control among its statements
   bool defines = false;               // DDL: what is known of tables and columns may be stale afterwards
+  bool unsettles = false;             // and what was known before may be wrong: names moved, views, functions, operators made
   bool copies_in = false, copies_out = false;
   std::vector<std::string> copy_columns;  // COPY t (a, b)
   std::string copy_format = "text";   // text, csv, binary
@@ -101,6 +102,9 @@ inline constexpr std::size_t kMaxText = 16u << 20;
 
 /// Functions that are known: whether a call of that name changes nothing and reads nothing but its arguments.
 bool is_harmless_function(std::string_view name);
+/// Whether it is a built-in one that changes or keeps what it is given, and nothing else: sequences, large objects, NOTIFY.
+bool is_writing_function(std::string_view name);
+bool is_locking_function(std::string_view name);
 bool is_harmless_setting(std::string_view name);
 
 }  // namespace sallyport::sql

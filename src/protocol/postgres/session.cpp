@@ -42,6 +42,7 @@ awaitable<void> Session::run() {
   // What the client sent before it ended is answered; then the server is told.
   co_await wait_for([&] { return expected_.empty() && outgoing_.empty(); });
   if (!ended_) {
+    leaving_ = true;   // from here on the target may close as it likes
     std::string terminate;
     put_message(terminate, 'X', "");
     (void)wire_->queue_control(permit_, terminate);

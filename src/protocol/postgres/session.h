@@ -146,11 +146,12 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t rows_from_ = std::string::npos;   // in out_: rows of the current command that are not recorded yet
   std::int64_t schema_checked_ns_ = 0;
   bool ddl_ = false;                  // DDL in the open transaction: the catalog's snapshot does not show it
+  bool unsettled_ = false;            // and it may have moved a masked column
   bool utf8_ = true, plain_strings_ = true;   // as the server reported
   bool skipping_ = false;             // the server skips to the next Sync
   bool swallowing_ = false;           // the client got an error of ours: nothing more before ReadyForQuery
   CommandPtr copy_in_;                // the command whose rows the client sends
-  bool client_ended_ = false, terminated_ = false, ended_ = false, stopping_ = false;
+  bool leaving_ = false, client_ended_ = false, terminated_ = false, ended_ = false, stopping_ = false;
   bool writing_client_ = false, writing_server_ = false;
   std::string why_;
   std::optional<boost::asio::steady_timer> changed_;  // cancelled by notify()

@@ -36,15 +36,15 @@ awaitable<void> Session::read_server() {
     auto& scratch = shared_.scratch;
     const auto got = wire_->read_now(scratch);
     if (!got) {
-      if (!ended_) fatal("08006", "the connection to the target broke: " + got.error().what);
+      if (!ended_ && !leaving_) fatal("08006", "the connection to the target broke: " + got.error().what);
       break;
     }
     if (!*got) {
-      if (const auto readable = co_await wire_->readable(net::kNever); !readable && !ended_) fatal("08006", "the connection to the target broke: " + readable.error().what);
+      if (const auto readable = co_await wire_->readable(net::kNever); !readable && !ended_ && !leaving_) fatal("08006", "the connection to the target broke: " + readable.error().what);
       continue;
     }
     if (**got == 0) {
-      if (!ended_) {
+      if (!ended_ && !leaving_) {
         // Its own last words, if any, are on their way to the client.
         pump_client();
         const bool said = !why_.empty();
@@ -297,6 +297,7 @@ void Session::succeeded(Command& command, std::string_view tag) {
   if (analysis.defines) {
     shared_.catalogs.changed();
     ddl_ = true;
+    unsettled_ = unsettled_ || analysis.unsettles;
   }
   if (!analysis.prepares.empty()) {
     auto prepared = std::make_shared<Prepared>();
@@ -458,6 +459,7 @@ bool Session::ready(std::string_view body, std::string_view whole) {
   expected_.pop_front();
   if (status_ == 'I') {
     if (std::exchange(ddl_, false)) shared_.catalogs.changed();
+    unsettled_ = false;
     std::erase_if(portals_, [&](auto& portal) {
       if (portal.second->sync >= readies_) return false;
       give_up(*portal.second);

@@ -75,7 +75,7 @@ void Session::understand(Command& command) {
   command.barrier = own.defines || !own.prepares.empty() || !own.declares.empty() || own.weight == sql::Class::Unknown ||
                     !std::ranges::all_of(own.settings, sql::is_harmless_setting);
   command.analysis = std::move(analysis);
-  if (ddl_) command.unsure = "tables were changed in this transaction, so where masked columns are is known again only after its end";
+  if (unsettled_) command.unsure = "names were changed in this transaction, so where masked columns are is known again only after its end";
   statement.problem = command.problem;
   statement.unsure = command.unsure;
   statement.text = command.text;

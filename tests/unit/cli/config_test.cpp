@@ -67,9 +67,9 @@ TEST_F(ConfigFile, FillsInDefaultsAndResolvesPathsBesideTheFile) {
 TEST_F(ConfigFile, TheExampleLoads) {
   const auto loaded = load_config(SALLYPORT_SOURCE_DIR "/deploy/sallyport.example.yaml");
   ASSERT_TRUE(loaded.config) << loaded.problems;
-  EXPECT_EQ(loaded.config->rule_count, 4u);
-  EXPECT_EQ(loaded.config->policy->test_results().size(), 4u);
-  EXPECT_EQ(secrets_of(*loaded.config).size(), 5u);
+  EXPECT_EQ(loaded.config->rule_count, 8u);
+  EXPECT_EQ(loaded.config->policy->test_results().size(), 7u);
+  EXPECT_EQ(secrets_of(*loaded.config).size(), 6u);
 }
 
 TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {

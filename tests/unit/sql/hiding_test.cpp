@@ -55,7 +55,7 @@ TEST(Hiding, AChangeOfRowsIsSeenWhereverItStands) {
 }
 
 TEST(Hiding, AFunctionIsSeenWhereverItIsCalled) {
-  const std::array kCalls = {"lo_export(1, '/x')", "pg_read_file('/etc/passwd')", "nextval('s')", "public.mine(1)", "pg_terminate_backend(1)", "dblink('x', 'y')", "query_to_xml('delete from t', true, true, '')", "pg_catalog.pg_notify('c', 'x')"};
+  const std::array kCalls = {"lo_export(1, '/x')", "pg_read_file('/etc/passwd')", "pg_reload_conf()", "public.mine(1)", "pg_terminate_backend(1)", "dblink('x', 'y')", "query_to_xml('delete from t', true, true, '')", "pg_catalog.pg_switch_wal()"};
   const std::array kForms = {
       "select {}", "select 1 where {} is null", "select 1 order by {}", "select 1 limit length({}::text)", "select 1 offset length({}::text)", "select * from {} q", "select * from t, lateral {} q",
       "select case when true then {} end", "insert into t values ({})", "insert into t select {}", "update t set a = {} where id = 1", "delete from t where id = length({}::text)",
@@ -76,7 +76,7 @@ TEST(Hiding, AFunctionIsSeenWhereverItIsCalled) {
 }
 
 TEST(Hiding, ChangesOfRoleFilesProgramsAndBlocksAreTheirOwnClasses) {
-  const std::array<std::pair<const char*, Class>, 44> kTexts = {{
+  const std::array<std::pair<const char*, Class>, 47> kTexts = {{
       {"set role postgres", Class::Dcl}, {"reset role", Class::Dcl}, {"set session authorization x", Class::Dcl}, {"set local role x", Class::Dcl}, {"select set_config('role', 'x', false)", Class::Dcl},
       {"select pg_catalog.set_config('session_authorization', 'x', true)", Class::Dcl}, {"grant all on t to x", Class::Dcl}, {"revoke all on t from x", Class::Dcl}, {"grant a to b", Class::Dcl},
       {"create role x superuser", Class::Dcl}, {"create user x", Class::Dcl}, {"alter role x superuser", Class::Dcl}, {"alter role x set work_mem = 1", Class::Dcl}, {"drop role x", Class::Dcl},
@@ -87,6 +87,7 @@ TEST(Hiding, ChangesOfRoleFilesProgramsAndBlocksAreTheirOwnClasses) {
       {"create table t (a int)", Class::Ddl}, {"select * into n from t", Class::Ddl}, {"create table n as select 1", Class::Ddl}, {"drop table t", Class::Ddl}, {"truncate t", Class::Write}, {"lock table t", Class::Write},
       {"select * from t for update", Class::Write}, {"select * from t for key share", Class::Write}, {"copy t from stdin", Class::Write}, {"notify c", Class::Write}, {"vacuum t", Class::Ddl},
       {"merge into t using o on t.id = o.id when matched then delete", Class::Write}, {"refresh materialized view v", Class::Ddl},
+      {"select nextval('s')", Class::Write}, {"select 1 where pg_notify('c', 'x') is null", Class::Write}, {"select lo_creat(-1)", Class::Write},
   }};
   for (const auto& [text, weight] : kTexts) EXPECT_GE(of(text)->weight, weight) << text << ": " << to_string(of(text)->weight);
   EXPECT_TRUE(has(of("merge into t using o on true when not matched then insert values (1)")->verbs, "insert"));
@@ -166,7 +167,7 @@ TEST(Lineage, AMaskedColumnIsFollowedThroughEveryForm) {
   }
   for (const auto* text : {"select leak()", "select c.secret_of from customers c", "do 'begin end'", "call leak()"}) EXPECT_TRUE(follow(*of(text), schema, *masked).unfollowed) << text;
   for (const auto* text : {"create table n as select ssn from customers", "insert into orders (name) select ssn from customers", "update orders set name = ssn from customers", "select ssn into n from customers",
-                           "insert into orders select * from customers", "merge into orders o using customers c on true when matched then update set name = c.ssn", "create materialized view m as select upper(ssn) from customers"})
+                           "insert into orders select * from customers", "select pg_notify('c', ssn) from customers", "select 1 from customers where pg_notify('c', ssn) is null", "select lo_from_bytea(0, ssn::bytea) from customers", "merge into orders o using customers c on true when matched then update set name = c.ssn", "create materialized view m as select upper(ssn) from customers"})
     EXPECT_TRUE(follow(*of(text), schema, *masked).stores) << text;
 }
 

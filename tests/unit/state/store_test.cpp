@@ -74,7 +74,7 @@ TEST(Statement, AWrongStatementOrBindingIsAnErrorAtTheFirstStep) {
 
 TEST(Statement, TextThatLooksLikeSqlIsOnlyText) {
   auto db = memory();
-  auto insert = db->prepare("INSERT INTO tokens VALUES (?, ?, '', '', 1, 2)");
+  auto insert = db->prepare("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (?, ?, '', '', 1, 2)");
   insert.bind_blob(1, Digest{}).bind(2, "x'); DROP TABLE tokens; --");
   ASSERT_TRUE(insert.run());
   auto row = db->prepare("SELECT user FROM tokens");
@@ -118,7 +118,7 @@ TEST(Schema, ADatabaseOpensAgainWithWhatItHeld) {
   {
     auto store = Store::open(folder.file());
     ASSERT_TRUE(store);
-    ASSERT_TRUE((*store)->database().exec("INSERT INTO tokens VALUES (zeroblob(32), 'alice', '', '', 1, 2)"));
+    ASSERT_TRUE((*store)->database().exec("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (zeroblob(32), 'alice', '', '', 1, 2)"));
   }
   auto store = Store::open(folder.file());
   ASSERT_TRUE(store);
@@ -191,7 +191,7 @@ TEST(Store, FinishesWhatWasSentBeforeItCloses) {
     ASSERT_TRUE(store);
     for (int i = 0; i < 100; ++i) {
       boost::asio::post((*store)->context(), [db = &(*store)->database(), i] {
-        auto insert = db->prepare("INSERT INTO tokens VALUES (?, 'u', '', '', 1, 2)");
+        auto insert = db->prepare("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (?, 'u', '', '', 1, 2)");
         Digest key{};
         key[0] = static_cast<std::uint8_t>(i);
         insert.bind_blob(1, key);
