@@ -91,7 +91,7 @@ test('prepared statements carry the facts of their text and the parameters of th
   await client.query('prepare p as select ssn from customers where id = $1');
   assert.equal((await client.query('execute p(4)')).rows[0].ssn, '***-**-0004');
   await assert.rejects(client.query('prepare q as delete from orders'), { code: '42501' });
-  await assert.rejects(client.query('execute never_prepared'), { code: '42501' });
+  await assert.rejects(client.query('execute never_prepared'), { code: '26000', message: 'prepared statement "never_prepared" does not exist' });
   assert.equal((await client.query({ text: 'select born, doc, tags from customers where id = 1', rowMode: 'array' })).rows[0][0].getFullYear(), 2000);
   await client.end();
 });

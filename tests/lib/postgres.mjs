@@ -165,8 +165,10 @@ export class Wire {
       if (message.type === type) return out;
     }
   }
-  async login(user, target, token, more = {}) {
-    this.startup({ user: `${user}@${target}`, ...more });
+  /** Through the gateway: as a user of a target. */
+  login(user, target, token, more = {}) { return this.enter({ user: `${user}@${target}`, ...more }, token); }
+  async enter(parameters, token) {
+    this.startup(parameters);
     for (;;) {
       const message = await this.next();
       if (!message) throw new Error('closed in the login');

@@ -67,7 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Judging.
   CommandPtr command(std::string text, std::string_view how);
   void understand(Command& command);
-  enforce::SqlEffectsPtr resolve(sql::AnalysisPtr analysis, std::string& problem);
+  enforce::SqlEffectsPtr resolve(const sql::AnalysisPtr& analysis, Command& command);
   void submit(CommandPtr command, std::string bytes, std::function<std::string(const std::string&)> substitute, std::vector<Expected> expects);
   void on_verdict(const CommandPtr& command, enforce::Verdict verdict);
   void pump();

@@ -1,6 +1,7 @@
 // Target to client: answers are matched with what was sent, masked, recorded, and passed on.
 #include "base/clock.h"
 #include "protocol/postgres/session.h"
+#include "protocol/postgres/substitute.h"
 
 namespace sallyport::protocol::postgres {
 
@@ -395,7 +396,20 @@ bool Session::error(std::string_view body, std::string_view whole) {
   std::string text;
   if (command && command->denial) {
     const auto& denial = *command->denial;
-    if (!command->syntax_error.empty()) {
+    const auto code_of_server = field_of(*fields, 'C');
+    if (command->problem.ends_with("in this session") && (code_of_server == "26000" || code_of_server == "34000")) {
+      // The server does not know the name that stood in its place either.
+      std::vector<std::pair<char, std::string>> own;
+      for (const auto& [code, value] : *fields) {
+        std::string said(value);
+        if (const auto at = said.find(kReservedName); code == 'M' && at != std::string::npos) {
+          const auto end = said.find('"', at);
+          said.replace(at, end == std::string::npos ? std::string::npos : end - at, command->missing);
+        }
+        own.emplace_back(code, std::move(said));
+      }
+      put_notice_fields(text, 'E', own);
+    } else if (!command->syntax_error.empty()) {
       // The server's own words for what the client sent, not for what stood in its place.
       std::vector<std::pair<char, std::string>> own;
       const auto at = command->syntax_error.rfind(" (at character ");

@@ -35,17 +35,20 @@ PreparedPtr Session::prepared(std::string_view name) const {
   return at == prepared_.end() ? nullptr : at->second;
 }
 
-enforce::SqlEffectsPtr Session::resolve(sql::AnalysisPtr analysis, std::string& problem) {
+enforce::SqlEffectsPtr Session::resolve(const sql::AnalysisPtr& analysis, Command& command) {
+  auto& problem = command.problem;
   const bool names = !analysis->executes.empty() || !analysis->fetches.empty() || !analysis->prepares.empty() || !analysis->declares.empty();
   if (names && analysis->statements > 1) {
     problem = "a text of several statements that prepares, executes, declares or fetches by name cannot be judged: send them one by one";
   } else if (!analysis->executes.empty()) {
     if (const auto found = prepared(analysis->executes)) return found->effects;
     problem = "prepared statement \"" + analysis->executes + "\" was not prepared in this session";
+    command.missing = analysis->executes;
   } else if (!analysis->fetches.empty()) {
     if (const auto at = cursors_.find(analysis->fetches); at != cursors_.end()) return at->second;
     if (const auto at = portals_.find(analysis->fetches); at != portals_.end() && at->second->prepared) return at->second->prepared->effects;
     problem = "cursor \"" + analysis->fetches + "\" was not declared in this session";
+    command.missing = analysis->fetches;
   }
   return shared_.effects(analysis, schema_);
 }
@@ -67,9 +70,7 @@ void Session::understand(Command& command) {
   }
   if (!analysis) analysis = unknown_analysis("unparsed");
   if (!schema_ && command.problem.empty() && !analysis->control) command.problem = "the target's catalog cannot be read, so it is not known what the names mean";
-  std::string problem;
-  statement.effects = command.problem.empty() ? resolve(analysis, problem) : shared_.effects(analysis, schema_);
-  if (!problem.empty()) command.problem = std::move(problem);
+  statement.effects = command.problem.empty() ? resolve(analysis, command) : shared_.effects(analysis, schema_);
   const auto& own = *analysis;
   command.begins = own.begins;
   command.barrier = own.defines || !own.prepares.empty() || !own.declares.empty() || own.weight == sql::Class::Unknown ||

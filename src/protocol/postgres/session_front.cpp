@@ -210,7 +210,10 @@ void Session::query(std::string_view whole, std::string_view text) {
   ++syncs_;
   auto made = command(std::string(text), "");
   made->simple = true;
-  submit(made, std::string(whole), refused_query, {{'Q', made, nullptr, false}});
+  std::function<std::string(const std::string&)> substitute = refused_query;
+  if (!made->missing.empty())
+    substitute = [verb = made->analysis->fetches.empty() ? "EXECUTE" : "FETCH FROM"](const std::string& id) { return missing_query(verb, id); };
+  submit(made, std::string(whole), std::move(substitute), {{'Q', made, nullptr, false}});
 }
 
 void Session::parse(const Parse& parse, std::string_view whole) {
@@ -255,8 +258,10 @@ void Session::bind(const Bind& bind, std::string_view whole) {
   }
   auto made = command(from ? from->text : std::string(), "");
   auto& statement = std::get<enforce::Statement>(made->action);
+  made->missing.clear();
   if (!from) {
     made->problem = "prepared statement \"" + name + "\" was not prepared in this session";
+    made->missing = name;
   } else if (const auto at = defining_.find(name); !merged && at != defining_.end() && at->second.sync != syncs_) {
     made->problem = "prepared statement \"" + name + "\" is still being prepared by a message before the last Sync: wait for its answer";
   }
@@ -304,9 +309,10 @@ void Session::execute(const Execute& execute, std::string_view whole) {
     at->second->command = made;
   } else if (!cursors_.contains(name)) {
     made->problem = "portal \"" + name + "\" was not bound in this session";
+    made->missing = name;
     std::get<enforce::Statement>(made->action).problem = made->problem;
   }
-  submit(made, std::string(whole), refused_bind, {{'E', made, nullptr, false}});
+  submit(made, std::string(whole), missing_execute, {{'E', made, nullptr, false}});
 }
 
 void Session::describe(const Named& named, std::string_view whole) {

@@ -43,6 +43,7 @@ struct Command {
 
   std::optional<enforce::Running> running;   // allowed and not finished
   std::optional<enforce::Denial> denial;
+  std::string missing;             // a name that nobody prepared, declared or bound: the server's own error tells the client
   std::string problem, unsure;     // why it cannot be judged; why masking cannot follow it
   std::string syntax_error;        // the grammar's own words, when it refused the text
   sql::AnalysisPtr analysis;       // of its own text, which may name another's

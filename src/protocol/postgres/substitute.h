@@ -38,4 +38,19 @@ inline std::string refused_bind(std::string_view request_id) {
   return out;
 }
 
+
+/// For a name that nobody prepared or declared the server's own error is the right one: it gets the same with a name of ours,
+/// which the answer then has replaced.
+inline std::string missing_name(std::string_view request_id) { return std::string(kReservedName) + std::string(request_id); }
+inline std::string missing_query(std::string_view verb, std::string_view request_id) {
+  std::string out;
+  put_message(out, 'Q', std::string(verb) + " \"" + missing_name(request_id) + "\"" + '\0');
+  return out;
+}
+inline std::string missing_execute(std::string_view request_id) {
+  std::string out;
+  put_message(out, 'E', missing_name(request_id) + std::string(5, '\0'));
+  return out;
+}
+
 }  // namespace sallyport::protocol::postgres
