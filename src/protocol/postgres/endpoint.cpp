@@ -39,6 +39,9 @@ awaitable<Result<std::shared_ptr<Session>>> Endpoint::open(net::Stream& stream, 
     co_await gate.close(*record, "the target cannot be reached: " + upstream.error().what);
     co_return std::unexpected(std::move(upstream).error());
   }
+  // Read now, when it is the first of this worker, so that the first statement need not wait for it. Without it nothing
+  // but transaction control is allowed, which the session says when it comes to that.
+  (void)co_await shared_.catalogs.get(*target, *server, in.database);
   Session::Begin begin;
   std::string ok, key;
   put_u32(ok, 0);
