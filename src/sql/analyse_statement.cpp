@@ -121,7 +121,6 @@ void Analyser::statement(json::Value node) {
   } else if (kind == "LockStmt" || kind == "TruncateStmt") {
     defining_ = true;
     verb(snake(kind), Class::Write);
-    if (kind == "TruncateStmt") out_.defines = true;
     walk(body);
     defining_ = false;
   } else if (kind == "CreateTableAsStmt") {

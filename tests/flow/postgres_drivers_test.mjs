@@ -90,6 +90,29 @@ test('a client that sends one byte at a time, and one that ends its side, get th
   assert.equal(await wire.next(), null);
 });
 
+test('odd pipelines end as they do without the gateway', async () => {
+  const i16 = Buffer.from([0, 0]), P = (sql, name = '') => Wire.message('P', name, sql, i16), B = (name = '', portal = '') => Wire.message('B', portal, name, i16, i16, i16), E = Wire.message('E', '', Buffer.alloc(4)), S = Wire.message('S');
+  const open = async () => (await Wire.connect(gateway.postgresPort)).login('bob', 'shop', bob);
+  const types = messages => messages.map(m => m.type).join('');
+  let wire = await open();
+  wire.send(P('select 1'), Wire.message('X'));
+  assert.equal(await wire.until(() => wire.ended ? true : undefined), true);
+  wire = await open();
+  wire.send(P('select 1', 'g'), S, ...Array(4).fill([B('g'), E, S]).flat());
+  assert.equal(types([...await wire.all(), ...await wire.all(), ...await wire.all(), ...await wire.all(), ...await wire.all()]), '1Z' + '2DCZ'.repeat(4));
+  wire.send(P('select twice(2)'), B(), B('', 'c'), S);
+  assert.equal(types(await wire.all()), '122Z');
+  wire.send(P('select 1'), B(), E, Wire.message('d', Buffer.from('x')), Wire.message('c'), P('select 2'), B(), E, S);
+  assert.equal(types(await wire.all()), '12DC12DCZ');
+  wire.send(P('select 1'), B(), E, P('select pg_terminate_backend(pg_backend_pid())'), B(), E, P('select 2'), B(), E, S);
+  assert.match(types(await wire.all()), /^12DC12D?E$/);
+  wire = await open();
+  wire.send(Wire.message('Q', 'begin'), Wire.message('Q', 'truncate customers cascade'), Wire.message('Q', 'alter table customers add column more int'), Wire.message('Q', 'select 2'), Wire.message('Q', 'rollback'));
+  for (let i = 0; i < 5; i++) await wire.all();
+  assert.equal((await psql(as('alice', alice), 'select 1;')).out.trim(), '1');
+  wire.close();
+});
+
 test('a client that is killed in the middle of a result leaves a closed session with every outcome', async () => {
   const wire = await (await Wire.connect(gateway.postgresPort)).login('alice', 'shop', alice, { application_name: 'to be killed' });
   wire.send(Wire.message('Q', `select repeat('x', 1000), i from generate_series(1, 300000) i`));

@@ -19,9 +19,9 @@ export const d = data => Wire.message('d', Buffer.from(data)), c = Wire.message(
 export const X4 = (sql, bind = {}, limit = 0) => [P(sql), B(bind), D('P'), E(limit)];
 
 // A step: messages, and what must have come before the next step. `until` is the end of the connection, a message type, or a number of ReadyForQuery.
-export const ready = (count, ...messages) => ({ messages: messages.flat(), until: count });
-export const upto = (type, ...messages) => ({ messages: messages.flat(), until: type });
-export const ends = (...messages) => ({ messages: messages.flat(), until: 'end' });
+export const ready = (count, ...messages) => ({ messages: messages.flat(Infinity), until: count });
+export const upto = (type, ...messages) => ({ messages: messages.flat(Infinity), until: type });
+export const ends = (...messages) => ({ messages: messages.flat(Infinity), until: 'end' });
 /** A Query, a FunctionCall and a Sync are each answered with ReadyForQuery. */
-export const step = (...messages) => ready(messages.flat().filter(m => 'QFS'.includes(String.fromCharCode(m[0]))).length, ...messages);
+export const step = (...messages) => ready(messages.flat(Infinity).filter(m => 'QFS'.includes(String.fromCharCode(m[0]))).length, ...messages);
 export const session = (name, ...steps) => ({ name, steps: steps.map(one => (Array.isArray(one) ? step(one) : one.messages ? one : step(one))) });

@@ -73,7 +73,7 @@ void add_tables(sql::Schema& out, Rows rows) {
 awaitable<Result<sql::SchemaPtr>> read(boost::asio::io_context& context, const target::Target& target, const target::PostgresTarget& server, std::string database) {
   // No search_path: nobody's function may stand in for those that these queries name.
   CO_TRY(auto upstream, co_await log_in(context, target, server, {{"database", database}, {"application_name", "sallyport catalog"},
-                                                                   {"client_encoding", "UTF8"}, {"search_path", ""}, {"default_transaction_read_only", "on"}}));
+                                                                   {"client_encoding", "UTF8"}, {"search_path", ""}, {"default_transaction_read_only", "on"}, {"lock_timeout", "200"}}));
   auto out = std::make_shared<sql::Schema>();
   CO_TRY(auto tables, co_await query(upstream, kTables));
   add_tables(*out, std::move(tables));
@@ -133,8 +133,11 @@ awaitable<Result<sql::SchemaPtr>> Catalogs::get(const target::Target& target, co
     const auto reading = kept->reading;
     co_await reading->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, over));
     if (!kept->schema && !kept->reading) co_return std::unexpected(kept->failed);
+    if (kept->schema && !kept->reading) co_return kept->schema;
   }
-  CO_TRY_VOID(co_await read(kept, target, server, std::move(database)));
+  // A view that somebody holds exclusively cannot be read now: what was known before serves until it can.
+  auto done = co_await read(kept, target, server, std::move(database));
+  if (!done && !kept->schema) co_return std::unexpected(std::move(done).error());
   co_return kept->schema;
 }
 

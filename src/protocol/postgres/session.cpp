@@ -39,17 +39,18 @@ awaitable<void> Session::run() {
     self->notify();
   });
   co_await read_client();
-  // What the client sent before it ended is answered; then the server is told.
-  co_await wait_for([&] { return expected_.empty() && outgoing_.empty(); });
-  if (!ended_) {
+  // What the client sent before it ended is sent on, then the end itself; the server answers what it would have answered.
+  co_await wait_for([&] { return outgoing_.empty() || leaving_; });
+  if (!ended_ && !leaving_) {
     leaving_ = true;   // from here on the target may close as it likes
     std::string terminate;
     put_message(terminate, 'X', "");
     (void)wire_->queue_control(permit_, terminate);
-    (void)wire_->flush();
-    co_await wait_for([&] { return wire_->waiting() == 0 && out_.waiting() == 0; });
-    end(terminated_ ? "terminated by the client" : "the client closed the connection");
+    pump_server();
+    co_await wait_for([&] { return !reading; });
+    co_await leave(terminated_ ? "terminated by the client" : "the client closed the connection");
   }
+  co_await wait_for([&] { return false; });  // whoever leaves ends the session
   wire_->close();
   while (reading || waiters_ > 0 || writing_client_ || writing_server_) {
     // Whoever waits has been told; they go in a turn or two.
@@ -58,6 +59,19 @@ awaitable<void> Session::run() {
   }
   shared_.cancels.remove(key_.pid);
   co_await shared_.services.gate.close(record_, why_);
+}
+
+/// Nothing more comes from the target: what is under way gets its outcome, what is there goes to the client, then it is over.
+awaitable<void> Session::leave(std::string reason) {
+  record_rows();
+  for (auto& expected : std::exchange(expected_, {})) {
+    if (!expected.command || expected.command->over) continue;
+    expected.command->error = reason;
+    finish(expected.command, enforce::Outcome::Interrupted);
+  }
+  pump_client();
+  co_await wait_for([&] { return out_.waiting() == 0; });
+  end(std::move(reason));
 }
 
 void Session::notify() {

@@ -61,6 +61,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void close(const Named& named, std::string_view whole);
   void call(std::string_view body, std::string_view whole);
   void give_up(Portal& portal);
+  void count(Command& command);
+  boost::asio::awaitable<bool> known_name(std::string bind);
+  boost::asio::awaitable<void> leave(std::string reason);
   void control(std::string bytes, std::vector<Expected> expects, bool sync = false);
   bool violation(std::string what);
 
@@ -104,6 +107,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Both.
   void pump_client();
+  void pump_server();
   boost::asio::awaitable<void> write_client();
   boost::asio::awaitable<void> write_server();
   boost::asio::awaitable<bool> wait_for(std::function<bool()> condition);

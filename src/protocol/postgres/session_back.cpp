@@ -36,21 +36,16 @@ awaitable<void> Session::read_server() {
     if (out_.waiting() > kHigh && !co_await wait_for([&] { return out_.waiting() <= kLow; })) break;
     auto& scratch = shared_.scratch;
     const auto got = wire_->read_now(scratch);
-    if (!got) {
-      if (!ended_ && !leaving_) fatal("08006", "the connection to the target broke: " + got.error().what);
-      break;
-    }
-    if (!*got) {
-      if (const auto readable = co_await wire_->readable(net::kNever); !readable && !ended_ && !leaving_) fatal("08006", "the connection to the target broke: " + readable.error().what);
+    if (got && !*got) {
+      (void)co_await wire_->readable(net::kNever);  // what is wrong shows at the next try
       continue;
     }
-    if (**got == 0) {
+    if (!got || **got == 0) {
       if (!ended_ && !leaving_) {
         // Its own last words, if any, are on their way to the client.
-        pump_client();
-        const bool said = !why_.empty();
-        if (said) end(why_);
-        else fatal("08006", "the target closed the connection");
+        leaving_ = true;
+        if (why_.empty()) put_notice(out_.buffer(), 'E', {"FATAL", "08006", "the target closed the connection", "", ""});
+        co_await leave(why_.empty() ? "the target closed the connection" : why_);
       }
       break;
     }
@@ -409,7 +404,7 @@ bool Session::error(std::string_view body, std::string_view whole) {
         own.emplace_back(code, std::move(said));
       }
       put_notice_fields(text, 'E', own);
-    } else if (!command->syntax_error.empty()) {
+    } else if (!command->syntax_error.empty() && code_of_server == "42601") {
       // The server's own words for what the client sent, not for what stood in its place.
       std::vector<std::pair<char, std::string>> own;
       const auto at = command->syntax_error.rfind(" (at character ");

@@ -94,6 +94,13 @@ CommandPtr Session::command(std::string text, std::string_view how) {
   return out;
 }
 
+/// The command is on its way to be run: what follows may have to wait for it.
+void Session::count(Command& command) {
+  if (command.over || std::exchange(command.counted, true)) return;
+  barriers_ += command.barrier;
+  begins_ += command.begins;
+}
+
 void Session::submit(CommandPtr command, std::string bytes, std::function<std::string(const std::string&)> substitute, std::vector<Expected> expects) {
   Outgoing outgoing;
   outgoing.command = command;
@@ -101,8 +108,6 @@ void Session::submit(CommandPtr command, std::string bytes, std::function<std::s
   outgoing.waits = true;
   outgoing.expects = std::move(expects);
   outgoing_.push_back(std::move(outgoing));
-  barriers_ += command->barrier;
-  begins_ += command->begins;
   const std::weak_ptr<Session> weak = weak_from_this();
   command->hold.gone = [weak] {
     const auto self = weak.lock();
@@ -161,7 +166,7 @@ void Session::on_verdict(const CommandPtr& command, enforce::Verdict verdict) {
 
 /// Everything at the head of the queue that may go, in order.
 void Session::pump() {
-  while (!ended_ && !outgoing_.empty() && outgoing_.front().judged) {
+  while (!ended_ && !leaving_ && !outgoing_.empty() && outgoing_.front().judged) {
     auto& outgoing = outgoing_.front();
     if (outgoing.sync) skipping_ = false;
     if (skipping_) {
@@ -188,6 +193,10 @@ void Session::pump() {
     for (auto& expected : outgoing.expects) expected_.push_back(std::move(expected));
     outgoing_.pop_front();
   }
+  pump_server();
+}
+
+void Session::pump_server() {
   if (ended_ || writing_server_) return;
   const auto empty = wire_->flush();
   if (!empty) return fatal("08006", "the connection to the target broke: " + empty.error().what);
@@ -226,8 +235,10 @@ bool Session::without_evidence(Outgoing& outgoing) {
 /// The command has its answer, or will have none: its outcome is recorded, and what the client gets from here on waits for it.
 void Session::finish(const CommandPtr& command, Outcome outcome) {
   if (std::exchange(command->over, true)) return;
-  barriers_ -= command->barrier;
-  begins_ -= command->begins;
+  if (command->counted) {
+    barriers_ -= command->barrier;
+    begins_ -= command->begins;
+  }
   if (command->running) {
     record_rows();
     enforce::Reply reply;

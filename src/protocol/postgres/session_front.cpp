@@ -87,7 +87,7 @@ awaitable<bool> Session::more() {
 
 bool Session::waits(char type) const {
   if (type != 'Q' && type != 'P' && type != 'B' && type != 'E' && type != 'F') return false;
-  if (type != 'E' && (barriers_ > 0 || schema_changes_ != shared_.catalogs.changes() || system_clock().mono_ns() - schema_checked_ns_ > kLookAtCatalog)) return true;
+  if (type != 'E' && (barriers_ > 0 || (!ddl_ && schema_changes_ != shared_.catalogs.changes()) || system_clock().mono_ns() - schema_checked_ns_ > kLookAtCatalog)) return true;
   return outgoing_.size() + expected_.size() > kMostQueued || wire_->waiting() > kMostBytes;
 }
 
@@ -107,7 +107,8 @@ awaitable<bool> Session::settle() {
     control(std::move(flush), {});
   }
   if (!co_await wait_for([&] { return outgoing_.size() + expected_.size() <= (full ? kMostQueued / 2 : kMostQueued) && wire_->waiting() <= kMostBytes; })) co_return false;
-  if (schema_changes_ != shared_.catalogs.changes() || system_clock().mono_ns() - schema_checked_ns_ > kLookAtCatalog) {
+  // What an open transaction has changed nobody else can see, and its locks would keep the reader waiting.
+  if (!ddl_ && (schema_changes_ != shared_.catalogs.changes() || system_clock().mono_ns() - schema_checked_ns_ > kLookAtCatalog)) {
     const auto changes = shared_.catalogs.changes();
     auto schema = co_await shared_.catalogs.get(*target_, *server_, database_);
     if (ended_) co_return false;
@@ -137,12 +138,29 @@ awaitable<bool> Session::take_messages() {
     if (rest.size() < size) break;
     const auto whole = std::string_view(front_).substr(front_at_, size);
     front_at_ += size;
+    if (type == 'B' && !defining_.empty() && !co_await known_name(std::string(whole))) co_return false;
     const bool good = type == 'd' || type == 'c' || type == 'f' ? co_await copy_message(**head, whole) : message(**head, whole.substr(kHead), whole);
     if (!good) co_return false;
   }
   flush_parse();
   pump();
   co_return !ended_;
+}
+
+/// A Bind of a statement whose Parse was sent before the last Sync: whether that was accepted is known by its answer.
+awaitable<bool> Session::known_name(std::string bind) {
+  Cursor cursor(std::string_view(bind).substr(kHead));
+  cursor.text();
+  const std::string name(cursor.text());
+  if (parse_ && parse_->name == name) co_return true;
+  const auto at = defining_.find(name);
+  if (at == defining_.end() || at->second.sync == syncs_) co_return true;
+  flush_parse();
+  std::string flush;
+  put_message(flush, 'H', "");
+  control(std::move(flush), {});
+  pump();
+  co_return co_await wait_for([&] { return !defining_.contains(name); });
 }
 
 bool Session::message(Head head, std::string_view body, std::string_view whole) {
@@ -210,6 +228,7 @@ void Session::query(std::string_view whole, std::string_view text) {
   ++syncs_;
   auto made = command(std::string(text), "");
   made->simple = true;
+  count(*made);
   std::function<std::string(const std::string&)> substitute = refused_query;
   if (!made->missing.empty())
     substitute = [verb = made->analysis->fetches.empty() ? "EXECUTE" : "FETCH FROM"](const std::string& id) { return missing_query(verb, id); };
@@ -291,6 +310,7 @@ void Session::execute(const Execute& execute, std::string_view whole) {
   const auto at = portals_.find(name);
   if (at != portals_.end() && !at->second->executed && !at->second->command->over) {
     at->second->executed = true;
+    count(*at->second->command);
     Outgoing outgoing;
     outgoing.command = at->second->command;
     outgoing.control = whole;
@@ -312,6 +332,7 @@ void Session::execute(const Execute& execute, std::string_view whole) {
     made->missing = name;
     std::get<enforce::Statement>(made->action).problem = made->problem;
   }
+  count(*made);
   submit(made, std::string(whole), missing_execute, {{'E', made, nullptr, false}});
 }
 
@@ -361,6 +382,7 @@ void Session::call(std::string_view body, std::string_view whole) {
     std::get<enforce::Statement>(made->action).problem = made->problem;
   }
   made->simple = true;
+  count(*made);
   submit(made, std::string(whole), refused_query, {{'F', made, nullptr, false}});
 }
 
@@ -368,6 +390,9 @@ awaitable<bool> Session::copy_message(Head head, std::string_view whole) {
   const std::string copy(whole);  // front_ may grow while this waits
   if (!copy_in_) {
     // It may answer a COPY that is still on its way; behind a COPY that has failed the server drops it, and so do we.
+    std::string flush;
+    put_message(flush, 'H', "");
+    if (!outgoing_.empty() || !expected_.empty()) control(std::move(flush), {});
     pump();
     if (!co_await wait_for([&] { return copy_in_ || (outgoing_.empty() && expected_.empty()); })) co_return false;
     if (!copy_in_) co_return true;
@@ -458,11 +483,17 @@ awaitable<bool> Session::long_bind(Head head) {
   Cursor cursor(std::string_view(front_).substr(front_at_ + kHead));
   const std::string portal(cursor.text()), name(cursor.text());
   if (!cursor.ok()) co_return violation("invalid message format: Bind");
+  if (defining_.contains(name)) {
+    std::string flush;
+    put_message(flush, 'H', "");
+    control(std::move(flush), {});
+    pump();
+    if (!co_await wait_for([&] { return !defining_.contains(name); })) co_return false;
+  }
   const auto from = prepared(name);
   auto made = command(from ? from->text : std::string(), "");
   auto& statement = std::get<enforce::Statement>(made->action);
   if (!from) made->problem = "prepared statement \"" + name + "\" was not prepared in this session";
-  if (defining_.contains(name)) made->problem = "a Bind this long wants its statement prepared before: wait for its answer";
   statement.problem = made->problem;
   statement.parameters_unknown = true;
   made->parameters.push_back(fmt::format("({} bytes of parameters, passed on without being held)", head.length));

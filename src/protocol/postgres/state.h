@@ -40,6 +40,7 @@ struct Command {
   bool barrier = false;            // what follows may be judged only after its answer
   bool simple = false;
   bool begins = false;
+  bool counted = false;            // among the session's barriers and begins
 
   std::optional<enforce::Running> running;   // allowed and not finished
   std::optional<enforce::Denial> denial;
