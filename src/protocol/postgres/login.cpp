@@ -209,7 +209,7 @@ awaitable<Result<void>> Login::parameters(const Startup& startup, LoggedIn& out)
     }
     if (lower(name) == "application_name") out.software = value;
     if (seen.insert(lower(name)).second) out.parameters.emplace_back(std::move(name), std::move(value));
-    else std::ranges::find(out.parameters, name, &std::pair<std::string, std::string>::first)->second = std::move(value);
+    else std::ranges::find_if(out.parameters, [&](const auto& one) { return lower(one.first) == lower(name); })->second = std::move(value);
   }
   co_return Result<void>{};
 }

@@ -97,6 +97,7 @@ Result<std::unique_ptr<CopyMask>> CopyMask::make(enforce::SqlMaskingPtr masking,
       if (!masking->flow->positional)
         return fail(ErrorKind::Denied, "COPY of a query with * over a table with masked columns cannot be followed: name the columns");
       // The server describes no columns here, so only names say what is masked.
+      out->of_query_ = true;
       for (std::size_t i = 0; i < masking->flow->columns.size(); ++i) out->columns_.push_back(masking->column(0, 0, i, ""));
     } else if (analysis.relations.size() == 1) {
       const auto& relation = analysis.relations[0];
@@ -194,7 +195,7 @@ Result<bool> CopyMask::text(std::string_view body, MaskCounts& counts, std::stri
         changed = true;
         ++counts[masks->id + ":copy"];
         const auto type = column < types_.size() && types_[column] != 0 ? types_[column] : 25u;
-        const auto with = masked_value(type, kind_of(type, nullptr), false, unescaped(value), masks->with);
+        const auto with = masked_value(type, kind_of(type, nullptr), false, unescaped(value), this->with(*masks));
         out.append(with ? escaped(*with, delimiter_) : null_);
       } else if (masking_->masker->mask_view(unescaped(value), masked, counts)) {
         changed = true;
@@ -243,7 +244,7 @@ Result<bool> CopyMask::csv(std::string_view body, MaskCounts& counts, std::strin
     if (!heading && !null && masks != nullptr) {
       ++counts[masks->id + ":copy"];
       const auto type = column < types_.size() && types_[column] != 0 ? types_[column] : 25u;
-      with = masked_value(type, kind_of(type, nullptr), false, value, masks->with);
+      with = masked_value(type, kind_of(type, nullptr), false, value, this->with(*masks));
       replaced = true;
     } else if (!heading && !null && masking_->masker->mask_view(value, masked, counts)) {
       with = masked;
@@ -312,7 +313,7 @@ Result<bool> CopyMask::binary(std::string_view body, MaskCounts& counts, std::st
       bool unclear = false;
       if (const auto* masks = rule(position)) {
         ++counts[masks->id + ":copy"];
-        with = masked_value(type, kind, true, value, masks->with);
+        with = masked_value(type, kind, true, value, this->with(*masks));
         shown = with ? std::optional<std::string_view>(*with) : std::nullopt;
         changed = true;
       } else if (!masking_->masker->empty() && detect_in_value(kind, true, value, *masking_->masker, counts, masked, unclear)) {

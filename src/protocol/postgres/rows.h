@@ -59,6 +59,9 @@ class CopyMask {
   enum class Format { Text, Csv, Binary } format_ = Format::Text;
   char delimiter_ = '\t', quote_ = '"', escape_ = '"';
   std::string null_;
+  /// Of a value that a query made from a masked one it is not known which part identifies.
+  enforce::MaskWith with(const enforce::MaskRule& rule) const { return of_query_ && rule.with == enforce::MaskWith::Partial ? enforce::MaskWith::Redact : rule.with; }
+  bool of_query_ = false;
   bool header_ = false, begun_ = false;
 };
 
