@@ -185,10 +185,10 @@ test('node-postgres: parameters, arrays, json, dates, bytea, null, named stateme
   assert.deepEqual((await client.query({ text: 'select 1 as a, 2 as a', rowMode: 'array' })).rows, [[1, 2]]);
   await assert.rejects(client.query({ name: 'all', text: 'select 2', values: [] }), /must be unique/);
   await client.end();
-  // Its binary parser has faults of its own: what a direct connection gives is what is wanted.
+  // Its binary parser has faults of its own (of a NULL in an array it makes NaN, in seconds): what a direct connection gives is what is wanted.
   const [binary, beside] = [await node('alice', alice, { binary: true }), new pgClient.Client({ host: '127.0.0.1', port: pg.port, user: 'app', password: 'upstream-secret', database: 'shop', binary: true })];
   await beside.connect();
-  const sql = 'select id, ssn, born, email, name, scores, photo, feeling, note from customers where id = $1';
+  const sql = 'select id, ssn, born, email, name, scores[1:1] as scores, photo, feeling, note from customers where id = $1';
   for (const query of [{ text: sql, values: [3] }, { name: 'bin', text: sql, values: [3] }]) {
     const { rows: [row], fields } = await binary.query(query);
     const wanted = (await beside.query({ text: sql, values: [3] })).rows[0];
