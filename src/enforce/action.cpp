@@ -53,6 +53,7 @@ std::shared_ptr<const SqlEffects> SqlEffects::of(sql::AnalysisPtr analysis, sql:
   out->tables_written = sql::table_names(*analysis, schema.get(), false, true);
   out->columns = sql::column_names(*analysis, schema.get());
   if (schema) {
+    if (std::ranges::all_of(analysis->calls, [&](const auto& call) { return schema->is_known(call); })) weight = analysis->weight_but_calls;
     for (auto& name : sql::hidden_calls(*analysis, *schema)) {
       weight = sql::Class::Unknown;
       out->functions.push_back(std::move(name));

@@ -148,6 +148,8 @@ class Gate {
   /// Returns the text with every root masked.
   std::string mask(Running& running, const json::Document& document, const std::vector<json::Value>& roots);
   bool masks(const Running& running) const;
+  /// Whether it runs ahead of its entry: only what `Message::overlapped` allowed, and it is told when that is durable.
+  bool runs_ahead(const Running& running) const;
   /// How results of the running statement are masked, and how many rows and recorded bytes it may have.
   const SqlMaskingPtr& sql_masking(const Running& running) const;
   const ResultLimits& limits(const Running& running) const;

@@ -145,6 +145,7 @@ std::string Gate::mask(Running& running, const json::Document& document, const s
 }
 
 bool Gate::masks(const Running& running) const { return !running.state_->masker->empty(); }
+bool Gate::runs_ahead(const Running& running) const { return running.state_->lost != nullptr; }
 const SqlMaskingPtr& Gate::sql_masking(const Running& running) const { return running.state_->sql; }
 const ResultLimits& Gate::limits(const Running& running) const { return running.state_->limits; }
 MaskCounts& Gate::counts(Running& running) const { return running.state_->counts; }

@@ -51,6 +51,10 @@ SqlMaskingPtr SqlMaskings::find(const std::vector<const MaskRule*>& rules, std::
       why_not = fmt::format("columns are masked on this target, and this cannot be followed: {}", fmt::join(out->flow->why, "; "));
       return nullptr;
     }
+    if (analysis->copies_out && !analysis->outputs.empty() && !out->flow->positional && (out->flow->touches || out->whole)) {
+      why_not = "columns are masked on this target, and COPY of a query with * cannot be followed: name the columns";
+      return nullptr;
+    }
   }
   if (set.known.size() >= kMost) set.known.clear();
   set.known[analysis.get()] = {analysis, out};

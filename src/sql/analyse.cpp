@@ -43,6 +43,7 @@ void conclude(Analysis& out) {
   const auto repeated = std::ranges::unique(out.columns);
   out.columns.erase(repeated.begin(), repeated.end());
   // A function that nobody here knows may do anything, also while a plan is made.
+  out.weight_but_calls = out.weight;
   if (!out.calls.empty()) out.weight = Class::Unknown;
   out.control = std::ranges::all_of(out.verbs, is_transaction_control) && std::ranges::all_of(out.settings, is_harmless_setting);
   out.effect_free = out.weight == Class::Read && out.calls.empty() && out.settings.empty() && out.executes.empty() && out.fetches.empty() &&
@@ -72,6 +73,8 @@ Result<AnalysisPtr> analyse_here(const std::string& text) {
   const auto statements = document->root()["stmts"];
   out->statements = statements.size();
   for (const auto statement : statements) analyser.statement(statement["stmt"]);
+  if (analyser.too_much() || out->relations.size() * out->columns.size() > kMaxPairs)
+    return fail(ErrorKind::Denied, "the statement names too many tables and columns to be judged");
   auto normalized = pg_query_normalize(text.c_str());
   if (normalized.error == nullptr && normalized.normalized_query != nullptr) out->normalized = normalized.normalized_query;
   pg_query_free_normalize_result(normalized);

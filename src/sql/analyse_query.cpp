@@ -1,4 +1,4 @@
-// Queries and expressions: which relations, columns and functions they name, and which values their results hold.
+// Queries: which relations they read and change, and which values their rows hold.
 #include <algorithm>
 
 #include "sql/analyser.h"
@@ -19,8 +19,14 @@ std::pair<std::string, std::string> qualified_name(json::Value list) {
   return {before, last};
 }
 
-void add_once(std::vector<std::string>& list, std::string text) {
-  if (std::ranges::find(list, text) == list.end()) list.push_back(std::move(text));
+void Analyser::once(std::vector<std::string>& list, std::string text) {
+  if (!seen_.insert(fmt::format("{} {}", static_cast<const void*>(&list), text)).second) return;
+  list.push_back(std::move(text));
+}
+
+void Analyser::add_relation(Relation relation) {
+  if (seen_.insert(fmt::format("relation {} {} {}\n{}\n{}", relation.written, relation.schema.size(), relation.schema, relation.name, relation.alias)).second)
+    out_.relations.push_back(std::move(relation));
 }
 
 Analyser::Outputs Analyser::query(json::Value node) {
@@ -43,6 +49,7 @@ Analyser::Outputs Analyser::select(json::Value body) {
   verb("select", Class::Read);
   if (const auto into = body["intoClause"]; into.valid()) {
     verb("create_table_as", Class::Ddl);
+    out_.defines = true;
     relation(into["rel"], true);
   }
   Outputs outputs;
@@ -50,8 +57,11 @@ Analyser::Outputs Analyser::select(json::Value body) {
     outputs = select(body["larg"]);
     for (auto& branch : select(body["rarg"])) outputs.push_back(std::move(branch));
   } else {
-    from(body["fromClause"], nullptr);
+    Alias around;
+    from(body["fromClause"], &around);
+    const auto* before = std::exchange(scope_, &around);
     if (body["targetList"].valid()) outputs.push_back(targets(body["targetList"]));
+    scope_ = before;
     for (const auto row : body["valuesLists"]) {
       outputs.emplace_back();
       for (const auto value : row["List"]["items"]) {
@@ -69,7 +79,7 @@ Analyser::Outputs Analyser::select(json::Value body) {
   if (body["intoClause"].valid())
     for (const auto& branch : outputs)
       for (const auto item : branch) out_.stores.push_back({"", item});
-  ctes_.resize(ctes);
+  forget_ctes(ctes);
   return outputs;
 }
 
@@ -79,54 +89,70 @@ void Analyser::with(json::Value clause) {
   for (const auto node : clause["ctes"]) {
     const auto cte = node["CommonTableExpr"];
     const std::string name(cte["ctename"].as_string());
-    if (recursive) ctes_.push_back(name);
+    if (recursive) name_cte(name);
     const auto outputs = query(cte["ctequery"]);
-    if (!recursive) ctes_.push_back(name);
-    Alias alias{name, {}, {}, {}};
+    if (!recursive) name_cte(name);
+    Alias alias;
+    alias.name = name;
     for (const auto column : cte["aliascolnames"]) alias.columns.emplace_back(text_of(column));
-    for (const auto& branch : outputs) alias.items.insert(alias.items.end(), branch.begin(), branch.end());
+    hold(alias, outputs);
     out_.aliases.push_back(std::move(alias));
   }
 }
 
-void Analyser::from(json::Value list, std::vector<std::string>* inside) {
-  for (const auto node : list) from_item(node, inside);
+void Analyser::name_cte(const std::string& name) {
+  ctes_.push_back(name);
+  ++cte_count_[name];
 }
 
-void Analyser::from_item(json::Value node, std::vector<std::string>* inside) {
+void Analyser::forget_ctes(std::size_t beyond) {
+  for (; ctes_.size() > beyond; ctes_.pop_back()) --cte_count_[ctes_.back()];
+}
+
+void Analyser::hold(Alias& alias, const Outputs& outputs) {
+  for (const auto& branch : outputs) alias.items.insert(alias.items.end(), branch.begin(), branch.end());
+  alias.width = outputs.empty() ? 0 : static_cast<std::uint32_t>(outputs[0].size());
+}
+
+void Analyser::from(json::Value list, Alias* around) {
+  for (const auto node : list) from_item(node, around);
+}
+
+void Analyser::give_alias(json::Value body, Alias alias, Alias* around) {
+  if (const auto given = body["alias"]; given.valid()) {
+    alias.name = given["aliasname"].as_string();
+    for (const auto column : given["colnames"]) alias.columns.emplace_back(text_of(column));
+    alias.renames = alias.renames && alias.columns.empty();
+  }
+  if (around != nullptr) {
+    // Rows without a name are known by what is around them alone.
+    if (!alias.name.empty()) around->inside.push_back(alias.name);
+    else around->items.insert(around->items.end(), alias.items.begin(), alias.items.end());
+  }
+  out_.aliases.push_back(std::move(alias));
+}
+
+void Analyser::from_item(json::Value node, Alias* around) {
   if (!node.is_object() || node.size() == 0) return;
   const auto body = *node.begin();
   const auto kind = body.key();
-  const auto alias_of = [&](Alias alias) {
-    const auto given = body["alias"];
-    if (given.valid()) {
-      alias.name = given["aliasname"].as_string();
-      for (const auto column : given["colnames"]) alias.columns.emplace_back(text_of(column));
-    }
-    if (inside != nullptr && !alias.name.empty()) inside->push_back(alias.name);
-    out_.aliases.push_back(std::move(alias));
-  };
   if (kind == "RangeVar") {
-    const auto name = relation_name(body, false);
-    if (inside != nullptr) inside->push_back(name);
-    if (body["alias"].valid()) alias_of({"", {}, {}, {name}});
+    Alias alias;
+    alias.inside.push_back(relation_name(body, false));
+    alias.renames = true;
+    if (around != nullptr) around->inside.push_back(alias.inside[0]);
+    if (body["alias"].valid()) give_alias(body, std::move(alias), around);
   } else if (kind == "RangeSubselect") {
     Alias alias;
-    for (const auto& branch : query(body["subquery"])) alias.items.insert(alias.items.end(), branch.begin(), branch.end());
-    alias_of(std::move(alias));
+    hold(alias, query(body["subquery"]));
+    give_alias(body, std::move(alias), around);
   } else if (kind == "JoinExpr") {
-    Alias alias;
-    from_item(body["larg"], &alias.inside);
-    from_item(body["rarg"], &alias.inside);
-    walk(body["quals"]);
-    for (const auto column : body["usingClause"]) out_.columns.emplace_back("", std::string(text_of(column)));
-    if (inside != nullptr) inside->insert(inside->end(), alias.inside.begin(), alias.inside.end());
-    if (const auto merged = body["join_using_alias"]; merged.valid()) out_.aliases.push_back({std::string(merged["aliasname"].as_string()), {}, {}, alias.inside});
-    if (body["alias"].valid()) alias_of(std::move(alias));
+    join(body, around);
   } else if (kind == "RangeFunction" || kind == "RangeTableFunc") {
-    range_function(body, inside);
+    range_function(body, around);
   } else if (kind == "RangeTableSample") {
-    from_item(body["relation"], inside);
+    from_item(body["relation"], around);
+    for (const auto part : body["method"]) once(out_.functions, std::string(text_of(part)));
     walk(body["args"]);
     walk(body["repeatable"]);
   } else {
@@ -135,28 +161,75 @@ void Analyser::from_item(json::Value node, std::vector<std::string>* inside) {
   }
 }
 
-void Analyser::range_function(json::Value body, std::vector<std::string>* inside) {
+void Analyser::join(json::Value body, Alias* around) {
+  Alias alias;
+  from_item(body["larg"], &alias);
+  from_item(body["rarg"], &alias);
+  walk(body["quals"]);
+  if (body["usingClause"].valid() || body["isNatural"].as_bool()) once(out_.operators, "=");
+  for (const auto column : body["usingClause"]) out_.columns.emplace_back("", std::string(text_of(column)));
+  if (around != nullptr) {
+    around->inside.insert(around->inside.end(), alias.inside.begin(), alias.inside.end());
+    around->items.insert(around->items.end(), alias.items.begin(), alias.items.end());
+    names_ += alias.inside.size();
+  }
+  if (const auto merged = body["join_using_alias"]; merged.valid()) {
+    auto columns = alias;
+    columns.name = merged["aliasname"].as_string();
+    out_.aliases.push_back(std::move(columns));
+  }
+  if (body["alias"].valid()) give_alias(body, std::move(alias), around);
+}
+
+namespace {
+
+/// Functions of FROM whose columns are named the same whatever they are given; any other may return a row of any type.
+bool names_its_columns(std::string_view function) {
+  static const std::unordered_set<std::string_view> kNames = {
+      "json_each", "json_each_text", "jsonb_each", "jsonb_each_text", "json_array_elements", "json_array_elements_text", "jsonb_array_elements",
+      "jsonb_array_elements_text", "json_object_keys", "jsonb_object_keys", "jsonb_path_query", "jsonb_path_query_tz", "regexp_matches", "regexp_split_to_table", "string_to_table",
+      "generate_series", "generate_subscripts", "ts_debug", "ts_parse", "ts_token_type", "aclexplode"};
+  return kNames.contains(function);
+}
+
+}  // namespace
+
+/// The names that the columns of a function's rows may have.
+void Analyser::function_columns(json::Value body, Alias& alias, Item& item) {
+  for (const auto column : body["columns"]) alias.columns.emplace_back(column["RangeTableFuncCol"]["colname"].as_string());
+  for (const auto column : body["coldeflist"]) alias.columns.emplace_back(column["ColumnDef"]["colname"].as_string());
+  bool defined = body["columns"].valid() || body["coldeflist"].valid();
+  std::size_t functions = 0;
+  for (const auto function : body["functions"]) {
+    ++functions;
+    bool first = true;
+    for (const auto part : function["List"]["items"]) {
+      for (const auto definition : part["List"]["items"]) {
+        alias.columns.emplace_back(definition["ColumnDef"]["colname"].as_string());
+        defined = true;
+      }
+      if (!std::exchange(first, false)) continue;
+      std::string name;
+      figure_name(part, name);
+      if (alias.name.empty()) alias.name = name;
+      if (item.name.empty()) item.name = name;
+      alias.columns.push_back(name);
+      defined = defined || names_its_columns(name);
+    }
+  }
+  alias.any_column = !defined || functions > 1;
+}
+
+void Analyser::range_function(json::Value body, Alias* around) {
   // Every column of such rows holds what its arguments hold.
   const auto index = static_cast<std::uint32_t>(out_.items.size());
   out_.items.emplace_back();
   open_.push_back(index);
-  for (const auto* part : {"functions", "docexpr", "rowexpr", "namespaces"}) walk(body[part]);
-  Alias alias;
-  for (const auto column : body["columns"]) {
-    alias.columns.emplace_back(column["RangeTableFuncCol"]["colname"].as_string());
-    walk(column);
-  }
+  for (const auto* part : {"functions", "docexpr", "rowexpr", "namespaces", "columns"}) walk(body[part]);
   open_.pop_back();
-  for (const auto column : body["coldeflist"]) alias.columns.emplace_back(column["ColumnDef"]["colname"].as_string());
-  for (const auto function : body["functions"])
-    for (const auto part : function["List"]["items"]) {
-      if (const auto called = part["FuncCall"]; called.valid()) {
-        const auto name = qualified_name(called["funcname"]).second;
-        out_.items[index].name = name;
-        alias.name = alias.name.empty() ? name : alias.name;
-      }
-      for (const auto definition : part["List"]["items"]) alias.columns.emplace_back(definition["ColumnDef"]["colname"].as_string());
-    }
+  Alias alias;
+  if (body["rowexpr"].valid()) alias.name = "xmltable";
+  function_columns(body, alias, out_.items[index]);
   if (const auto given = body["alias"]; given.valid()) {
     alias.name = given["aliasname"].as_string();
     alias.columns.push_back(alias.name);  // a function of one column lends it the alias's name
@@ -164,100 +237,16 @@ void Analyser::range_function(json::Value body, std::vector<std::string>* inside
   }
   // Names that built-in functions give the columns of their rows.
   for (const auto* name : {"key", "value", "ordinality", "lexeme", "positions", "weights", "alias", "description", "token", "dictionaries",
-                           "dictionary", "lexemes", "tokid", "option_name", "option_value", "word", "ndoc", "nentry", "grantor", "grantee"})
+                           "dictionary", "lexemes", "tokid", "option_name", "option_value", "word", "ndoc", "nentry", "grantor", "grantee", "privilege_type", "is_grantable"})
     alias.columns.emplace_back(name);
+  names_ += alias.columns.size();
   alias.items.push_back(index);
-  if (inside != nullptr) inside->push_back(alias.name);
+  alias.width = 1;
+  if (around != nullptr) {
+    around->inside.push_back(alias.name);
+    if (alias.name.empty()) around->items.push_back(index);
+  }
   out_.aliases.push_back(std::move(alias));
-}
-
-std::vector<std::uint32_t> Analyser::targets(json::Value list) {
-  std::vector<std::uint32_t> out;
-  for (const auto node : list) out.push_back(target(node));
-  return out;
-}
-
-std::uint32_t Analyser::target(json::Value node) {
-  const auto index = static_cast<std::uint32_t>(out_.items.size());
-  out_.items.emplace_back();
-  const auto target = node["ResTarget"];
-  const auto value = target.valid() ? target["val"] : node;
-  auto& item = out_.items[index];
-  item.name = target["name"].as_string();
-  item.star = ends_in_star(value);
-  if (item.name.empty() && !item.star) {
-    figure_name(value, item.name);
-    if (item.name.empty()) item.name = "?column?";
-  }
-  open_.push_back(index);
-  walk(value);
-  walk(target["indirection"]);
-  open_.pop_back();
-  return index;
-}
-
-bool Analyser::ends_in_star(json::Value value) {
-  json::Value last;
-  for (const auto part : value["ColumnRef"]["fields"]) last = part;
-  for (const auto part : value["A_Indirection"]["indirection"]) last = part;
-  return last["A_Star"].valid();
-}
-
-/// What a result column without AS is called: FigureColnameInternal of PostgreSQL's parse_target.c, with its strengths.
-int Analyser::figure_name(json::Value node, std::string& name) {
-  if (!node.is_object() || node.size() == 0) return 0;
-  const auto body = *node.begin();
-  const auto kind = body.key();
-  const auto fixed = [&](std::string_view text, int strength) {
-    name = text;
-    return strength;
-  };
-  const auto last_word = [&](json::Value list) {
-    std::string_view last;
-    for (const auto part : list)
-      if (const auto text = text_of(part); !text.empty()) last = text;
-    return last;
-  };
-  if (kind == "ColumnRef") return fixed(last_word(body["fields"]), 2);
-  if (kind == "A_Indirection") {
-    const auto last = last_word(body["indirection"]);
-    return last.empty() ? figure_name(body["arg"], name) : fixed(last, 2);
-  }
-  if (kind == "FuncCall") return fixed(last_word(body["funcname"]), 2);
-  if (kind == "A_Expr") return body["kind"].as_string() == "AEXPR_NULLIF" ? fixed("nullif", 2) : 0;
-  if (kind == "TypeCast") {
-    const int strength = figure_name(body["arg"], name);
-    return strength > 1 ? strength : fixed(last_word(body["typeName"]["names"]), 1);
-  }
-  if (kind == "CollateClause") return figure_name(body["arg"], name);
-  if (kind == "CaseExpr") {
-    const int strength = figure_name(body["defresult"], name);
-    return strength > 1 ? strength : fixed("case", 1);
-  }
-  if (kind == "SubLink") {
-    const auto type = body["subLinkType"].as_string();
-    if (type == "EXISTS_SUBLINK") return fixed("exists", 2);
-    if (type == "ARRAY_SUBLINK") return fixed("array", 2);
-    if (type != "EXPR_SUBLINK") return 0;
-    auto query = body["subselect"]["SelectStmt"];
-    while (query["larg"].valid()) query = query["larg"];
-    for (const auto first : query["targetList"]) {
-      if (const auto given = first["ResTarget"]["name"]; given.valid()) return fixed(given.as_string(), 2);
-      return figure_name(first["ResTarget"]["val"], name);
-    }
-    return query["valuesLists"].valid() ? fixed("column1", 2) : 0;
-  }
-  if (kind == "MinMaxExpr") return fixed(body["op"].as_string() == "IS_GREATEST" ? "greatest" : "least", 2);
-  if (kind == "XmlExpr") {
-    auto op = std::string(body["op"].as_string());
-    std::ranges::transform(op, op.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-    return fixed(op.starts_with("is_") ? "xml" + op.substr(op.rfind("xml") == std::string::npos ? 3 : op.rfind("xml") + 3) : op, 2);
-  }
-  static constexpr std::pair<std::string_view, std::string_view> kFixed[] = {
-      {"GroupingFunc", "grouping"}, {"CoalesceExpr", "coalesce"}, {"A_ArrayExpr", "array"}, {"RowExpr", "row"}, {"XmlSerialize", "xmlserialize"}};
-  for (const auto& [of, text] : kFixed)
-    if (kind == of) return fixed(text, 2);
-  return 0;
 }
 
 void Analyser::assignments(json::Value list) {
@@ -279,35 +268,22 @@ Analyser::Outputs Analyser::insert(json::Value body) {
     const bool values = body["selectStmt"]["SelectStmt"]["valuesLists"].valid() && !has_query(body["selectStmt"]["SelectStmt"]["valuesLists"]);
     const auto outputs = query(body["selectStmt"]);
     if (values && !selected) std::erase(out_.verbs, "select");  // VALUES reads nothing
-    for (const auto& branch : outputs)
-      for (std::size_t i = 0; i < branch.size(); ++i) out_.stores.push_back({i < columns.size() ? columns[i] : "", branch[i]});
+    for (const auto& branch : outputs) {
+      // Behind a star nobody knows which value is whose.
+      const bool stars = std::ranges::any_of(branch, [&](auto item) { return out_.items[item].star; });
+      for (std::size_t i = 0; i < branch.size(); ++i) out_.stores.push_back({i < columns.size() && !stars ? columns[i] : "", branch[i]});
+    }
   }
   if (const auto conflict = body["onConflictClause"]; conflict.valid()) {
     if (conflict["action"].as_string() == "ONCONFLICT_UPDATE") verb("update", Class::Write);
+    row_alias("excluded", std::string(body["relation"]["relname"].as_string()));
     assignments(conflict["targetList"]);
     walk(conflict["whereClause"]);
     walk(conflict["infer"]);
   }
-  Outputs outputs;
-  if (body["returningList"].valid()) outputs.push_back(targets(body["returningList"]));
-  ctes_.resize(ctes);
+  auto outputs = returning(body);
+  forget_ctes(ctes);
   return outputs;
-}
-
-bool Analyser::has_query(json::Value node) {
-  if (node.key() == "SelectStmt") return true;
-  if (node.is_object() || node.is_array())
-    for (const auto child : node)
-      if (has_query(child)) return true;
-  return false;
-}
-
-bool Analyser::mentions_column(json::Value node) {
-  if (node.key() == "ColumnRef" || node.key() == "CurrentOfExpr") return true;
-  if (node.is_object() || node.is_array())
-    for (const auto child : node)
-      if (mentions_column(child)) return true;
-  return false;
 }
 
 void Analyser::condition(json::Value where) {
@@ -326,9 +302,8 @@ Analyser::Outputs Analyser::update(json::Value body) {
   from(body["fromClause"], nullptr);
   assignments(body["targetList"]);
   condition(body["whereClause"]);
-  Outputs outputs;
-  if (body["returningList"].valid()) outputs.push_back(targets(body["returningList"]));
-  ctes_.resize(ctes);
+  auto outputs = returning(body);
+  forget_ctes(ctes);
   return outputs;
 }
 
@@ -339,9 +314,8 @@ Analyser::Outputs Analyser::remove(json::Value body) {
   relation(body["relation"], true);
   from(body["usingClause"], nullptr);
   condition(body["whereClause"]);
-  Outputs outputs;
-  if (body["returningList"].valid()) outputs.push_back(targets(body["returningList"]));
-  ctes_.resize(ctes);
+  auto outputs = returning(body);
+  forget_ctes(ctes);
   return outputs;
 }
 
@@ -370,122 +344,51 @@ Analyser::Outputs Analyser::merge(json::Value body) {
       ++i;
     }
   }
-  Outputs outputs;
-  if (body["returningList"].valid()) outputs.push_back(targets(body["returningList"]));
-  ctes_.resize(ctes);
+  auto outputs = returning(body);
+  forget_ctes(ctes);
   return outputs;
 }
 
-// ---- expressions ---------------------------------------------------------------------------------------------------
-
-void Analyser::walk(json::Value node) {
-  if (node.is_array()) {
-    for (const auto child : node) walk(child);
-    return;
-  }
-  if (!node.is_object()) return;
-  if (node["relname"].valid() && node["relpersistence"].valid()) return relation(node, true);
-  for (const auto child : node) walk_named(child.key(), child);
+Analyser::Outputs Analyser::returning(json::Value body) {
+  if (!body["returningList"].valid()) return {};
+  // PostgreSQL 18 knows both rows by name.
+  const std::string target(body["relation"]["relname"].as_string());
+  row_alias("old", target);
+  row_alias("new", target);
+  const auto* before = std::exchange(scope_, nullptr);
+  Outputs outputs{targets(body["returningList"])};
+  scope_ = before;
+  return outputs;
 }
 
-void Analyser::walk_named(std::string_view kind, json::Value body) {
-  if (kind == "ColumnRef") return column(body);
-  if (kind == "FuncCall") return call(body);
-  if (kind == "RangeVar") return relation(body, defining_);
-  if (kind == "SelectStmt" || kind == "InsertStmt" || kind == "UpdateStmt" || kind == "DeleteStmt" || kind == "MergeStmt") {
-    if (kind == "SelectStmt") select(body);
-    else if (kind == "InsertStmt") insert(body);
-    else if (kind == "UpdateStmt") update(body);
-    else if (kind == "DeleteStmt") remove(body);
-    else merge(body);
-    return;
-  }
-  if (kind == "A_Expr") {
-    const auto [schema, name] = qualified_name(body["name"]);
-    add_once(out_.operators, name);
-  }
-  if (kind == "A_Indirection") {
-    // (row).field: the field's name, and the row's as a whole.
-    for (const auto part : body["indirection"])
-      if (const auto field = text_of(part); !field.empty())
-        for (const auto open : open_) out_.items[open].names.emplace_back(field);
-  }
-  walk(body);
-}
-
-void Analyser::column(json::Value body) {
-  std::vector<std::string> words;
-  bool star = false;
-  for (const auto field : body["fields"]) {
-    if (field["A_Star"].valid()) star = true;
-    else words.emplace_back(text_of(field));
-  }
-  const std::string name = star ? "*" : words.empty() ? "" : words.back();
-  if (!star && !words.empty()) words.pop_back();
-  const std::string qualifier = words.empty() ? "" : words.back();
-  out_.columns.emplace_back(qualifier, name);
-  for (const auto open : open_) {
-    auto& item = out_.items[open];
-    if (star) item.qualified.emplace_back(qualifier, "*");
-    else if (qualifier.empty()) item.names.push_back(name);
-    else item.qualified.emplace_back(qualifier, name);
-  }
-}
-
-void Analyser::call(json::Value body) {
-  const auto [schema, name] = qualified_name(body["funcname"]);
-  const bool builtin = schema.empty() || schema == "pg_catalog";
-  add_once(out_.functions, builtin ? name : schema + "." + name);
-  const bool set_config = builtin && name == "set_config";
-  if (set_config) {
-    out_.by_text = true;
-    json::Value first;
-    for (const auto argument : body["args"]) {
-      first = argument;
-      break;
-    }
-    const auto constant = first["A_Const"]["sval"]["sval"];
-    setting(constant.is_string() ? constant.as_string() : std::string_view("?"));
-  } else if (builtin && is_locking_function(name)) {
-    verb("advisory_lock", Class::Session);
-  } else if (builtin && is_writing_function(name)) {
-    verb("function", Class::Write);
-    // What it is given is kept where nobody masks it.
-    const auto item = static_cast<std::uint32_t>(out_.items.size());
-    out_.items.emplace_back();
-    out_.stores.push_back({"", item});
-    open_.push_back(item);
-    walk(body["args"]);
-    open_.pop_back();
-  } else if (!builtin || !is_harmless_function(name)) {
-    add_once(out_.calls, builtin ? name : schema + "." + name);
-    for (const auto open : open_) out_.items[open].calls.push_back(name);
-  }
-  if (builtin && name == "count") {
-    // How many there are says nothing of what they are: the names below count as read, not as shown.
-    const auto open = std::exchange(open_, {});
-    walk(body["args"]);
-    walk(body["agg_filter"]);
-    open_ = open;
-    walk(body["over"]);
-    return;
-  }
-  for (const auto* part : {"args", "agg_order", "agg_filter", "over"}) walk(body[part]);
+void Analyser::row_alias(const char* name, const std::string& relation) {
+  Alias alias;
+  alias.name = name;
+  alias.inside.push_back(relation);
+  out_.aliases.push_back(std::move(alias));
 }
 
 std::string Analyser::relation_name(json::Value body, bool written) {
   Relation relation{std::string(body["schemaname"].as_string()), std::string(body["relname"].as_string()),
                     std::string(body["alias"]["aliasname"].as_string()), written};
   const auto name = relation.name;
-  const bool cte = relation.schema.empty() && !written && std::ranges::find(ctes_, name) != ctes_.end();
-  if (!cte && std::ranges::find(out_.relations, relation) == out_.relations.end()) out_.relations.push_back(std::move(relation));
+  const bool cte = relation.schema.empty() && !written && cte_count_[name] > 0;
+  // That view's rule makes a setting of what is written.
+  if (written && name == "pg_settings") setting("?");
+  if (!cte) add_relation(std::move(relation));
   return name;
 }
 
 void Analyser::relation(json::Value body, bool written) {
   if (!body.valid()) return;
   const auto name = relation_name(body, written);
-  if (const auto alias = body["alias"]; alias.valid()) out_.aliases.push_back({std::string(alias["aliasname"].as_string()), {}, {}, {name}});
+  if (const auto given = body["alias"]; given.valid()) {
+    Alias alias;
+    alias.name = given["aliasname"].as_string();
+    alias.inside.push_back(name);
+    alias.renames = true;
+    out_.aliases.push_back(std::move(alias));
+  }
 }
 
 }  // namespace sallyport::sql

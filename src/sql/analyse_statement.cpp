@@ -64,12 +64,12 @@ bool is_false(json::Value argument) {
 void Analyser::verb(std::string name, Class weight) {
   if (out_.verb.empty() || weight > out_.weight) out_.verb = name;
   out_.weight = std::max(out_.weight, weight);
-  add_once(out_.verbs, std::move(name));
+  if (std::ranges::find(out_.verbs, name) == out_.verbs.end()) out_.verbs.push_back(std::move(name));
 }
 
 void Analyser::setting(std::string_view name) {
   const auto small = lower(name);
-  add_once(out_.settings, small);
+  once(out_.settings, small);
   const bool role = small == "role" || small == "session_authorization";
   if (role) verb("set_" + small, Class::Dcl);
   else verb("set", Class::Session);
@@ -148,11 +148,11 @@ void Analyser::explain(json::Value body) {
     verb("explain", inner.weight == Class::Unknown ? Class::Unknown : Class::Read);
     for (auto& relation : inner.relations) {
       relation.written = false;
-      if (std::ranges::find(out_.relations, relation) == out_.relations.end()) out_.relations.push_back(relation);
+      add_relation(std::move(relation));
     }
     out_.columns.insert(out_.columns.end(), inner.columns.begin(), inner.columns.end());
-    for (auto& name : inner.functions) add_once(out_.functions, std::move(name));
-    for (auto& name : inner.calls) add_once(out_.calls, std::move(name));
+    for (auto& name : inner.functions) once(out_.functions, std::move(name));
+    for (auto& name : inner.calls) once(out_.calls, std::move(name));
     out_.executes = inner.executes;
     out_.has_where = inner.has_where;
     out_.has_limit = inner.has_limit;
@@ -178,21 +178,25 @@ void Analyser::copy(json::Value body) {
   }
   if (body["query"].valid()) out_.outputs = query(body["query"]);
   walk(body["whereClause"]);
-  for (const auto node : body["options"]) {
+  copy_options(body["options"], out_);
+}
+
+void Analyser::copy_options(json::Value options, Analysis& out) {
+  for (const auto node : options) {
     const auto element = node["DefElem"];
     const auto name = element["defname"].as_string();
     const auto text = text_of(element["arg"]);
-    if (name == "format") out_.copy_format = lower(text);
-    else if (name == "delimiter" && text.size() == 1) out_.copy_delimiter = text[0];
-    else if (name == "quote" && text.size() == 1) out_.copy_quote = text[0];
-    else if (name == "escape" && text.size() == 1) out_.copy_escape = text[0];
-    else if (name == "null") out_.copy_null = text;
-    else if (name == "header") out_.copy_header = !is_false(element["arg"]);
+    if (name == "format") out.copy_format = lower(text);
+    else if (name == "delimiter" && text.size() == 1) out.copy_delimiter = text[0];
+    else if (name == "quote" && text.size() == 1) out.copy_quote = text[0];
+    else if (name == "escape" && text.size() == 1) out.copy_escape = text[0];
+    else if (name == "null") out.copy_null = text;
+    else if (name == "header") out.copy_header = !is_false(element["arg"]);
   }
-  const bool csv = out_.copy_format == "csv";
-  if (csv && !option(body["options"], "delimiter").valid()) out_.copy_delimiter = ',';
-  if (csv && !option(body["options"], "null").valid()) out_.copy_null.clear();
-  if (csv && !option(body["options"], "escape").valid()) out_.copy_escape = out_.copy_quote;
+  const bool csv = out.copy_format == "csv";
+  if (csv && !option(options, "delimiter").valid()) out.copy_delimiter = ',';
+  if (csv && !option(options, "null").valid()) out.copy_null.clear();
+  if (csv && !option(options, "escape").valid()) out.copy_escape = out.copy_quote;
 }
 
 void Analyser::set(json::Value body) {
@@ -233,8 +237,7 @@ void Analyser::drop(json::Value body) {
     for (const auto word : list) words.emplace_back(text_of(word));
     if (of_table && !words.empty()) words.pop_back();
     if (words.empty()) continue;
-    Relation relation{words.size() > 1 ? words[words.size() - 2] : "", words.back(), "", true};
-    if (std::ranges::find(out_.relations, relation) == out_.relations.end()) out_.relations.push_back(std::move(relation));
+    add_relation({words.size() > 1 ? words[words.size() - 2] : "", words.back(), "", true});
   }
 }
 

@@ -39,7 +39,13 @@ class Spread {
       for (const auto& column : alias.columns) known_.insert(column);
     for (const auto& item : text.items)
       if (!item.name.empty()) known_.insert(item.name);
-    while (grow()) {}
+    constexpr int kRounds = 64;
+    int rounds = 0;
+    while (grow())
+      if (++rounds == kRounds) {
+        lost_ = true;
+        break;
+      }
   }
 
   bool touched() const { return !rows_.empty(); }
@@ -49,7 +55,8 @@ class Spread {
   /// The rule of what the item holds, -1 for clean.
   int of(const Item& item) const {
     if (rows_.empty()) return -1;
-    if (everything_ >= 0 && (!item.names.empty() || !item.qualified.empty())) return everything_;
+    if (lost_ && (!item.names.empty() || !item.qualified.empty())) return any_;
+    if (everything_ >= 0 && !item.names.empty()) return everything_;
     for (const auto& name : item.names) {
       if (const auto at = names_.find(name); at != names_.end()) return at->second;
       if (const auto at = rows_.find(name); at != rows_.end()) return at->second;
@@ -58,6 +65,33 @@ class Spread {
       if (const int rule = of(qualifier, name); rule >= 0) return rule;
     return -1;
   }
+
+  /// Whether the columns behind a star may have any name: a row of a type, not of a relation.
+  bool is_open(const Item& item) const {
+    if (!item.star) return false;
+    if (item.of_value) return of(item) >= 0;
+    return std::ranges::any_of(item.qualified, [&](const auto& one) { return one.first.empty() ? !open_rows_.empty() : open_rows_.contains(one.first); });
+  }
+
+  /// The type of the column that the item is and nothing else, 0 when the text does not say.
+  std::uint32_t type_of(const Item& item, const MaskedColumns& masked) const {
+    if (!item.plain || item.names.size() + item.qualified.size() != 1) return 0;
+    if (std::ranges::any_of(text_.aliases, [](const auto& alias) { return !alias.items.empty() || !alias.columns.empty(); })) return 0;
+    const auto& name = item.names.empty() ? item.qualified[0].second : item.names[0];
+    std::uint32_t type = 0;
+    bool one = true;
+    for (const auto& relation : text_.relations)
+      schema_.each(relation.schema, relation.name, [&](const Table& table) {
+        for (const auto& column : table.columns)
+          if (column.name == name && masked.rule(table.oid, column.number) >= 0) {
+            one = one && (type == 0 || type == column.type) && !masked.derived.contains({table.oid, column.number});
+            type = column.type;
+          }
+      });
+    return one ? type : 0;
+  }
+
+  int everything() const { return lost_ ? any_ : everything_; }
 
  private:
   struct Known {
@@ -79,6 +113,7 @@ class Spread {
     if (statistics && known.masked.empty()) {
       known.masked["*"] = 0;
       everything_ = 0;
+      open_rows_.insert(relation.name);
     }
     if (known.masked.empty()) {
       plain_relations_.insert(relation.name);
@@ -96,7 +131,7 @@ class Spread {
   void count_aliases() {
     for (const auto& alias : text_.aliases) {
       ++alias_count_[alias.name];
-      if (alias.inside.size() == 1 && alias.items.empty() && alias.columns.empty()) stands_for_[alias.name] = alias.inside[0];
+      if (alias.renames && alias.columns.empty()) stands_for_[alias.name] = alias.inside[0];
     }
   }
 
@@ -115,6 +150,7 @@ class Spread {
       if (qualifier.empty()) return any_;
       return row == rows_.end() ? -1 : row->second;
     }
+    if (row != rows_.end() && open_rows_.contains(qualifier)) return row->second;
     const auto relation = relation_of(qualifier);
     if (!relation.empty() && plain_relations_.contains(relation) && !rows_.contains(relation)) return -1;
     if (const auto exact = relations_.find(relation); exact != relations_.end()) {
@@ -130,23 +166,48 @@ class Spread {
     return -1;
   }
 
-  bool add(std::map<std::string, int>& to, const std::string& name, int rule) { return !name.empty() && to.try_emplace(name, rule).second; }
+  static bool add(std::map<std::string, int>& to, const std::string& name, int rule) { return !name.empty() && to.try_emplace(name, rule).second; }
 
   bool grow() {
     bool changed = false;
-    for (const auto& item : text_.items) {
-      const int rule = item.star ? -1 : of(item);
-      if (rule >= 0) changed |= add(names_, item.name, rule);
+    for (const auto& alias : text_.aliases) changed |= grow(alias);
+    return changed;
+  }
+
+  /// What an alias makes known: that its rows hold masked values, and under which names.
+  bool grow(const Alias& alias) {
+    int rule = -1;
+    bool open = false, stars = false;
+    for (const auto index : alias.items) {
+      rule = std::max(rule, of(text_.items[index]));
+      open = open || is_open(text_.items[index]);
+      stars = stars || text_.items[index].star;
     }
-    for (const auto& alias : text_.aliases) {
-      int rule = -1;
-      for (const auto index : alias.items) rule = std::max(rule, of(text_.items[index]));
-      for (const auto& inside : alias.inside)
-        if (const auto at = rows_.find(inside); at != rows_.end()) rule = std::max(rule, at->second);
-      if (rule < 0) continue;
-      changed |= add(rows_, alias.name, rule);
-      for (const auto& column : alias.columns) changed |= add(names_, column, rule);
+    for (const auto& inside : alias.inside)
+      if (const auto at = rows_.find(inside); at != rows_.end()) {
+        rule = std::max(rule, at->second);
+        open = open || open_rows_.contains(inside);
+      }
+    if (rule < 0) return false;
+    bool changed = add(rows_, alias.name, rule);
+    const bool one_branch = alias.items.size() == alias.width;
+    open = open || alias.any_column || (stars && !one_branch);
+    if (open) {
+      changed |= open_rows_.insert(alias.name).second || everything_ < 0;
+      everything_ = std::max(everything_, rule);
     }
+    const bool by_position = alias.inside.empty() && !stars && alias.width > 0 && alias.items.size() % alias.width == 0 && alias.columns.size() <= alias.width;
+    if (by_position) {
+      for (std::size_t i = 0; i < alias.items.size(); ++i) {
+        const auto column = i % alias.width;
+        const int own = of(text_.items[alias.items[i]]);
+        if (own >= 0) changed |= add(names_, column < alias.columns.size() ? alias.columns[column] : text_.items[alias.items[column]].name, own);
+      }
+      return changed;
+    }
+    for (const auto& column : alias.columns) changed |= add(names_, column, rule);
+    for (const auto index : alias.items)
+      if (const auto& item = text_.items[index]; !item.star && (!one_branch || of(item) >= 0)) changed |= add(names_, item.name, rule);
     return changed;
   }
 
@@ -155,29 +216,34 @@ class Spread {
   std::map<std::string, Known> relations_;      // with masked columns
   std::set<std::string> plain_relations_;
   std::map<std::string, int> names_, rows_;     // columns and rows that hold masked values, by name
+  std::set<std::string> open_rows_;             // of those rows, whose columns may have any name
   std::set<std::string> known_;                 // names of columns that are there
   std::map<std::string, int> alias_count_;
   std::map<std::string, std::string> stands_for_;
   int any_ = -1;
-  int everything_ = -1;  // a relation whose columns nobody knows is read: every name may be one of them
+  int everything_ = -1;  // rows are read whose columns nobody knows: every unqualified name may be one of them
+  bool lost_ = false;    // too many names that stand for names
 };
 
-void outputs_of(const Analysis& text, const Spread& spread, Flow& flow) {
+void outputs_of(const Analysis& text, const Spread& spread, const MaskedColumns& masked, Flow& flow) {
   for (const auto& branch : text.outputs)
     for (const auto index : branch) flow.positional = flow.positional && !text.items[index].star;
+  if (!flow.positional) flow.names = spread.names();
   for (const auto& branch : text.outputs) {
     flow.columns.resize(std::max(flow.columns.size(), branch.size()), -1);
+    flow.types.resize(flow.columns.size());
     for (std::size_t i = 0; i < branch.size(); ++i) {
       const auto& item = text.items[branch[i]];
       const int rule = spread.of(item);
       flow.columns[i] = std::max(flow.columns[i], rule);
+      if (rule >= 0 && text.outputs.size() == 1) flow.types[i] = spread.type_of(item, masked);
       if (flow.positional || rule < 0) continue;
-      if (item.star) flow.anonymous = std::max(flow.anonymous, text.outputs.size() > 1 ? rule : flow.anonymous);
-      else if (item.name.empty()) flow.anonymous = std::max(flow.anonymous, rule);
+      // Of several branches the first one gives the names.
+      if (text.outputs.size() > 1 || spread.is_open(item) || item.name.empty() != item.star) flow.anonymous = std::max(flow.anonymous, rule);
+      else if (!item.star) flow.names.try_emplace(item.name, rule);
     }
   }
-  if (flow.positional) return;
-  flow.names = spread.names();
+  if (!flow.positional) flow.anonymous = std::max(flow.anonymous, spread.everything());
 }
 
 /// True when that column is masked in every table that the text may write to.
@@ -204,6 +270,7 @@ Flow follow(const Analysis& analysis, const Schema& schema, const MaskedColumns&
   flow.touches = spread.touched();
   flow.any = spread.any();
   for (const auto& call : analysis.calls) {
+    if (schema.is_known(call)) continue;
     flow.unfollowed = true;
     flow.why.push_back("function " + call);
   }
@@ -235,7 +302,7 @@ Flow follow(const Analysis& analysis, const Schema& schema, const MaskedColumns&
     flow.stores = true;
     flow.why.push_back(store.column.empty() ? "a masked value kept in another table" : "a masked value kept in column " + store.column);
   }
-  outputs_of(analysis, spread, flow);
+  outputs_of(analysis, spread, masked, flow);
   return flow;
 }
 
@@ -275,7 +342,11 @@ std::shared_ptr<const MaskedColumns> masked_columns(const Schema& schema, const 
         int rule = flow.of(i, table.columns[i].name);
         // A view that cannot be read, or that calls what may read anything, shows nothing of itself.
         if (!analysis || flow.unfollowed) rule = 0;
-        if (rule >= 0) changed |= out->tables[table.oid].try_emplace(table.columns[i].number, static_cast<std::uint32_t>(rule)).second;
+        if (rule < 0) continue;
+        const auto number = table.columns[i].number;
+        changed |= out->tables[table.oid].try_emplace(number, static_cast<std::uint32_t>(rule)).second;
+        const bool same = flow.positional && i < flow.types.size() && flow.types[i] != 0;
+        if (!same) changed |= out->derived.insert({table.oid, number}).second;
       }
     }
   }
@@ -293,6 +364,8 @@ std::vector<std::string> hidden_calls(const Analysis& analysis, const Schema& sc
       });
     if (!column) out.push_back(name);
   }
+  for (const auto& name : analysis.fields)
+    if (schema.own_functions.contains(name)) out.push_back(name);
   return out;
 }
 

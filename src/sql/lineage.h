@@ -19,6 +19,7 @@ namespace sallyport::sql {
 /// Views and child tables are in it.
 struct MaskedColumns {
   std::unordered_map<std::uint32_t, std::map<std::int16_t, std::uint32_t>> tables;
+  std::set<std::pair<std::uint32_t, std::int16_t>> derived;  // of views: made from a masked column, not the column itself
   /// -1 when it is not masked.
   int rule(std::uint32_t table, std::int16_t column) const {
     const auto at = tables.find(table);
@@ -47,6 +48,7 @@ struct Flow {
   bool stores = false;                 // a masked value would be kept where nobody masks it
   bool positional = true;              // columns[i] is the result's column i
   std::vector<int> columns;            // rule of the masked value, -1 for clean
+  std::vector<std::uint32_t> types;    // the type of a masked column that is shown as it is, 0 for anything else
   std::map<std::string, int> names;    // not positional: output names that hold masked values
   int anonymous = -1;                  // not positional: a value without a name is masked
   int any = -1;                        // the rule to use where none is known better

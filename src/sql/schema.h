@@ -44,7 +44,14 @@ struct Schema {
   std::unordered_map<std::uint32_t, Type> types;
   std::unordered_map<std::uint32_t, std::string> functions;      // oid -> name, of all: for FunctionCall
   std::unordered_set<std::string> own_functions;                 // names that are not built in (or of a known extension)
+  std::unordered_set<std::string> known_functions;               // not built in, and known to change and show nothing but their arguments
   std::unordered_set<std::string> own_operators;
+
+  /// Whether every function of that name, as a text calls it ("f", "schema.f"), is known to be harmless.
+  bool is_known(std::string_view call) const {
+    const std::string bare(call.substr(call.rfind('.') + 1));
+    return known_functions.contains(bare) && !own_functions.contains(bare);
+  }
 
   const Table* find(std::uint32_t oid) const {
     const auto at = by_oid.find(oid);
@@ -55,7 +62,7 @@ struct Schema {
   void each(const std::string& schema, const std::string& name, const Visit& visit) const {
     const auto [from, to] = by_name.equal_range(name);
     for (auto at = from; at != to; ++at)
-      if (const auto& table = tables[at->second]; schema.empty() || table.schema == schema) visit(table);
+      if (const auto& table = tables[at->second]; schema.empty() || table.schema == schema || (schema == "pg_temp" && table.schema.starts_with("pg_temp_"))) visit(table);
   }
 };
 using SchemaPtr = std::shared_ptr<const Schema>;

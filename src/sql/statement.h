@@ -30,17 +30,21 @@ struct Relation {
 struct Item {
   std::string name;                                         // what an outer query calls it; "" when the text does not say
   bool star = false;
+  bool plain = false;                                       // nothing but the name of a column
+  bool of_value = false;                                    // the star of an expression: (row).*, whose columns nobody names
   std::vector<std::string> names;                           // columns or whole rows it reads, unqualified
   std::vector<std::pair<std::string, std::string>> qualified;  // qualifier, column
-  std::vector<std::string> calls;                           // functions that are not known to be harmless
 };
 
 /// A name for the rows of something in FROM or WITH.
 struct Alias {
   std::string name;
   std::vector<std::string> columns;   // when they are renamed
-  std::vector<std::uint32_t> items;   // what the rows hold, by index into Analysis::items
+  std::vector<std::uint32_t> items;   // what the rows hold, by index into Analysis::items; one branch of a UNION after the other
   std::vector<std::string> inside;    // relations and aliases that it covers
+  std::uint32_t width = 0;            // so many items has the first branch, which names the columns
+  bool any_column = false;            // a function's rows: their columns may have any name
+  bool renames = false;               // nothing but another name for inside[0]
 };
 
 /// A value that is kept: by INSERT … SELECT, UPDATE … SET, CREATE TABLE AS.
@@ -54,9 +58,11 @@ struct Analysis {
   std::vector<std::string> verbs;     // every effect in the order of the text, each once: "select", "delete", "copy_program", …
   std::string verb;                   // of the weightiest effect: the first of verbs, for most texts
   Class weight = Class::Read;
+  Class weight_but_calls = Class::Read;  // as if every function of `calls` were harmless
   std::vector<Relation> relations;
   std::vector<std::pair<std::string, std::string>> columns;  // qualifier or "", name; "*" for all
   std::vector<std::string> functions; // each once, as written: "lower", "public.f"
+  std::vector<std::string> fields;    // (value).field: a column of a row, or a function of one argument
   std::vector<std::string> settings;  // changed by SET, RESET or set_config
   bool has_where = false;             // every UPDATE and DELETE has a condition on a column; for SELECT: it has a WHERE
   bool has_limit = false;
@@ -99,6 +105,8 @@ using AnalysisPtr = std::shared_ptr<const Analysis>;
 Result<AnalysisPtr> analyse(const std::string& text);
 
 inline constexpr std::size_t kMaxText = 16u << 20;
+inline constexpr std::size_t kMaxNames = 2'000'000;      // of all items together: nested ones count in each that holds them
+inline constexpr std::size_t kMaxPairs = 40'000'000;     // relations times columns: they are judged by pairs
 
 /// Functions that are known: whether a call of that name changes nothing and reads nothing but its arguments.
 bool is_harmless_function(std::string_view name);

@@ -32,7 +32,7 @@ for (const commit of ['strict', 'overlapped'])
     gateway.keepPorts();
     const alice = await gateway.token('alice');
     const key = gateway.key();
-    const acknowledged = new Set();
+    const acknowledged = new Set(), answered = { write: 0, named: 0, simple: 0 };
     let calls = 0, running = true;
     const caller = async kind => {
       while (running) {
@@ -44,7 +44,7 @@ for (const commit of ['strict', 'overlapped'])
             const n = ++calls;
             const answer = kind === 'write' ? await client.query(`/* n=${n} */ insert into calls values ($1, 'x') returning n`, [n])
               : kind === 'named' ? await client.query({ name: `s${n}`, text: `/* n=${n} */ select $1::int as n`, values: [n] }) : await client.query(`/* n=${n} */ select ${n} as n`);
-            if (answer.rows[0].n === n) acknowledged.add(n);
+            if (answer.rows[0].n === n) acknowledged.add(n), answered[kind]++;
           }
         } catch { await new Promise(resolve => setTimeout(resolve, 5)); }  // nobody listens: the gateway is down
         client.end().catch(() => {});
@@ -58,7 +58,7 @@ for (const commit of ['strict', 'overlapped'])
       assert.ok(code === 0 || code === 2, `after kill ${kill}: exit ${code}\n${out}`);
       await gateway.start();
     }
-    await until(() => acknowledged.size > KILLS, 'load');
+    await until(() => acknowledged.size > KILLS && Object.values(answered).every(n => n > 0), 'load of every kind');
     running = false;
     await callers;
     assert.equal(await gateway.stop(), 0);

@@ -103,6 +103,29 @@ select 'yes';
   assert.equal(clean(masked.out).replace(/SSL connection.*\n/g, ''), clean(wanted.out), 'nothing of it is masked for alice either');
 });
 
+test('\\copy both ways, as text, csv and binary: masked out for one person, the same bytes for the other', async () => {
+  const dir = folder();
+  for (const [format, ext] of [['', 'txt'], ['csv header', 'csv'], [`(format csv, force_quote *, null 'NULL')`, 'quoted'], ['(format binary)', 'bin']]) {
+    for (const [name, who] of [['direct', direct], ['plain', plain], ['masked', env]]) {
+      const { code, err } = await script(who, `\\copy (select id, name, ssn, email, born, note, scores, photo from customers order by id) to '${dir}/${name}.${ext}' ${format}\n`);
+      assert.equal(code, 0, err);
+      assert.equal(err, '', `${name} ${format}`);
+    }
+    const read = name => fs.readFileSync(path.join(dir, `${name}.${ext}`));
+    assert.ok(read('plain').equals(read('direct')), format);
+    assert.ok(!/219-22|@example|1980-01-02/.test(read('masked').toString('latin1')), format);
+    assert.match(read('masked').toString('latin1'), /\*\*\*-\*\*-0007/);
+    for (const name of ['plain', 'masked']) {
+      const { code, out, err } = await script(plain, `create temp table back (like customers including defaults);\n\\copy back (id, name, ssn, email, born, note, scores, photo) from '${dir}/${name}.${ext}' ${format.replace('force_quote *, ', '')}\nselect count(*), sum(id), min(ssn), min(born) from back;\n`, ['-qAt']);
+      assert.deepEqual([code, out.trim(), err], [0, name === 'plain' ? '20|210|219-22-0001|1980-01-02' : '20|210|***-**-0001|2000-01-01', ''], `${name} ${format}`);
+    }
+  }
+  const failing = await script(env, `create temp table few (a int primary key);\n\\copy few from stdin\n1\n1\n\\.\n\\copy few from stdin\nx\n\\.\ncopy few from stdin;\n4\n5\n\\.\nselect count(*) from few;\n`, ['-qAt']);
+  assert.match(failing.err, /duplicate key value/);
+  assert.match(failing.err, /invalid input syntax for type integer: "x"/);
+  assert.equal(failing.out.trim(), '2');
+  assert.match((await script(env, `\\copy missing from stdin\n1\n\\.\nselect 'goes on';\n`, ['-qAt'])).out, /goes on/);
+});
 
 test('what COPY of a query makes of a masked value shows no part of it', async () => {
   const columns = `reverse(ssn), 'x' || substr(ssn, 1, 7), rpad(ssn, 8), to_char(born, 'MON DD YYYY'), born + 1`;
@@ -111,7 +134,20 @@ test('what COPY of a query makes of a masked value shows no part of it', async (
   assert.doesNotMatch(copied.out, /912|[0-9]-0|JAN|-03/);
 });
 
+test('a COPY that cannot be followed is an error and the session lives on', async () => {
+  for (const sql of ['copy (table customers) to stdout', 'copy (select * from customers) to stdout', 'copy (select c.* from customers c) to stdout (format binary)']) {
+    const { out, err } = await script(env, `${sql};\nselect 'lives on';\n`, ['-qAt']);
+    assert.match(err, /^ERROR: .*cannot be followed/, sql);
+    assert.equal(out.trim(), 'lives on', sql);
+  }
+});
 
+test('a function that the target’s list names is followed like one that is built in, others are not', async () => {
+  const { out, err } = await script(env, `select 'a' where tell('x') is not null;\nselect touched2();\n`, ['-qAt']);
+  assert.match(err, /^NOTICE:  told x/);
+  assert.match(err, /cannot be followed: function touched2/);
+  assert.equal(out.trim(), 'a');
+});
 
 test('large objects of psql, \\lo_import and \\lo_export', async () => {
   const dir = folder();

@@ -27,7 +27,8 @@ before(async () => {
     create table vip () inherits (customers); insert into vip values (99, 'vip', '999-99-9999', 'v@ip.example');
     create function leak() returns text language sql as 'select ssn from customers limit 1';`, 'shop');
   gateway = new Gateway({ tls: false, postgres: true, policy: POLICY,
-    targets: { shop: { postgres: `host: 127.0.0.1, port: ${pg.port}, database: shop, user: app, tls: "off", credential: { password: { file: upstream.token } }` } } });
+    targets: { shop: { postgres: `host: 127.0.0.1, port: ${pg.port}, database: shop, user: app, tls: "off", credential: { password: { file: upstream.token } }` },
+      ahead: { postgres: `host: 127.0.0.1, port: ${pg.port}, database: shop, user: app, tls: "off", commit: overlapped, credential: { password: { file: upstream.token } }` } } });
   await gateway.start();
   [alice, bob] = [await gateway.token('alice'), await gateway.token('bob')];
   env = gateway.libpq('alice', 'shop', alice);
@@ -167,4 +168,16 @@ test('bytes in clear after an encryption request, replication and unknown settin
   assert.equal((await wire.all()).length, 0);
   const wrong = await psql({ ...env, PGPASSWORD: 'sp_wrong' }, 'select 1');
   assert.match(wrong.err, /password authentication failed for user "alice"/);
+});
+
+test('commit: overlapped is for reads alone: writes, errors, denials and holds go as they do without it', async () => {
+  const ahead = gateway.libpq('alice', 'ahead', alice, 'shop');
+  const holding = psql(ahead, `select 1;\ninsert into orders values (500, 1, 1, 'x');\nselect name from orders where id = 500;\nselect 1/0;\ndelete from orders;\nbegin; update orders set name = 'y' where id = 500; rollback;\nselect name from orders where id = 500;\n`
+    + `copy (select 7) to stdout;\ndelete from orders where id = 500;\ncreate temp view tv as select upper(ssn) as x, ssn as y from customers;\nselect x, y, x || '' from tv limit 1;\nselect 'end';\n`);
+  const request = await until(async () => JSON.parse((await gateway.run(['requests', '--json'], { token: bob })).out || '[]')[0], 'the DDL is held');
+  assert.equal((await gateway.run(['approve', request.id ?? request.approval], { token: bob })).code, 0);
+  const { out, err } = await holding;
+  assert.match(err, /division by zero[^]*DELETE needs a WHERE[^]*held for approval/);
+  assert.match(out.replaceAll('\n', ' '), /^1 x x 7 \[masked\]\|\*\*\*-\*\*-\d{4}\|\[masked\] end/);
+  for (const session of gateway.sessions()) assert.ok(gateway.play(session.session).every(step => step.kind !== 'outcome' || step.result), 'each command has its outcome');
 });

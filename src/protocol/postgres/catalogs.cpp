@@ -26,16 +26,16 @@ const std::string kTables =
     "then pg_catalog.pg_get_viewdef(c.oid) end, "
     "(select pg_catalog.string_agg(i.inhparent::pg_catalog.text, ' ') from pg_catalog.pg_inherits i where i.inhrelid = c.oid) "
     "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-    "where c.relkind in ('r','v','m','p','f') and n.nspname !~ '^pg_(toast|temp)'";
+    "where c.relkind in ('r','v','m','p','f') and n.nspname <> 'pg_toast'";
 const std::string kColumns =
     "select a.attrelid, a.attnum, a.attname, a.atttypid, a.attgenerated <> '' from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid "
     "join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-    "where c.relkind in ('r','v','m','p','f') and n.nspname !~ '^pg_(toast|temp)' and a.attnum > 0 and not a.attisdropped order by 1, 2";
+    "where c.relkind in ('r','v','m','p','f') and n.nspname <> 'pg_toast' and a.attnum > 0 and not a.attisdropped order by 1, 2";
 const std::string kTypes = "select oid, typname, typcategory, typtype, typelem, typbasetype from pg_catalog.pg_type";
 const std::string kFunctions =
-    "select p.oid, p.proname, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace or exists (select from pg_catalog.pg_depend d join "
+    "select p.oid, p.proname, n.nspname, n.nspname = 'pg_catalog', exists (select from pg_catalog.pg_depend d join "
     "pg_catalog.pg_extension e on e.oid = d.refobjid where d.objid = p.oid and d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.deptype = 'e' "
-    "and e.extname in " + std::string(kExtensions) + ") from pg_catalog.pg_proc p";
+    "and e.extname in " + std::string(kExtensions) + ") from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace";
 const std::string kOperators =
     "select distinct o.oprname from pg_catalog.pg_operator o where o.oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace and not exists "
     "(select from pg_catalog.pg_depend d join pg_catalog.pg_extension e on e.oid = d.refobjid where d.objid = o.oid "
@@ -87,9 +87,10 @@ awaitable<Result<sql::SchemaPtr>> read(boost::asio::io_context& context, const t
     if (row.size() == 6) out->types[number(row[0])] = {std::move(row[1]), letter(row[2]), letter(row[3]), number(row[4]), number(row[5])};
   CO_TRY(auto functions, co_await query(upstream, kFunctions));
   for (auto& row : functions) {
-    if (row.size() != 3) continue;
-    const bool trusted = row[2] == "t" || std::ranges::find(server.functions, row[1]) != server.functions.end();
-    if (!trusted) out->own_functions.insert(row[1]);
+    if (row.size() != 5) continue;
+    const bool listed = std::ranges::any_of(server.functions, [&](const auto& name) { return name == row[1] || name == row[2] + "." + row[1]; });
+    if (row[4] == "t" || listed) out->known_functions.insert(row[1]);
+    else if (row[3] != "t") out->own_functions.insert(row[1]);
     out->functions[number(row[0])] = std::move(row[1]);
   }
   CO_TRY(auto operators, co_await query(upstream, kOperators));

@@ -21,7 +21,9 @@ std::unique_ptr<RowMask> RowMask::make(enforce::SqlMaskingPtr masking, sql::Sche
     if (column.rule != nullptr) {
       column.count_key = column.rule->id + ":" + field.name;
       // Of a value that was made from a masked one it is not known which part identifies.
-      column.with = (field.table == 0 || field.number == 0) && column.rule->with == MaskWith::Partial ? MaskWith::Redact : column.rule->with;
+      const auto number = static_cast<std::int16_t>(field.number);
+      const bool made = field.table == 0 || field.number == 0 || (masking->columns && masking->columns->derived.contains({field.table, number}));
+      column.with = made && column.rule->with == MaskWith::Partial ? MaskWith::Redact : column.rule->with;
     }
     any = any || column.rule != nullptr || (detects && column.kind != TypeKind::Fixed && column.kind != TypeKind::Bytes && column.kind != TypeKind::Array);
     out->columns_.push_back(std::move(column));
@@ -81,7 +83,7 @@ Result<bool> RowMask::apply(std::string_view body, MaskCounts& counts, std::stri
 
 // ---- COPY ----------------------------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<CopyMask>> CopyMask::make(enforce::SqlMaskingPtr masking, const sql::Analysis& analysis, const sql::Schema* schema) {
+Result<std::unique_ptr<CopyMask>> CopyMask::make(enforce::SqlMaskingPtr masking, const sql::Analysis& analysis, sql::SchemaPtr schema) {
   if (!masking || masking->none()) return nullptr;
   auto out = std::make_unique<CopyMask>();
   if (analysis.copy_format == "binary") out->format_ = Format::Binary;
@@ -94,11 +96,10 @@ Result<std::unique_ptr<CopyMask>> CopyMask::make(enforce::SqlMaskingPtr masking,
   out->header_ = analysis.copy_header;
   if (masking->columns && (masking->flow->touches || masking->whole)) {
     if (!analysis.outputs.empty()) {
-      if (!masking->flow->positional)
-        return fail(ErrorKind::Denied, "COPY of a query with * over a table with masked columns cannot be followed: name the columns");
-      // The server describes no columns here, so only names say what is masked.
-      out->of_query_ = true;
+      // The server describes no columns here, so only names say what is masked. (SqlMaskings::find has denied a query with *.)
+      if (!masking->flow->positional) return fail(ErrorKind::Denied, "COPY of a query with * cannot be followed");
       for (std::size_t i = 0; i < masking->flow->columns.size(); ++i) out->columns_.push_back(masking->column(0, 0, i, ""));
+      out->types_ = masking->flow->types;
     } else if (analysis.relations.size() == 1) {
       const auto& relation = analysis.relations[0];
       std::size_t tables = 0;
@@ -125,7 +126,13 @@ Result<std::unique_ptr<CopyMask>> CopyMask::make(enforce::SqlMaskingPtr masking,
     }
   }
   out->masking_ = std::move(masking);
+  out->schema_ = std::move(schema);
   return out;
+}
+
+std::optional<std::string> CopyMask::masked(const enforce::MaskRule& rule, std::size_t column, std::string_view value) const {
+  const auto type = column < types_.size() ? types_[column] : 0u;
+  return type == 0 ? std::nullopt : masked_value(type, kind_of(type, schema_.get()), false, value, rule.with);
 }
 
 Result<bool> CopyMask::apply(std::string_view body, MaskCounts& counts, std::string& out) {
@@ -194,8 +201,7 @@ Result<bool> CopyMask::text(std::string_view body, MaskCounts& counts, std::stri
       } else if (masks != nullptr) {
         changed = true;
         ++counts[masks->id + ":copy"];
-        const auto type = column < types_.size() && types_[column] != 0 ? types_[column] : 25u;
-        const auto with = masked_value(type, kind_of(type, nullptr), false, unescaped(value), this->with(*masks));
+        const auto with = this->masked(*masks, column, unescaped(value));
         out.append(with ? escaped(*with, delimiter_) : null_);
       } else if (masking_->masker->mask_view(unescaped(value), masked, counts)) {
         changed = true;
@@ -243,8 +249,7 @@ Result<bool> CopyMask::csv(std::string_view body, MaskCounts& counts, std::strin
     bool replaced = false;
     if (!heading && !null && masks != nullptr) {
       ++counts[masks->id + ":copy"];
-      const auto type = column < types_.size() && types_[column] != 0 ? types_[column] : 25u;
-      with = masked_value(type, kind_of(type, nullptr), false, value, this->with(*masks));
+      with = this->masked(*masks, column, value);
       replaced = true;
     } else if (!heading && !null && masking_->masker->mask_view(value, masked, counts)) {
       with = masked;
@@ -307,13 +312,13 @@ Result<bool> CopyMask::binary(std::string_view body, MaskCounts& counts, std::st
       const auto value = cursor.take(length < 0 ? SIZE_MAX : static_cast<std::size_t>(length));
       const auto position = static_cast<std::size_t>(column);
       const auto type = position < types_.size() ? types_[position] : 0u;
-      const auto kind = type == 0 ? TypeKind::Other : kind_of(type, nullptr);
+      const auto kind = type == 0 ? TypeKind::Other : kind_of(type, schema_.get());
       std::optional<std::string_view> shown = value;
       std::optional<std::string> with;
       bool unclear = false;
       if (const auto* masks = rule(position)) {
         ++counts[masks->id + ":copy"];
-        with = masked_value(type, kind, true, value, this->with(*masks));
+        with = masked_value(type, kind, true, value, masks->with);
         shown = with ? std::optional<std::string_view>(*with) : std::nullopt;
         changed = true;
       } else if (!masking_->masker->empty() && detect_in_value(kind, true, value, *masking_->masker, counts, masked, unclear)) {

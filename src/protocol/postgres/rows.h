@@ -42,7 +42,7 @@ class CopyMask {
  public:
   /// Errors: Denied when the columns cannot be told (COPY of a query with *, of a table without a list whose columns are
   /// not known): such a COPY must not begin.
-  static Result<std::unique_ptr<CopyMask>> make(enforce::SqlMaskingPtr masking, const sql::Analysis& analysis, const sql::Schema* schema);
+  static Result<std::unique_ptr<CopyMask>> make(enforce::SqlMaskingPtr masking, const sql::Analysis& analysis, sql::SchemaPtr schema);
 
   /// One CopyData body, which holds whole rows, as servers send them. Appends the message to `out`.
   Result<bool> apply(std::string_view body, enforce::MaskCounts& counts, std::string& out);
@@ -55,13 +55,14 @@ class CopyMask {
 
   enforce::SqlMaskingPtr masking_;
   std::vector<const enforce::MaskRule*> columns_;
-  std::vector<std::uint32_t> types_;
+  std::vector<std::uint32_t> types_;   // 0: not known
+  sql::SchemaPtr schema_;
   enum class Format { Text, Csv, Binary } format_ = Format::Text;
   char delimiter_ = '\t', quote_ = '"', escape_ = '"';
   std::string null_;
-  /// Of a value that a query made from a masked one it is not known which part identifies.
-  enforce::MaskWith with(const enforce::MaskRule& rule) const { return of_query_ && rule.with == enforce::MaskWith::Partial ? enforce::MaskWith::Redact : rule.with; }
-  bool of_query_ = false;
+  /// What stands for a value in text; nullopt is NULL. A value that a query made, be it from a masked one alone, has a type that
+  /// nobody tells here, and it is not known which part of it identifies: it is NULL.
+  std::optional<std::string> masked(const enforce::MaskRule& rule, std::size_t column, std::string_view value) const;
   bool header_ = false, begun_ = false;
 };
 

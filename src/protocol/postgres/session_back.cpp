@@ -496,7 +496,7 @@ bool Session::copy_answer(Head head, std::string_view body, std::string_view who
       while (at != expected_.end() && at->kind == 'S') at = expected_.erase(at);
       notify();
     } else {
-      auto masks = CopyMask::make(command->masking, *command->analysis, schema_.get());
+      auto masks = CopyMask::make(command->masking, *command->analysis, schema_);
       if (!masks) {
         fatal("42501", masks.error().what);
         return false;

@@ -155,7 +155,8 @@ void Session::on_verdict(const CommandPtr& command, enforce::Verdict verdict) {
     command->running.emplace(std::move(allowed->running));
     command->limit_rows = shared_.services.gate.limits(*command->running).rows;
     command->masking = shared_.services.gate.sql_masking(*command->running);
-    if (command->intent && !command->intent->open) command->intent_waits = true;
+    if (!shared_.services.gate.runs_ahead(*command->running)) command->intent = nullptr;
+    command->intent_waits = command->intent && !command->intent->open;
   } else {
     command->denial.emplace(std::move(std::get<enforce::Denial>(verdict)));
     if (command->denial->substitute) at->permit.emplace(std::move(*command->denial->substitute));

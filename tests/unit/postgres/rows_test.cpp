@@ -23,6 +23,7 @@ struct Case {
     auto flow = std::make_shared<sql::Flow>();
     flow->touches = true;
     flow->columns = {-1, 0, -1};
+    flow->types = {0, 25, 0};
     made->flow = flow;
     masking = made;
   }
@@ -109,6 +110,19 @@ TEST(CopyRows, ColumnsAreMaskedInTextCsvAndBinary) {
   Case masked({"email"}, MaskWith::Redact);
   sql::Analysis analysis;
   analysis.outputs = {{0, 1, 2}};
+  for (const bool plain : {false, true}) {
+    // What a query made of a masked value has a type that nobody tells: it is NULL.
+    auto flow = *masked.masking->flow;
+    flow.types = {0, plain ? 25u : 0u, 0};
+    auto masking = *masked.masking;
+    masking.flow = std::make_shared<const sql::Flow>(flow);
+    auto copy = CopyMask::make(std::make_shared<const enforce::SqlMasking>(masking), analysis, nullptr);
+    ASSERT_TRUE(copy);
+    enforce::MaskCounts counts;
+    std::string out;
+    ASSERT_TRUE((*copy)->apply("1\tsecret\tx\n", counts, out));
+    EXPECT_EQ(out.substr(kHead), plain ? "1\t[masked]\tx\n" : "1\t\\N\tx\n");
+  }
   const auto through = [&](const std::string& body) {
     auto copy = CopyMask::make(masked.masking, analysis, nullptr);
     EXPECT_TRUE(copy);
@@ -127,7 +141,7 @@ TEST(CopyRows, ColumnsAreMaskedInTextCsvAndBinary) {
   EXPECT_EQ(through("1,,x\n"), "1,,x\n");
   analysis.copy_format = "binary";
   const std::string head("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
-  EXPECT_EQ(through(head + row({"a", "secret", "b"})), head + row({"a", std::nullopt, "b"}));
+  EXPECT_EQ(through(head + row({"a", "secret", "b"})), head + row({"a", "[masked]", "b"}));
   auto copy = CopyMask::make(masked.masking, analysis, nullptr);
   enforce::MaskCounts counts;
   std::string out;

@@ -17,13 +17,13 @@ std::string everything(const Analysis& a) {
   std::string out = fmt::format("{}|{}|{}|{}|{}{}{}{}{}{}{}|", a.verb, fmt::join(a.verbs, ","), to_string(a.weight), a.statements, a.has_where, a.has_limit, a.explains, a.control, a.effect_free, a.begins, a.defines);
   for (const auto& r : a.relations) out += fmt::format("{}.{} {} {};", r.schema, r.name, r.alias, r.written);
   for (const auto& [q, n] : a.columns) out += q + "." + n + ";";
-  out += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|", fmt::join(a.functions, ","), fmt::join(a.settings, ","), fmt::join(a.calls, ","), fmt::join(a.operators, ","), a.executes, a.prepares, a.fetches, a.declares);
+  out += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|", fmt::join(a.fields, ","), fmt::join(a.functions, ","), fmt::join(a.settings, ","), fmt::join(a.calls, ","), fmt::join(a.operators, ","), a.executes, a.prepares, a.fetches, a.declares);
   for (const auto& item : a.items) {
-    out += fmt::format("[{} {} {} {}", item.name, item.star, fmt::join(item.names, ","), fmt::join(item.calls, ","));
+    out += fmt::format("[{} {} {} {} {}", item.name, item.star, item.plain, item.of_value, fmt::join(item.names, ","));
     for (const auto& [q, n] : item.qualified) out += " " + q + "." + n;
     out += "]";
   }
-  for (const auto& alias : a.aliases) out += fmt::format("({} {} {} {})", alias.name, fmt::join(alias.columns, ","), fmt::join(alias.items, ","), fmt::join(alias.inside, ","));
+  for (const auto& alias : a.aliases) out += fmt::format("({} {} {} {} {} {} {})", alias.width, alias.any_column, alias.renames, alias.name, fmt::join(alias.columns, ","), fmt::join(alias.items, ","), fmt::join(alias.inside, ","));
   for (const auto& branch : a.outputs) out += fmt::format("<{}>", fmt::join(branch, ","));
   for (const auto& store : a.stores) out += fmt::format("{}={};", store.column, store.item);
   return out;
