@@ -13,7 +13,7 @@ namespace {
 /// our own walk over its JSON as much again.
 constexpr std::size_t kOnThisStack = 8u << 10;
 constexpr std::size_t kStackPerByte = 512;
-constexpr std::size_t kMaxDepth = 4'000;
+constexpr std::size_t kMaxDepth = 100'000;
 
 /// Runs `work` on a thread of its own with that much stack; the pages are only touched when they are needed.
 bool on_stack_of(std::size_t bytes, const std::function<void()>& work) {
@@ -61,13 +61,13 @@ Result<AnalysisPtr> analyse_here(const std::string& text) {
   auto parsed = pg_query_parse(text.c_str());
   const std::unique_ptr<PgQueryParseResult, void (*)(PgQueryParseResult*)> free_parsed(&parsed, [](PgQueryParseResult* p) { pg_query_free_parse_result(*p); });
   if (parsed.error != nullptr)
-    return fail(ErrorKind::Malformed, fmt::format("{} (at character {})", parsed.error->message, parsed.error->cursorpos));
+    return fail(std::string_view(parsed.error->message).starts_with("stack depth limit") ? ErrorKind::Denied : ErrorKind::Malformed, fmt::format("{} (at character {})", parsed.error->message, parsed.error->cursorpos));
   json::Limits limits;
   limits.max_depth = kMaxDepth;
   limits.max_bytes = 1u << 30;
   limits.max_nodes = 64'000'000;
   auto document = json::Document::parse(parsed.parse_tree, limits);
-  if (!document) return fail(ErrorKind::Malformed, "the statement is too long or too deeply nested to be judged: " + document.error().what);
+  if (!document) return fail(ErrorKind::Denied, "the statement is too long or too deeply nested to be judged: " + document.error().what);
   auto out = std::make_shared<Analysis>();
   Analyser analyser(*out);
   const auto statements = document->root()["stmts"];
@@ -97,7 +97,7 @@ const char* to_string(Class value) {
 }
 
 Result<AnalysisPtr> analyse(const std::string& text) {
-  if (text.size() > kMaxText) return fail(ErrorKind::Malformed, fmt::format("a statement of {} bytes is too long to be judged", text.size()));
+  if (text.size() > kMaxText) return fail(ErrorKind::Denied, fmt::format("a statement of {} bytes is too long to be judged", text.size()));
   if (text.find('\0') != std::string::npos) return fail(ErrorKind::Malformed, "the statement holds a NUL byte");
   if (text.size() <= kOnThisStack) return analyse_here(text);
   Result<AnalysisPtr> out = fail(ErrorKind::Unavailable, "there is no thread to judge so long a statement");

@@ -101,7 +101,8 @@ struct Analysis {
 using AnalysisPtr = std::shared_ptr<const Analysis>;
 
 /// Parses and analyses. Costs 20 µs and more: callers keep the result (sql/shapes.h). Long texts run on a thread with a
-/// stack of their size, for the parser recurses. Errors: Malformed with the grammar's words and the position.
+/// stack of their size, for the parser recurses. Errors: Malformed with the grammar's words and the position
+/// (grammar_error.h has them in parts); Denied for what is too long or too deep to be judged.
 Result<AnalysisPtr> analyse(const std::string& text);
 
 inline constexpr std::size_t kMaxText = 16u << 20;

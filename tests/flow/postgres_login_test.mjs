@@ -3,8 +3,6 @@ import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import tls from 'node:tls';
-import { once } from 'node:events';
 import { Gateway, folder } from '../lib/gateway.mjs';
 import { Postgres, Wire, errorOf, psql } from '../lib/postgres.mjs';
 
@@ -29,20 +27,7 @@ const ask = async (more, sql = 'select current_user, current_database();') => {
   return { code, out: out.trim(), err };
 };
 const connections = () => fs.readFileSync(pg.log, 'utf8').split('connection authorized').length;
-/** The wire by hand inside TLS. */
-async function secured() {
-  const wire = await Wire.connect(gateway.postgresPort);
-  wire.raw(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]));
-  assert.equal((await wire.until(() => wire.buffer.length > 0 ? wire.buffer : undefined)).toString(), 'S');
-  const plain = wire.socket;
-  plain.removeAllListeners();
-  wire.buffer = Buffer.alloc(0);
-  wire.socket = tls.connect({ socket: plain, ca: fs.readFileSync(gateway.ca), host: '127.0.0.1', ALPNProtocols: [] });
-  wire.socket.on('data', data => { wire.buffer = Buffer.concat([wire.buffer, data]); wire.wake(); });
-  for (const event of ['end', 'close', 'error']) wire.socket.on(event, () => { wire.ended = true; wire.wake(); });
-  await once(wire.socket, 'secureConnect');
-  return wire;
-}
+const secured = () => Wire.secured(gateway.postgresPort, gateway.ca);
 
 test('verify-full, require and channel binding work with an issued token, and the role at the target is the gateway’s', async () => {
   for (const more of [{}, { PGSSLMODE: 'require', PGSSLROOTCERT: '' }, { PGCHANNELBINDING: 'require' }, { PGCHANNELBINDING: 'disable' }, { PGSSLMINPROTOCOLVERSION: 'TLSv1.3' }, { PGDATABASE: 'shop' }])

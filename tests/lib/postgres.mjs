@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import tls from 'node:tls';
 import { folder, until } from './gateway.mjs';
 
 const BIN = ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'].find(dir => fs.existsSync(dir));
@@ -111,6 +112,20 @@ export class Wire {
     self.socket.on('error', () => { self.ended = true; self.wake(); });
     self.socket.on('close', () => { self.ended = true; self.wake(); });
     await once(self.socket, 'connect');
+    return self;
+  }
+  /** The same inside TLS, asked for by an SSLRequest. */
+  static async secured(port, ca) {
+    const self = await Wire.connect(port);
+    self.raw(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]));
+    assert.equal((await self.until(() => (self.buffer.length > 0 ? self.buffer : undefined))).toString(), 'S');
+    const plain = self.socket;
+    plain.removeAllListeners();
+    self.buffer = Buffer.alloc(0);
+    self.socket = tls.connect({ socket: plain, ca: fs.readFileSync(ca), host: '127.0.0.1', allowHalfOpen: true });
+    self.socket.on('data', data => { self.buffer = Buffer.concat([self.buffer, data]); self.wake(); });
+    for (const event of ['end', 'close', 'error']) self.socket.on(event, () => { self.ended = true; self.wake(); });
+    await once(self.socket, 'secureConnect');
     return self;
   }
   wake() { for (const one of this.waiting.splice(0)) one(); }

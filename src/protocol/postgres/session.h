@@ -101,6 +101,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void finish(const CommandPtr& command, enforce::Outcome outcome);
   void skip_to_sync();
   bool forget(const Expected& expected);
+  PortalPtr portal_of(const Command& command) const;
+  void unbind(const Command& command);
   void limit_error(Command& command);
   CommandPtr current() const { return expected_.empty() ? nullptr : expected_.front().command; }
   bool lied(std::string what);

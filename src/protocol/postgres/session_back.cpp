@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "protocol/postgres/session.h"
 #include "protocol/postgres/substitute.h"
+#include "sql/grammar_error.h"
 
 namespace sallyport::protocol::postgres {
 
@@ -175,8 +176,10 @@ bool Session::answer(Head head, std::string_view body, std::string_view whole) {
     }
     case '2': case '3':
       if (expected_.empty() || expected_.front().kind != (head.type == '2' ? 'B' : 'C')) return lied("BindComplete or CloseComplete that nobody waits for");
+      if (!expected_.front().internal) to_client(whole);
+      if (head.type == '2')
+        if (const auto portal = portal_of(*expected_.front().command)) portal->before = nullptr;
       expected_.pop_front();
-      to_client(whole);
       return true;
     case 'V': {
       const auto command = current();
@@ -356,10 +359,31 @@ bool Session::completed(Head head, std::string_view body, std::string_view whole
 
 /// The answer of this message will not come.
 bool Session::forget(const Expected& expected) {
+  if (expected.kind == 'B' && expected.command) unbind(*expected.command);
   if (expected.kind == 'P')
     if (const auto at = defining_.find(expected.command->name); at != defining_.end() && at->second.prepared == expected.prepared) defining_.erase(at);
   if ((expected.kind == 'd' || expected.kind == 'D') && expected.prepared) expected.prepared->asked = false;
   return true;
+}
+
+/// The portal that this Bind made, if it has not been closed or replaced for good.
+PortalPtr Session::portal_of(const Command& command) const {
+  const auto at = portals_.find(command.portal);
+  auto portal = at == portals_.end() ? nullptr : at->second;
+  while (portal && portal->command.get() != &command) portal = portal->before;
+  return portal;
+}
+
+/// A Bind that failed, or that the server skipped: what had the portal's name before may have it still (the server says whether).
+void Session::unbind(const Command& command) {
+  const auto at = portals_.find(command.portal);
+  const auto portal = portal_of(command);
+  if (!portal) return;
+  const auto before = portal->before;
+  auto* link = &at->second;
+  while (*link != portal) link = &(*link)->before;
+  *link = before;
+  if (!at->second) portals_.erase(at);
 }
 
 /// After an error the server skips what follows in the pipeline, up to the next Sync.
@@ -389,9 +413,11 @@ bool Session::error(std::string_view body, std::string_view whole) {
   const auto expected = expected_.front();
   const auto& command = expected.command;
   std::string text;
-  if (command && command->denial) {
+  const auto code_of_server = field_of(*fields, 'C');
+  // An Execute behind the Sync of a Bind that was denied: there is no such portal, and the client has heard why before.
+  const bool told = expected.kind == 'E' && code_of_server == "34000" && field_of(*fields, 'M').find(kReservedName) == std::string_view::npos;
+  if (command && command->denial && !told) {
     const auto& denial = *command->denial;
-    const auto code_of_server = field_of(*fields, 'C');
     if (command->problem.ends_with("in this session") && (code_of_server == "26000" || code_of_server == "34000")) {
       // The server does not know the name that stood in its place either.
       std::vector<std::pair<char, std::string>> own;
@@ -404,13 +430,16 @@ bool Session::error(std::string_view body, std::string_view whole) {
         own.emplace_back(code, std::move(said));
       }
       put_notice_fields(text, 'E', own);
-    } else if (!command->syntax_error.empty() && code_of_server == "42601") {
+    } else if (const auto refused = command->not_grammar && code_of_server == "42601" ? sql::grammar_error(command->text) : std::nullopt) {
       // The server's own words for what the client sent, not for what stood in its place.
+      command->sqlstate = refused->sqlstate;
       std::vector<std::pair<char, std::string>> own;
-      const auto at = command->syntax_error.rfind(" (at character ");
-      const auto message = command->syntax_error.substr(0, at);
-      const auto position = at == std::string::npos ? std::string("1") : command->syntax_error.substr(at + 15, command->syntax_error.size() - at - 16);
-      for (const auto& [code, value] : *fields) own.emplace_back(code, code == 'M' ? message : code == 'P' ? position : std::string(value));
+      for (const auto& [code, value] : *fields) {
+        const auto said = code == 'C' ? refused->sqlstate : code == 'M' ? refused->message : code == 'F' ? refused->file : code == 'R' ? refused->routine : std::string(value);
+        if (code != 'P') own.emplace_back(code, said);
+        if (code == 'M' && !refused->hint.empty()) own.emplace_back('H', refused->hint);
+        if (code == 'P' && refused->position > 0) own.emplace_back('P', std::to_string(refused->position));
+      }
       put_notice_fields(text, 'E', own);
     } else {
       const bool cancelled = denial.cancelled;
@@ -470,7 +499,10 @@ bool Session::ready(std::string_view body, std::string_view whole) {
     if (std::exchange(ddl_, false)) shared_.catalogs.changed();
     unsettled_ = false;
     std::erase_if(portals_, [&](auto& portal) {
-      if (portal.second->sync >= readies_) return false;
+      if (portal.second->sync >= readies_) {
+        if (portal.second->before && portal.second->before->sync < readies_) portal.second->before = nullptr;
+        return false;
+      }
       give_up(*portal.second);
       return true;
     });

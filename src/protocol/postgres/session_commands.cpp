@@ -65,8 +65,8 @@ void Session::understand(Command& command) {
   } else if (auto found = shared_.shapes.find(command.text)) {
     analysis = std::move(*found);
   } else {
-    command.syntax_error = found.error().what;
-    command.problem = "it cannot be parsed: " + command.syntax_error;
+    command.not_grammar = found.error().kind == ErrorKind::Malformed;
+    command.problem = (command.not_grammar ? "it cannot be parsed: " : "") + found.error().what;
   }
   if (!analysis) analysis = unknown_analysis("unparsed");
   if (!schema_ && command.problem.empty() && !analysis->control) command.problem = "the target's catalog cannot be read, so it is not known what the names mean";

@@ -258,7 +258,7 @@ void Session::flush_parse() {
   }
   defining_[held.name] = {held.prepared, syncs_};
   made->name = held.name;
-  submit(made, std::move(held.bytes), refused_parse, {{'P', made, held.prepared, false}});
+  submit(made, std::move(held.bytes), [named = !held.name.empty()](const std::string& id) { return refused_parse(id, named); }, {{'P', made, held.prepared, false}});
 }
 
 void Session::bind(const Bind& bind, std::string_view whole) {
@@ -297,12 +297,20 @@ void Session::bind(const Bind& bind, std::string_view whole) {
     defining_[name] = {from, syncs_};
     expects.push_back({'P', made, from, false});
   }
+  std::function<std::string(const std::string&)> substitute = refused_bind;
+  if (merged) {
+    substitute = [named = !name.empty()](const std::string& id) { return refused_parse(id, named); };
+  } else if (!from && name.empty()) {
+    // Never allowed, so what goes out is a Close and a Bind.
+    substitute = [](const std::string&) { return missing_unnamed(); };
+    expects.push_back({'C', nullptr, nullptr, true});
+  }
   expects.push_back({'B', made, nullptr, false});
   bytes.append(whole);
   auto& portal = portals_[made->portal];
   if (portal) give_up(*portal);
-  portal = std::make_shared<Portal>(Portal{made, from, bind.result_formats, syncs_, false});
-  submit(made, std::move(bytes), merged ? refused_parse : refused_bind, std::move(expects));
+  portal = std::make_shared<Portal>(Portal{made, from, bind.result_formats, syncs_, false, portal});
+  submit(made, std::move(bytes), std::move(substitute), std::move(expects));
 }
 
 void Session::execute(const Execute& execute, std::string_view whole) {
@@ -327,7 +335,9 @@ void Session::execute(const Execute& execute, std::string_view whole) {
   if (at != portals_.end()) {
     made->formats = at->second->formats;
     at->second->command = made;
-  } else if (!cursors_.contains(name)) {
+  }
+  if (!from && !cursors_.contains(name)) {
+    made->not_grammar = false;
     made->problem = "portal \"" + name + "\" was not bound in this session";
     made->missing = name;
     std::get<enforce::Statement>(made->action).problem = made->problem;
@@ -443,7 +453,7 @@ awaitable<bool> Session::long_message(Head head) {
       if (!co_await pass(kHead + head.length, false, nullptr)) co_return false;
       made->simple = head.type == 'Q';
       if (head.type == 'Q') ++syncs_;
-      submit(made, "", head.type == 'Q' ? refused_query : refused_parse, {{head.type, made, nullptr, false}});
+      submit(made, "", [query = head.type == 'Q'](const std::string& id) { return query ? refused_query(id) : refused_parse(id, false); }, {{head.type, made, nullptr, false}});
       co_return true;
     }
     default: co_return violation(fmt::format("invalid length {} of message '{}'", head.length, head.type));
@@ -504,7 +514,7 @@ awaitable<bool> Session::long_bind(Head head) {
   const std::size_t first = std::min<std::size_t>(front_.size() - front_at_, kHead + head.length);
   std::string bytes = front_.substr(front_at_, first);
   front_at_ += first;
-  portals_[portal] = std::make_shared<Portal>(Portal{made, from, {}, syncs_, false});
+  portals_[portal] = std::make_shared<Portal>(Portal{made, from, {}, syncs_, false, nullptr});
   submit(made, std::move(bytes), refused_bind, {{'B', made, nullptr, false}});
   const bool waited = co_await wait_for([&] { return std::ranges::none_of(outgoing_, [&](const Outgoing& one) { return one.command == made; }); });
   if (!waited) co_return false;

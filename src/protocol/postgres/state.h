@@ -46,7 +46,7 @@ struct Command {
   std::optional<enforce::Denial> denial;
   std::string missing;             // a name that nobody prepared, declared or bound: the server's own error tells the client
   std::string problem, unsure;     // why it cannot be judged; why masking cannot follow it
-  std::string syntax_error;        // the grammar's own words, when it refused the text
+  bool not_grammar = false;        // the grammar refused the text
   sql::AnalysisPtr analysis;       // of its own text, which may name another's
   enforce::SqlMaskingPtr masking;
   ClientOut::GatePtr intent;       // commit: overlapped: open once its entry is durable
@@ -74,6 +74,7 @@ struct Portal {
   std::vector<std::int16_t> formats;
   std::uint64_t sync = 0;          // the session's count when it was bound
   bool executed = false;
+  std::shared_ptr<Portal> before;  // that had the name, until the target has said that it is bound
 };
 using PortalPtr = std::shared_ptr<Portal>;
 

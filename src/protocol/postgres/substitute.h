@@ -18,8 +18,13 @@ inline std::string refused_query(std::string_view request_id) {
   return out;
 }
 
-inline std::string refused_parse(std::string_view request_id) {
-  std::string body(1, '\0');
+/// A statement of that name was never prepared: names of clients never begin so (Session::parse sees to it).
+inline constexpr std::string_view kReservedName = "sallyport denied ";
+
+/// A Parse of the unnamed statement takes the one before away, also when it fails; one with a name does not.
+inline std::string refused_parse(std::string_view request_id, bool named) {
+  std::string body = named ? std::string(kReservedName).append(request_id) : std::string();
+  body += '\0';
   body += refused_text(request_id);
   body.append(3, '\0');
   std::string out;
@@ -27,8 +32,6 @@ inline std::string refused_parse(std::string_view request_id) {
   return out;
 }
 
-/// A statement of that name was never prepared: names of clients never begin so (Session::parse sees to it).
-inline constexpr std::string_view kReservedName = "sallyport denied ";
 inline std::string refused_bind(std::string_view request_id) {
   std::string body(1, '\0');
   body.append(kReservedName).append(request_id);
@@ -38,6 +41,13 @@ inline std::string refused_bind(std::string_view request_id) {
   return out;
 }
 
+/// Of the unnamed statement, once it is sure that there is none: the server has words of its own for that.
+inline std::string missing_unnamed() {
+  std::string out;
+  put_message(out, 'C', std::string("S\0", 2));
+  put_message(out, 'B', std::string(8, '\0'));
+  return out;
+}
 
 /// For a name that nobody prepared or declared the server's own error is the right one: it gets the same with a name of ours,
 /// which the answer then has replaced.

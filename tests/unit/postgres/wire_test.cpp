@@ -101,7 +101,13 @@ TEST(Wire, TheRowsOfATagAreItsLastNumber) {
 
 TEST(Wire, WhatStandsForARefusedMessageIsAMessageTheServerMustRefuse) {
   EXPECT_EQ(refused_query("req_1"), "Q\0\0\0\x1d\"sallyport denied req_1\"\0"s);
-  EXPECT_TRUE(read_parse(std::string_view(refused_parse("req_1")).substr(kHead)));
+  for (const bool named : {false, true}) {
+    const auto bytes = refused_parse("req_1", named);
+    const auto parse = read_parse(std::string_view(bytes).substr(kHead));
+    ASSERT_TRUE(parse);
+    EXPECT_EQ(parse->name, named ? "sallyport denied req_1" : "");
+  }
+  EXPECT_EQ(missing_unnamed(), "C\0\0\0\6S\0B\0\0\0\x0c\0\0\0\0\0\0\0\0"s);
   const auto bytes = refused_bind("req_1");
   const auto bind = read_bind(std::string_view(bytes).substr(kHead));
   ASSERT_TRUE(bind);
