@@ -7,6 +7,7 @@ import pgClient from 'pg';
 import fs from 'node:fs';
 import { Gateway, until } from '../lib/gateway.mjs';
 import { Postgres, Wire, errorOf, psql } from '../lib/postgres.mjs';
+import { B, E, P, S, X4 } from '../lib/postgres_messages.mjs';
 
 let pg, gateway, alice, bob, env;
 before(async () => {
@@ -218,6 +219,17 @@ test('a target that stops in the middle of results, transactions and idle sessio
   assert.equal((await closed('in a result')).pairs.at(-1)[1], 'interrupted');
   await closed('in a transaction');
   await closed('at rest');
+});
+
+test('what comes behind a PREPARE that was sent before waits for no more than its answer', async () => {
+  const wire = await login();
+  wire.send(P('set search_path = public'), B(), E(), S, ...X4('prepare behind as select 8'));
+  await wire.all();
+  // That one has run, and the server keeps its answer until somebody asks.
+  await until(() => pg.sql(`select count(*) from pg_stat_activity where query = 'prepare behind as select 8'`) === '1', 'it has run');
+  wire.send(...X4('select 7'), S);
+  assert.deepEqual((await wire.all()).map(message => message.type).join(''), '12nC12TDCZ');
+  wire.close();
 });
 
 test('the gateway’s own end with sessions open: they hear of it, every outcome is written, and the record verifies', async () => {

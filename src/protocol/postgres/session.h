@@ -64,6 +64,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void count(Command& command);
   boost::asio::awaitable<bool> known_name(std::string bind);
   boost::asio::awaitable<void> leave(std::string reason);
+  void ask_for_answers();
   void control(std::string bytes, std::vector<Expected> expects, bool sync = false);
   bool violation(std::string what);
 

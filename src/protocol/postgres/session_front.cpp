@@ -95,16 +95,12 @@ bool Session::waits(char type) const {
 awaitable<bool> Session::settle() {
   flush_parse();
   if (barriers_ > 0) {
-    std::string flush;
-    put_message(flush, 'H', "");
-    control(std::move(flush), {});
+    ask_for_answers();
     if (!co_await wait_for([&] { return barriers_ == 0; })) co_return false;
   }
   const bool full = outgoing_.size() + expected_.size() > kMostQueued;
   if (full) {
-    std::string flush;
-    put_message(flush, 'H', "");
-    control(std::move(flush), {});
+    ask_for_answers();
   }
   if (!co_await wait_for([&] { return outgoing_.size() + expected_.size() <= (full ? kMostQueued / 2 : kMostQueued) && wire_->waiting() <= kMostBytes; })) co_return false;
   // What an open transaction has changed nobody else can see, and its locks would keep the reader waiting.
@@ -156,10 +152,7 @@ awaitable<bool> Session::known_name(std::string bind) {
   const auto at = defining_.find(name);
   if (at == defining_.end() || at->second.sync == syncs_) co_return true;
   flush_parse();
-  std::string flush;
-  put_message(flush, 'H', "");
-  control(std::move(flush), {});
-  pump();
+  ask_for_answers();
   co_return co_await wait_for([&] { return !defining_.contains(name); });
 }
 
@@ -222,6 +215,14 @@ void Session::control(std::string bytes, std::vector<Expected> expects, bool syn
   outgoing.sync = sync;
   outgoing_.push_back(std::move(outgoing));
   if (sync) pump();
+}
+
+/// A Flush of the gateway's own: the answers to what was sent are waited for.
+void Session::ask_for_answers() {
+  std::string flush;
+  put_message(flush, 'H', "");
+  control(std::move(flush), {});
+  pump();
 }
 
 void Session::query(std::string_view whole, std::string_view text) {
@@ -400,10 +401,7 @@ awaitable<bool> Session::copy_message(Head head, std::string_view whole) {
   const std::string copy(whole);  // front_ may grow while this waits
   if (!copy_in_) {
     // It may answer a COPY that is still on its way; behind a COPY that has failed the server drops it, and so do we.
-    std::string flush;
-    put_message(flush, 'H', "");
-    if (!outgoing_.empty() || !expected_.empty()) control(std::move(flush), {});
-    pump();
+    if (!outgoing_.empty() || !expected_.empty()) ask_for_answers();
     if (!co_await wait_for([&] { return copy_in_ || (outgoing_.empty() && expected_.empty()); })) co_return false;
     if (!copy_in_) co_return true;
   }
@@ -494,10 +492,7 @@ awaitable<bool> Session::long_bind(Head head) {
   const std::string portal(cursor.text()), name(cursor.text());
   if (!cursor.ok()) co_return violation("invalid message format: Bind");
   if (defining_.contains(name)) {
-    std::string flush;
-    put_message(flush, 'H', "");
-    control(std::move(flush), {});
-    pump();
+    ask_for_answers();
     if (!co_await wait_for([&] { return !defining_.contains(name); })) co_return false;
   }
   const auto from = prepared(name);
