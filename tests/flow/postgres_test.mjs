@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import pgClient from 'pg';
 import { Gateway, until } from '../lib/gateway.mjs';
 import { Postgres, Wire, errorOf, psql } from '../lib/postgres.mjs';
+import { Q, S, X4 } from '../lib/postgres_messages.mjs';
 
 let pg, gateway, alice, bob, env;
 const POLICY = `
@@ -101,6 +102,10 @@ test('more rows than the rule lets pass end the result with an error', async () 
   const out = await ask('select count(*) from generate_series(1, 9000);\nselect generate_series(1, 9000);\nselect 7;');
   assert.match(out, /more than the 5000 rows/);
   assert.match(out, /^7$/m);
+  // The cancel that ends it may come when it has ended by itself: it must not hit what the client sends next.
+  const many = await ask('select generate_series(1, 5001);\nselect 7;\n'.repeat(40));
+  assert.equal(many.match(/more than the 5000 rows/g).length, 40);
+  assert.equal(many.match(/^7$/mg).length, 40);
 });
 
 test('a held statement tells the client, waits, runs once a second person approves, and never in a transaction', async () => {
@@ -180,4 +185,15 @@ test('commit: overlapped is for reads alone: writes, errors, denials and holds g
   assert.match(err, /division by zero[^]*DELETE needs a WHERE[^]*held for approval/);
   assert.match(out.replaceAll('\n', ' '), /^1 x x 7 \[masked\]\|\*\*\*-\*\*-\d{4}\|\[masked\] end/);
   for (const session of gateway.sessions()) assert.ok(gateway.play(session.session).every(step => step.kind !== 'outcome' || step.result), 'each command has its outcome');
+});
+
+test('an outcome tells the transaction block that it ran in', async () => {
+  const wire = await (await Wire.connect(gateway.postgresPort)).login('alice', 'shop', alice, { application_name: 'transactions' });
+  const of = async (...messages) => { wire.send(...messages); await wire.all(); };
+  for (const sql of ['select 0', 'begin', 'select 1', 'savepoint s', 'select 1/0', 'rollback to s', 'commit and chain', 'select 2', 'rollback', 'begin; select 3; commit', 'select 0']) await of(Q(sql));
+  await of(...['select 0', 'begin', 'select 4', 'commit', 'select 0'].flatMap(sql => X4(sql)), S);
+  wire.close();
+  const session = await until(() => gateway.sessions().find(one => one.software === 'transactions' && one.state !== 'open'), 'it is closed');
+  const numbers = gateway.play(session.session).filter(step => step.kind === 'outcome').map(step => Number(step.facts?.transaction ?? 0));
+  assert.deepEqual(numbers, [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0, 0, 4, 4, 4, 0]);
 });

@@ -173,8 +173,14 @@ void Session::cancel() {
     return;
   }
   if (expected_.empty() || server_key_.pid == 0) return;
-  // The request itself is a message to the target: recorded like any other.
+  // The request itself is a message to the target: recorded like any other. Until it is surely delivered nothing new goes out,
+  // or it might hit the statement behind the one it is meant for.
+  ++cancelling_;
   auto send = [](std::shared_ptr<Session> self) -> awaitable<void> {
+    const std::shared_ptr<void> delivered(nullptr, [&](void*) {
+      --self->cancelling_;
+      self->pump();
+    });
     auto verdict = co_await self->shared_.services.gate.own(self->record_, "cancel", "CancelRequest");
     auto* allowed = std::get_if<enforce::Allowed>(&verdict);
     if (allowed == nullptr) co_return;

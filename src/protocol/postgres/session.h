@@ -78,6 +78,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void drop_outgoing(Outgoing& outgoing);
   bool without_evidence(Outgoing& outgoing);
   PreparedPtr prepared(std::string_view name) const;
+  std::uint64_t transaction_of(const Command& command, enforce::Outcome outcome);
   bool in_transaction() const { return status_ != 'I' || begins_ > 0; }
 
   // Target to client.
@@ -153,6 +154,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t rows_from_ = std::string::npos;   // in out_: rows of the current command that are not recorded yet
   std::int64_t schema_checked_ns_ = 0;
   bool ddl_ = false;                  // DDL in the open transaction: the catalog's snapshot does not show it
+  bool in_block_ = false;             // a transaction block is open, as far as the answers tell
+  std::uint64_t transactions_ = 0;
+  int cancelling_ = 0;                // requests to cancel that are on their way
   bool unsettled_ = false;            // and it may have moved a masked column
   bool utf8_ = true, plain_strings_ = true;   // as the server reported
   bool skipping_ = false;             // the server skips to the next Sync

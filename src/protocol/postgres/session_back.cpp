@@ -494,6 +494,7 @@ bool Session::ready(std::string_view body, std::string_view whole) {
     }
     finish(command, command->failed || over ? Outcome::Error : Outcome::Ok);
   }
+  if (const bool block = status_ != 'I'; block != std::exchange(in_block_, block)) transactions_ += block;
   expected_.pop_front();
   if (status_ == 'I') {
     if (std::exchange(ddl_, false)) shared_.catalogs.changed();

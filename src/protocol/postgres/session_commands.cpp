@@ -167,7 +167,7 @@ void Session::on_verdict(const CommandPtr& command, enforce::Verdict verdict) {
 
 /// Everything at the head of the queue that may go, in order.
 void Session::pump() {
-  while (!ended_ && !leaving_ && !outgoing_.empty() && outgoing_.front().judged) {
+  while (!ended_ && !leaving_ && cancelling_ == 0 && !outgoing_.empty() && outgoing_.front().judged) {
     auto& outgoing = outgoing_.front();
     if (outgoing.sync) skipping_ = false;
     if (skipping_) {
@@ -233,6 +233,22 @@ bool Session::without_evidence(Outgoing& outgoing) {
   return true;
 }
 
+/// The transaction block that the command ran in, counted in this session from 1; 0 for none. It is told by what begins and ends
+/// one, for in a pipeline the server tells the state only at its end (ready() then knows better).
+std::uint64_t Session::transaction_of(const Command& command, Outcome outcome) {
+  const bool did = outcome == Outcome::Ok && command.analysis && std::get<enforce::Statement>(command.action).how != "prepare";
+  if (did && command.analysis->begins && !in_block_) {
+    in_block_ = true;
+    ++transactions_;
+  }
+  const auto number = in_block_ ? transactions_ : 0;
+  if (did && command.analysis->ends) {
+    in_block_ = command.analysis->begins && status_ != 'I';  // AND CHAIN
+    transactions_ += in_block_;
+  }
+  return number;
+}
+
 /// The command has its answer, or will have none: its outcome is recorded, and what the client gets from here on waits for it.
 void Session::finish(const CommandPtr& command, Outcome outcome) {
   if (std::exchange(command->over, true)) return;
@@ -249,6 +265,7 @@ void Session::finish(const CommandPtr& command, Outcome outcome) {
     reply.bytes = command->bytes;
     if (!command->sqlstate.empty()) reply.facts["sqlstate"] = command->sqlstate;
     if (!command->tag.empty()) reply.facts["tag"] = command->tag;
+    if (const auto number = transaction_of(*command, outcome); number != 0) reply.facts["transaction"] = std::to_string(number);
     if (command->copied_in != 0) reply.facts["copied_in_bytes"] = std::to_string(command->copied_in);
     const auto gate = ended_ ? nullptr : out_.close_gate();
     shared_.services.gate.finish(std::move(*command->running), std::move(reply), [self = shared_from_this(), gate](Result<void> written) {
