@@ -15,9 +15,11 @@ constexpr std::array<std::string_view, kDetectors> kNames = {"email", "pan", "ib
 unsigned kinds_for(DetectorSet wanted) {
   unsigned kinds = 0;
   if (wanted.has(Detector::Email)) kinds |= scan::kAt;
-  for (const Detector d : {Detector::Pan, Detector::Iban, Detector::Ssn, Detector::Phone, Detector::Ip})
-    if (wanted.has(d)) kinds |= scan::kDigit;
-  if (wanted.has(Detector::Ip)) kinds |= scan::kColon;
+  if (wanted.has(Detector::Pan)) kinds |= scan::kPan;
+  if (wanted.has(Detector::Iban)) kinds |= scan::kIban;
+  if (wanted.has(Detector::Ssn)) kinds |= scan::kSsn;
+  if (wanted.has(Detector::Phone)) kinds |= scan::kAnyDigits;
+  if (wanted.has(Detector::Ip)) kinds |= scan::kIpv4 | scan::kColon;
   if (wanted.has(Detector::Jwt)) kinds |= scan::kJwt;
   if (wanted.has(Detector::AwsKey)) kinds |= scan::kAws | scan::kSecret;
   if (wanted.has(Detector::PrivateKey)) kinds |= scan::kPem;
@@ -48,6 +50,7 @@ class Finder {
         case scan::kPem:
           if (add(Detector::PrivateKey, recognise::private_key(text_, from))) from = hits_.back().end - 1;
           break;
+        default: break;  // sets of kinds, not kinds
       }
     }
   }
