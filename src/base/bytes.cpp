@@ -3,9 +3,13 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 
+#include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace sallyport {
 namespace {
@@ -106,11 +110,39 @@ Digest sha256(ByteView bytes) {
   return out;
 }
 
+namespace {
+
+void fill(std::span<std::uint8_t> out) {
+  if (RAND_bytes(out.data(), static_cast<int>(out.size())) == 1) return;
+  std::fputs("sallyport: the random generator failed; stopping\n", stderr);
+  std::abort();
+}
+
+/// A thread's small store of random bytes: a call of the generator costs as much for ten bytes as for hundreds. What was
+/// given out is wiped; a child process begins with none.
+struct RandomStore {
+  std::array<std::uint8_t, 512> bytes{};
+  std::size_t left = 0;
+  unsigned process = 0;
+};
+thread_local RandomStore random_store;
+std::atomic<unsigned> processes{0};
+
+}  // namespace
+
 void random_bytes(std::span<std::uint8_t> out) {
-  if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) {
-    std::fputs("sallyport: the random generator failed; stopping\n", stderr);
-    std::abort();
+  if (out.size() > 32) return fill(out);
+  static const int kForks = pthread_atfork(nullptr, nullptr, [] { ++processes; });
+  if (kForks != 0) return fill(out);
+  auto& store = random_store;
+  if (const unsigned now = processes.load(std::memory_order_relaxed); store.left < out.size() || store.process != now) {
+    fill(store.bytes);
+    store.left = store.bytes.size();
+    store.process = now;
   }
+  auto* const from = store.bytes.data() + (store.left -= out.size());
+  std::memcpy(out.data(), from, out.size());
+  OPENSSL_cleanse(from, out.size());
 }
 
 Id16 random_id() {

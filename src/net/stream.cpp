@@ -252,6 +252,7 @@ awaitable<Result<void>> Stream::readable(Deadline deadline) {
 
 Result<std::optional<std::size_t>> Stream::read_now(std::span<char> into) {
   if (!state_ || !state_->open) return closed();
+  if (std::exchange(state_->drained, false)) return std::nullopt;  // readable() looks again, whatever has come meanwhile
   auto tried = state_->try_read(into);
   switch (tried.what) {
     case State::Tried::Done: return tried.bytes;
