@@ -101,6 +101,7 @@ Result<Tls> load_tls(const cli::Config& config) {
   const auto& login = config.gateway.postgres_login;
   using Method = protocol::postgres::LoginOptions::Method;
   out.postgres.method = login == "scram" ? Method::Scram : login == "password" ? Method::Password : login == "oauth" ? Method::OAuth : Method::Auto;
+  if (config.identity.oidc.size() == 1) out.postgres.issuer = config.identity.oidc[0].issuer;
   if (!config.gateway.tls) return out;
   std::string certificate, key;
   if (config.gateway.certificate.set()) {

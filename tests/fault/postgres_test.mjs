@@ -83,8 +83,8 @@ for (const commit of ['strict', 'overlapped'])
     await pg.down();
   });
 
-for (const commit of ['strict', 'overlapped'])
-  test(`a disk that fails stops statements, and service comes back by itself, ${commit}`, { timeout: 60_000 }, async () => {
+for (const [commit, error] of ['strict', 'overlapped'].flatMap(commit => ['EIO', 'ENOSPC'].map(error => [commit, error])))
+  test(`a disk that fails (${error}) stops statements, and service comes back by itself, ${commit}`, { timeout: 60_000 }, async () => {
     const dir = folder(), shim = path.join(dir, 'shim.so'), control = path.join(dir, 'fail');
     execFileSync('clang-19', ['-shared', '-fPIC', '-O1', '-o', shim, path.join(ROOT, 'tests/fixtures/eio_shim.c'), '-ldl']);
     const { pg, gateway } = await shop({ env: { LD_PRELOAD: shim, EIO_WHEN: control } }, commit);
@@ -93,7 +93,7 @@ for (const commit of ['strict', 'overlapped'])
     client.on('error', () => {});
     await client.connect();
     assert.equal((await client.query('/* n=1 */ select 1 as n')).rows[0].n, 1);
-    fs.writeFileSync(control, 'EIO');
+    fs.writeFileSync(control, error);
     await assert.rejects(client.query('/* n=2 */ select 2 as n'), { code: '58030' });
     await assert.rejects(client.query(`/* n=3 */ insert into calls values (3, 'x')`), /evidence cannot be written|terminated|not queryable/);
     assert.ok(!seenByServer(pg).has(3), 'the write reached the server');

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/json.h"
 #include "protocol/postgres/scram.h"
 #include "sql/statement.h"
 
@@ -254,13 +255,16 @@ awaitable<Result<PrincipalPtr>> Login::by_bearer(std::string_view message) {
       message.remove_prefix(end + 1);
     }
   }
-  if (token.empty()) {
-    // A client without a token asks where to get one: the status says only that none was given (RFC 7628 §3.2.2).
-    CO_TRY_VOID(co_await ask(11, R"({"status":"invalid_token"})"));
+  Result<PrincipalPtr> who = fail(ErrorKind::Denied, "no bearer token was given");
+  if (!token.empty()) who = co_await shared_.services.authenticator.authenticate(std::move(token), stream_.peer());
+  if (!who && who.error().kind != ErrorKind::Unavailable) {
+    // Where to get a token that is taken (RFC 7628 §3.2.2); libpq 18 asks without one first. Its answer is one empty message.
+    std::string status = R"({"status":"invalid_token")";
+    if (!options_.issuer.empty()) status += R"(,"openid-configuration":)" + json::quote(options_.issuer + (options_.issuer.ends_with('/') ? "" : "/") + ".well-known/openid-configuration") + R"(,"scope":"openid")";
+    CO_TRY_VOID(co_await ask(11, status + "}"));
     (void)co_await answer();
-    co_return fail(ErrorKind::Denied, "no bearer token was given");
   }
-  co_return co_await shared_.services.authenticator.authenticate(std::move(token), stream_.peer());
+  co_return who;
 }
 
 awaitable<Result<PrincipalPtr>> Login::by_sasl(const std::string& user, identity::ScramSet set) {

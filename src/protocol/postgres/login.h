@@ -18,6 +18,7 @@ namespace sallyport::protocol::postgres {
 struct LoginOptions {
   std::shared_ptr<const net::TlsServer> tls;   // null: plain text, on loopback only
   enum class Method { Auto, Scram, Password, OAuth } method = Method::Auto;
+  std::string issuer;                          // whose tokens OAUTHBEARER is told to bring; "" when there is no one such
 };
 
 struct LoggedIn {

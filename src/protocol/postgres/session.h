@@ -3,7 +3,7 @@
 // messages are judged in order and wait as Outgoing for their permits; answers are matched with Expected, masked, recorded
 // and handed to the client behind the outcome's gate. The server alone decides transaction state and error skipping: what
 // is denied reaches it as a text it must refuse (substitute.h). Split by direction: session_front.cpp (client to target),
-// session_commands.cpp (judging), session_back.cpp (target to client). Owned by its coroutines, one worker's thread.
+// session_commands.cpp (judging), session_back.cpp (target to client), session_errors.cpp. Owned by its coroutines, one worker's thread.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
@@ -89,6 +89,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool row(Command& command, std::string_view body, std::string_view whole);
   bool describe_answer(Head head, std::string_view body, std::string_view whole);
   bool completed(Head head, std::string_view body, std::string_view whole);
+  void refusal(std::string& text, Command& command, const NoticeFields& fields);
   bool error(std::string_view body, std::string_view whole);
   bool ready(std::string_view body, std::string_view whole);
   bool copy_answer(Head head, std::string_view body, std::string_view whole);
@@ -156,6 +157,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool ddl_ = false;                  // DDL in the open transaction: the catalog's snapshot does not show it
   bool in_block_ = false;             // a transaction block is open, as far as the answers tell
   std::uint64_t transactions_ = 0;
+  bool target_deaf_ = false;          // nothing can be written to it any more
   int cancelling_ = 0;                // requests to cancel that are on their way
   bool unsettled_ = false;            // and it may have moved a masked column
   bool utf8_ = true, plain_strings_ = true;   // as the server reported

@@ -198,10 +198,10 @@ void Session::pump() {
 }
 
 void Session::pump_server() {
-  if (ended_ || writing_server_) return;
+  if (ended_ || writing_server_ || target_deaf_) return;
   const auto empty = wire_->flush();
-  if (!empty) return fatal("08006", "the connection to the target broke: " + empty.error().what);
-  if (!*empty) {
+  target_deaf_ = !empty;  // what it said last is read before the session ends (read_server())
+  if (empty && !*empty) {
     writing_server_ = true;
     boost::asio::co_spawn(shared_.services.context, write_server(), boost::asio::detached);
   }
