@@ -9,10 +9,20 @@
 namespace sallyport::sql {
 namespace {
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr std::size_t kFrames = 16;  // an instrumented frame is that much larger
+#else
+constexpr std::size_t kFrames = 1;
+#endif
+#else
+constexpr std::size_t kFrames = 1;
+#endif
+
 /// libpg_query recurses once an operator; two bytes of text can be one ("+1"), each costs up to 160 bytes of stack, and
-/// our own walk over its JSON as much again.
-constexpr std::size_t kOnThisStack = 8u << 10;
-constexpr std::size_t kStackPerByte = 512;
+/// our own walk over its JSON as much again. (Its grammar takes 10,000 levels of anything but such chains.)
+constexpr std::size_t kOnThisStack = (8u << 10) / kFrames;
+constexpr std::size_t kStackPerByte = 512 * kFrames;
 constexpr std::size_t kMaxDepth = 100'000;
 
 /// Runs `work` on a thread of its own with that much stack; the pages are only touched when they are needed.
