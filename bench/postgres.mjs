@@ -133,9 +133,13 @@ if (!only || 'idle'.includes(only)) {
   const quiet = start(process.execPath, [path.join(ROOT, 'bench/lib/pg_quiet.mjs')]);
   const port = await line(quiet, text => Number(text));
   const gateway = new Gateway({ tls: false, postgres: true, more: { gateway: 'workers: 1\npostgres: { login: password }' }, policy: POLICY,
-    targets: { bench: { postgres: `host: 127.0.0.1, port: ${port}, database: bench, user: app, tls: "off"` } } });
+    targets: { bench: { postgres: `host: 127.0.0.1, port: ${port}, database: bench, user: app, tls: "off"` },
+      busy: { postgres: `host: 127.0.0.1, port: ${pg.port}, database: bench, user: app, tls: "off", credential: { password: { file: upstream.token } }` } } });
   await gateway.start();
   const token = await gateway.token('alice');
+  const busy = { port: gateway.postgresPort, pid: gateway.pid, env: { PGUSER: 'alice@busy', PGPASSWORD: token, PGSSLMODE: 'disable' } };
+  const alone = [];
+  for (let round = 0; round < rounds; round++) alone.push((await pgbench(busy, 'prepared', 1)).cpu);
   const rss = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))[1]);
   const clients = [];
   const connect = () => new Promise((resolve, reject) => {
@@ -157,6 +161,9 @@ if (!only || 'idle'.includes(only)) {
   const used = cpu(gateway.pid);
   await new Promise(resolve => setTimeout(resolve, 3000));
   print('idle', 'cpu', [(cpu(gateway.pid) - used) / 3e4], '% of core', null, null, null, null);
+  const among = [];
+  for (let round = 0; round < rounds; round++) among.push((await pgbench(busy, 'prepared', 1)).cpu);
+  print('idle, one busy', 'cpu per query', among, 'us', 'the same session alone', median(among) / median(alone), null, null);
   for (const client of clients) client.destroy();
   gateway.child.kill('SIGKILL');
 }

@@ -28,6 +28,10 @@ SqlMaskingPtr SqlMaskings::find(const std::vector<const MaskRule*>& rules, std::
   if (const auto at = set.known.find(analysis.get()); at != set.known.end()) return at->second.second;
   auto out = std::make_shared<SqlMasking>();
   out->masker = std::move(masker);
+  if (analysis->copies_out && analysis->statements > 1 && (!out->masker->empty() || !set.columns_of.empty())) {
+    why_not = "values are masked on this target, and COPY among several statements cannot be followed: send it alone";
+    return nullptr;
+  }
   if (!set.columns_of.empty()) {
     if (!schema) {
       why_not = "columns are masked on this target, and its catalog cannot be read";

@@ -75,20 +75,27 @@ void Analyser::setting(std::string_view name) {
   else verb("set", Class::Session);
 }
 
+/// A text of several statements has several results, which nobody tells apart by their columns' places.
+void Analyser::result(const Outputs& outputs) {
+  if (outputs.empty()) return;
+  ++out_.results;
+  out_.outputs.insert(out_.outputs.end(), outputs.begin(), outputs.end());
+}
+
 void Analyser::statement(json::Value node) {
   if (!node.is_object() || node.size() == 0) return;
   const auto body = *node.begin();
   const auto kind = body.key();
   if (kind == "SelectStmt") {
     const bool alone = out_.statements == 1;
-    out_.outputs = query(node);
+    result(query(node));
     if (alone) {
       if (!changes_rows_) out_.has_where = body["whereClause"].valid();
       const auto limit = body["limitCount"];
       out_.has_limit = limit.valid() && !limit["A_Const"]["isnull"].as_bool();
     }
   } else if (kind == "InsertStmt" || kind == "UpdateStmt" || kind == "DeleteStmt" || kind == "MergeStmt") {
-    out_.outputs = query(node);
+    result(query(node));
   } else if (kind == "ExplainStmt") {
     explain(body);
   } else if (kind == "CopyStmt") {
@@ -136,6 +143,9 @@ void Analyser::explain(json::Value body) {
   const auto analyze = option(body["options"], "analyze");
   const bool runs = analyze.valid() && !is_false(analyze["arg"]);
   out_.explains = true;
+  // Its rows are a plan, whatever it runs.
+  auto outputs = out_.outputs;
+  const auto results = out_.results;
   if (runs) {
     verb("explain_analyze", Class::Read);
     statement(body["query"]);
@@ -157,7 +167,8 @@ void Analyser::explain(json::Value body) {
     out_.has_where = inner.has_where;
     out_.has_limit = inner.has_limit;
   }
-  out_.outputs.clear();
+  out_.outputs = std::move(outputs);
+  out_.results = results;
 }
 
 void Analyser::copy(json::Value body) {
@@ -176,7 +187,7 @@ void Analyser::copy(json::Value body) {
     relation(relation_node, in);
     if (out_.copy_columns.empty()) out_.columns.emplace_back("", "*");
   }
-  if (body["query"].valid()) out_.outputs = query(body["query"]);
+  if (body["query"].valid()) result(query(body["query"]));
   walk(body["whereClause"]);
   copy_options(body["options"], out_);
 }
@@ -279,9 +290,7 @@ void Analyser::define(std::string_view kind, json::Value body) {
   // What a rule, a view or a function would do later is not done now, but what is named is named.
   const auto before = defining_;
   defining_ = true;
-  const auto outputs = out_.outputs;
   walk(body);
-  out_.outputs = outputs;
   defining_ = before;
 }
 

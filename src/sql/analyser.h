@@ -22,6 +22,7 @@ class Analyser {
   using Outputs = std::vector<std::vector<std::uint32_t>>;
 
   // Statements.
+  void result(const Outputs& outputs);
   void explain(json::Value body);
   void copy(json::Value body);
   void set(json::Value body);

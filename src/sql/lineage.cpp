@@ -226,6 +226,7 @@ class Spread {
 };
 
 void outputs_of(const Analysis& text, const Spread& spread, const MaskedColumns& masked, Flow& flow) {
+  flow.positional = text.results <= 1;
   for (const auto& branch : text.outputs)
     for (const auto index : branch) flow.positional = flow.positional && !text.items[index].star;
   if (!flow.positional) flow.names = spread.names();
@@ -238,7 +239,7 @@ void outputs_of(const Analysis& text, const Spread& spread, const MaskedColumns&
       flow.columns[i] = std::max(flow.columns[i], rule);
       if (rule >= 0 && text.outputs.size() == 1) flow.types[i] = spread.type_of(item, masked);
       if (flow.positional || rule < 0) continue;
-      // Of several branches the first one gives the names.
+      // Of several branches the first one gives the names; of several results nobody knows which is which.
       if (text.outputs.size() > 1 || spread.is_open(item) || item.name.empty() != item.star) flow.anonymous = std::max(flow.anonymous, rule);
       else if (!item.star) flow.names.try_emplace(item.name, rule);
     }

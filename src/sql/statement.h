@@ -90,7 +90,8 @@ struct Analysis {
   // Lineage.
   std::deque<Item> items;
   std::vector<Alias> aliases;
-  std::vector<std::vector<std::uint32_t>> outputs;  // the result's columns, one list a branch of a UNION
+  std::vector<std::vector<std::uint32_t>> outputs;  // the columns of results, one list a branch of a UNION
+  std::size_t results = 0;            // so many statements of the text give rows, all of them in `outputs`
   std::vector<Store> stores;
   std::vector<std::string> calls;     // every function that is not known to be harmless
   std::vector<std::string> operators; // custom ones are functions too

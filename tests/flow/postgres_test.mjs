@@ -52,6 +52,11 @@ test('a masked column stays masked however it is asked for', async () => {
     'copy customers to stdout', 'copy customers (ssn, id) to stdout (format csv)', 'copy (select upper(ssn) from customers) to stdout', `select ssn from customers where ssn = '111-22-0001'`,
     `select xmlelement(name a, ssn) from customers`, 'select jsonb_build_object(\'a\', ssn) from customers', 'begin; declare c cursor for select ssn from customers; fetch 3 from c; rollback',
   ]) {
+    // Alone, and with other statements in the same text.
+    if (!/begin|^copy/.test(sql)) for (const several of [`${sql}; select 1`, `select 1; ${sql}`, `${sql}; explain select 1`, `${sql}; select 1, 2, 3, 4 from orders limit 1`]) {
+      const { out, err } = await psql(env, '', ['-c', several]);
+      assert.doesNotMatch(out + err, SECRET, several);
+    }
     const statements = sql.startsWith('begin') ? sql.split('; ').map(s => s + ';').join('\n') : sql + ';';
     assert.doesNotMatch(await ask(statements), SECRET, sql);
   }
@@ -63,7 +68,7 @@ test('a masked column stays masked however it is asked for', async () => {
 
 test('what cannot be followed is denied where columns are masked', async () => {
   for (const sql of ['create table copy as select ssn from customers', 'insert into orders (id, name) select id + 100, ssn from customers', 'update orders set name = c.ssn from customers c where c.id = orders.id',
-    'select leak()', `do $$ begin raise notice '%', (select ssn from customers limit 1); end $$`, 'copy (select * from customers) to stdout'])
+    'select leak()', 'copy orders to stdout\\; copy customers (ssn) to stdout', `do $$ begin raise notice '%', (select ssn from customers limit 1); end $$`, 'copy (select * from customers) to stdout'])
     assert.match(await ask(sql + ';'), /cannot be followed|blocks it/, sql);
   assert.doesNotMatch(await ask(`insert into customers (id, ssn) values (500, '101-22-0001'); select ssn::int from customers;`), /\d{3}-22-\d{4}/);
 });
@@ -195,5 +200,6 @@ test('an outcome tells the transaction block that it ran in', async () => {
   wire.close();
   const session = await until(() => gateway.sessions().find(one => one.software === 'transactions' && one.state !== 'open'), 'it is closed');
   const numbers = gateway.play(session.session).filter(step => step.kind === 'outcome').map(step => Number(step.facts?.transaction ?? 0));
+  assert.ok(gateway.play(session.session).some(step => step.facts?.tag === 'BEGIN; SELECT 1; COMMIT'), 'each statement of a text is told');
   assert.deepEqual(numbers, [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0, 0, 4, 4, 4, 0]);
 });

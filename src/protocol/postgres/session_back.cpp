@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kHigh = 1u << 20, kLow = 256u << 10;   // bytes that wait for the client: above, the target waits
 constexpr std::size_t kLong = 256u << 10;                    // longer rows pass as they come when nothing masks them
 constexpr std::size_t kNone = std::string::npos;
+constexpr std::size_t kMostTags = 4096;
 
 /// The rows of a cursor are those of its query; fetching them has no other effect.
 sql::AnalysisPtr fetching(const sql::Analysis& declared) {
@@ -319,7 +320,8 @@ bool Session::completed(Head head, std::string_view body, std::string_view whole
     Cursor cursor(body);
     const auto tag = cursor.text();
     if (!cursor.done()) return lied("a malformed CommandComplete");
-    command.tag = tag;
+    // Of a text of several statements: what each did, in their order.
+    if (command.tag.size() < kMostTags) command.tag += (command.tag.empty() ? "" : "; ") + std::string(tag);
     if (command.row_count == 0) command.row_count = rows_of_tag(tag);
     succeeded(command, tag);
   } else if (head.type == 's' && expected.kind != 'E') {

@@ -188,6 +188,13 @@ TEST(Lineage, AMaskedColumnIsFollowedThroughEveryForm) {
   for (const auto* text : {"select * from orders union select ssn, 1 from customers", "select name, id from orders union select * from customers", "select (row(ssn)::other).* from customers", "select (r).* from (select row(ssn)::other as r from customers) q",
                            "select (json_populate_record(null::other, to_json(c))).* from customers c", "select * from json_populate_record(null::other, (select to_json(c) from customers c))", "table orders union table customers"})
     for (const auto* column : {"name", "anything"}) EXPECT_GE(follow(*of(text), schema, *masked).of(0, column), 0) << text << ' ' << column;
+  // Several statements in one text: whatever the others give.
+  for (const auto* text : {"select ssn || '' from customers; select 1", "select 1; select ssn || '' from customers", "select ssn || '' from customers; explain select 1", "select ssn || '' from customers; insert into orders values (1)",
+                           "begin; select ssn || '' from customers; commit; select 1", "select ssn || '' from customers; explain analyze select 1", "select ssn || '' from customers; table orders", "table orders; delete from customers returning ssn || ''"})
+    for (const auto* column : {"name", "?column?"}) {
+      EXPECT_GE(follow(*of(text), schema, *masked).of(0, column), 0) << text;
+      EXPECT_GE(follow(*of(text), schema, *masked).of(1, column), 0) << text;
+    }
   for (const auto* text : {"select (c).secret_of from customers c", "select (select c from customers c).secret_of", "select leak()", "select c.secret_of from customers c", "do 'begin end'", "call leak()"}) EXPECT_TRUE(follow(*of(text), schema, *masked).unfollowed) << text;
   for (const auto* text : {"create table n as select ssn from customers", "insert into orders (name) select ssn from customers", "update orders set name = ssn from customers", "select ssn into n from customers",
                            "insert into customers (ssn, name) select * from customers", "insert into customers (ssn, name) select c.*, 'x' from customers c", "insert into orders (name) values ('x') on conflict do update set name = (select ssn from customers)",
@@ -201,7 +208,7 @@ TEST(Lineage, WhatIsNotMadeFromItStaysAsItIs) {
   ASSERT_EQ(ColumnPattern::parse("customers.ssn", pattern), "");
   const auto masked = masked_columns(schema, {{pattern}}, {{}});
   for (const auto* text : {"select name || '' from customers", "select count(*) from customers", "select count(ssn) from customers", "select o.name || '' from orders o join customers c on true", "select upper(o.text) from orders o, customers c",
-                           "select id + 1 from customers", "select i + 1 from (select id, ssn from customers) q(i, s)", "select i + 1 from (select id as i, ssn from customers union select id, name from orders) q", "select upper(ssn) as name2, name || '' from customers offset 0",
+                           "select id + 1 from customers", "select i + 1 from (select id, ssn from customers) q(i, s)", "select i + 1 from (select id as i, ssn from customers union select id, name from orders) q", "begin; select name || '' from customers; commit", "select name || '' from customers; select value from orders", "select upper(ssn) as name2, name || '' from customers offset 0",
            "select o.* from orders o where id in (select id from customers where ssn = '1')", "select a + 1 from orders o, generate_series(1, (select count(ssn) from customers)) a", "with x as (select id, ssn from customers) select id + 1 from x", "select lower(name) from orders", "select c.name || '' from customers c where ssn = '1'"}) {
     const auto flow = follow(*of(text), schema, *masked);
     EXPECT_LT(flow.of(std::string_view(text).contains("name2") ? 1 : 0, ""), 0) << text;

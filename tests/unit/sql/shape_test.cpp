@@ -14,7 +14,7 @@ namespace {
 
 /// Every fact and all lineage of an Analysis as one text.
 std::string everything(const Analysis& a) {
-  std::string out = fmt::format("{}|{}|{}|{}|{}{}{}{}{}{}{}|", a.verb, fmt::join(a.verbs, ","), to_string(a.weight), a.statements, a.has_where, a.has_limit, a.explains, a.control, a.effect_free, a.begins, a.defines);
+  std::string out = fmt::format("{} {}|{}|{}|{}|{}{}{}{}{}{}{}|", a.results, a.verb, fmt::join(a.verbs, ","), to_string(a.weight), a.statements, a.has_where, a.has_limit, a.explains, a.control, a.effect_free, a.begins, a.defines);
   for (const auto& r : a.relations) out += fmt::format("{}.{} {} {};", r.schema, r.name, r.alias, r.written);
   for (const auto& [q, n] : a.columns) out += q + "." + n + ";";
   out += fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|", fmt::join(a.fields, ","), fmt::join(a.functions, ","), fmt::join(a.settings, ","), fmt::join(a.calls, ","), fmt::join(a.operators, ","), a.executes, a.prepares, a.fetches, a.declares);
