@@ -129,7 +129,9 @@ await compare('TLS prepared c16', { pgbouncer: peerTls, overlapped: tlsEnd }, en
 await tlsEnd.gateway.stop();
 
 if (!only || 'idle'.includes(only)) {
-  const wanted = quick ? 2000 : 10_000;
+  // Each has two sockets in the gateway.
+  const files = Number(/Max open files\s+\d+\s+(\d+)/.exec(fs.readFileSync('/proc/self/limits', 'utf8'))[1]);
+  const wanted = Math.min(quick ? 2000 : 10_000, Math.floor((files - 300) / 200) * 100);
   const quiet = start(process.execPath, [path.join(ROOT, 'bench/lib/pg_quiet.mjs')]);
   const port = await line(quiet, text => Number(text));
   const gateway = new Gateway({ tls: false, postgres: true, more: { gateway: 'workers: 1\npostgres: { login: password }' }, policy: POLICY,
@@ -157,13 +159,13 @@ if (!only || 'idle'.includes(only)) {
   const before = rss(), base = clients.length;
   for (let i = base; i < wanted; i += 100) await Promise.all(Array.from({ length: 100 }, connect));
   const each = (rss() - before) / (clients.length - base);
-  print('idle', 'memory', [each], 'KiB', null, each / 64, 64, each <= 64);
+  print(`idle, ${clients.length}`, 'memory', [each], 'KiB', null, each / 64, 64, each <= 64);
   const used = cpu(gateway.pid);
   await new Promise(resolve => setTimeout(resolve, 3000));
-  print('idle', 'cpu', [(cpu(gateway.pid) - used) / 3e4], '% of core', null, null, null, null);
+  print(`idle, ${clients.length}`, 'cpu', [(cpu(gateway.pid) - used) / 3e4], '% of core', null, null, null, null);
   const among = [];
   for (let round = 0; round < rounds; round++) among.push((await pgbench(busy, 'prepared', 1)).cpu);
-  print('idle, one busy', 'cpu per query', among, 'us', 'the same session alone', median(among) / median(alone), null, null);
+  print(`idle, ${clients.length}, one busy`, 'cpu per query', among, 'us', 'the same session alone', median(among) / median(alone), null, null);
   for (const client of clients) client.destroy();
   gateway.child.kill('SIGKILL');
 }

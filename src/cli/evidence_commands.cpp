@@ -10,6 +10,7 @@
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/config.h"
+#include "cli/evidence_place.h"
 #include "cli/result_table.h"
 #include "evidence/reader.h"
 
@@ -65,25 +66,7 @@ std::string lasted(std::int64_t ns) {
   return seconds < 3600 ? fmt::format("{}m{:02}s", seconds / 60, seconds % 60) : fmt::format("{}h{:02}m", seconds / 3600, seconds / 60 % 60);
 }
 
-int failed(const Error& error) {
-  fmt::print(stderr, "sallyport: {}\n", printable(error.what));
-  return exit_code::kError;
-}
-
-/// -d, else the directory that -c names.
-std::optional<std::string> directory_of(const Options& options) {
-  if (!options.directory.empty()) return options.directory;
-  if (options.config.empty()) {
-    fmt::print(stderr, "sallyport: which evidence? -d DIRECTORY or -c CONFIG\n");
-    return std::nullopt;
-  }
-  const auto loaded = load_config(options.config);
-  if (!loaded.config) {
-    fmt::print(stderr, "{}", loaded.problems);
-    return std::nullopt;
-  }
-  return loaded.config->evidence.directory;
-}
+std::optional<std::string> directory_of(const Options& options) { return evidence_directory(options.directory, options.config); }
 
 std::uint64_t sum(const StoredEntry& entry) {
   const auto at = entry.fields.find(Field::Masked);

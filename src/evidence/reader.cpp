@@ -59,18 +59,12 @@ class Mapped {
   std::size_t size_ = 0;
 };
 
-struct EntryVisitor : ScanVisitor {
-  explicit EntryVisitor(const std::function<bool(const StoredEntry&)>& v) : visit(v) {}
-  void entry(const EntryFacts&, ByteView leaf) override {
-    if (stop || !error.what.empty()) return;
-    auto decoded = decode_entry(leaf);
-    if (!decoded) error = std::move(decoded).error();
-    else stop = !visit(*decoded);
-  }
+struct LeafVisitor : ScanVisitor {
+  explicit LeafVisitor(const std::function<bool(ByteView)>& v) : visit(v) {}
+  void entry(const EntryFacts&, ByteView leaf) override { stop = stop || !visit(leaf); }
   void chunk(const Id16&, std::uint64_t, ByteView) override {}
-  const std::function<bool(const StoredEntry&)>& visit;
+  const std::function<bool(ByteView)>& visit;
   bool stop = false;
-  Error error;
 };
 
 struct ChunkVisitor : ScanVisitor {
@@ -133,7 +127,19 @@ Result<Reader> Reader::open(std::string directory) {
 }
 
 Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) const {
-  EntryVisitor visitor(visit);
+  Error error;
+  TRY_VOID(leaves([&](ByteView leaf) {
+    auto decoded = decode_entry(leaf);
+    if (decoded) return visit(*decoded);
+    error = std::move(decoded).error();
+    return false;
+  }));
+  if (!error.what.empty()) return std::unexpected(std::move(error));
+  return {};
+}
+
+Result<void> Reader::leaves(const std::function<bool(ByteView)>& visit) const {
+  LeafVisitor visitor(visit);
   std::uint64_t next = 0;
   for (const auto& segment : segments_) {
     TRY(const auto file, Mapped::open(segment.path, !segment.length));
@@ -143,7 +149,6 @@ Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) 
       return fail(ErrorKind::Malformed, fmt::format("{} begins with entry {}, due is {}: a segment is missing; run sallyport-verify", segment.path, header.first_index, next));
     const auto scan = scan_segment(bytes, header, visitor);
     next = scan.next_index;
-    if (!visitor.error.what.empty()) return std::unexpected(visitor.error);
     if (visitor.stop) return {};
     if (segment.length && scan.length != *segment.length)
       return fail(ErrorKind::Malformed, segment.path + " ends at byte " + std::to_string(scan.length) + " (" + scan.stopped + "), its successor says " + std::to_string(*segment.length) + "; run sallyport-verify");

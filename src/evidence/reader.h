@@ -39,8 +39,12 @@ class Reader {
   static Result<Reader> open(std::string directory);
 
   const std::string& origin() const { return origin_; }
+  const std::string& directory() const { return directory_; }
   /// Calls `visit` for each entry in order until it returns false.
   Result<void> each(const std::function<bool(const StoredEntry&)>& visit) const;
+
+  /// The same with the entries' bytes, which are the leaves of the tree.
+  Result<void> leaves(const std::function<bool(ByteView)>& visit) const;
 
   /// The chunks of one session by number, still encrypted.
   using Chunks = std::map<std::uint64_t, Bytes>;

@@ -370,6 +370,16 @@ std::vector<std::string> hidden_calls(const Analysis& analysis, const Schema& sc
   return out;
 }
 
+std::string unknown_relation(const Analysis& analysis, const Schema& schema) {
+  if (analysis.defines) return "";
+  for (const auto& relation : analysis.relations) {
+    bool known = false;
+    schema.each(relation.schema, relation.name, [&](const Table&) { known = true; });
+    if (!known) return (relation.schema.empty() ? "" : relation.schema + ".") + relation.name;
+  }
+  return "";
+}
+
 std::vector<std::string> table_names(const Analysis& analysis, const Schema* schema, bool read, bool written) {
   std::vector<std::string> out;
   const auto add = [&](std::string name) {

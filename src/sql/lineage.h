@@ -66,6 +66,9 @@ Flow follow(const Analysis& analysis, const Schema& schema, const MaskedColumns&
 /// The database's own functions that the text calls in column notation: row.f is f(row) where row has no column f.
 std::vector<std::string> hidden_calls(const Analysis& analysis, const Schema& schema);
 
+/// A relation that the text names and the catalog does not have; "" when it knows all. Of DDL nothing is asked.
+std::string unknown_relation(const Analysis& analysis, const Schema& schema);
+
 /// Relations as policy names them: "schema.table", every schema that has the name when the text names none; the bare name
 /// where the catalog has no such table.
 std::vector<std::string> table_names(const Analysis& analysis, const Schema* schema, bool read, bool written);

@@ -31,6 +31,11 @@ struct Settings {
 
 Report check(const Settings& settings);
 
+/// What a terminal may be shown: control characters (also C1), characters that turn the direction of text, and what is no
+/// UTF-8 become '?'. Names in an evidence directory are an attacker's to choose.
+std::string printable(std::string_view text);
+std::string quote(std::string_view text);  // the same as a JSON string
+
 std::string to_json(const Report& report);
 std::string to_text(const Report& report);
 

@@ -1,4 +1,5 @@
 // sallyport-verify DIR --key KEY: is this evidence what the key signed? Needs nothing but the directory and the public key.
+// sallyport-verify receipt FILE --key KEY: do these entries stand in the log that the key signed? Needs the receipt alone.
 // Exit codes: 0 valid, 1 invalid, 2 valid but incomplete (the tail is not signed yet), 3 usage.
 #include <signal.h>
 #include <unistd.h>
@@ -7,9 +8,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 
 #include "verify/check.h"
+#include "verify/receipt.h"
 
 namespace {
 
@@ -18,7 +21,9 @@ constexpr int kUsage = 3;
 int usage(const std::string& why) {
   if (!why.empty()) std::fprintf(stderr, "sallyport-verify: %s\n", why.c_str());
   std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--json] [--quiet]\n"
+             "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
              "  DIR          evidence directory\n"
+             "  FILE         receipts (sallyport receipt); - for standard input\n"
              "  --key KEY    verifier key, or a file that holds it (sallyport evidence key prints it)\n"
              "  --keys PATH  folder with kek and session-keys: payloads are decrypted and compared, too\n"
              "  --head FILE  a signed head (checkpoint) kept elsewhere: the log must still bear it out\n"
@@ -35,13 +40,40 @@ void shrank(int) {
   ::_exit(1);
 }
 
+std::optional<sallyport::verify::NoteKey> key_of(const std::string& given, std::string& why) {
+  auto parsed = sallyport::verify::parse_key(given, why);
+  if (std::ifstream file(given); !parsed && file) parsed = sallyport::verify::parse_key(std::string(std::istreambuf_iterator<char>(file), {}), why);
+  return parsed;
+}
+
+int check_receipts(const std::string& path, const sallyport::verify::NoteKey& key, bool json, bool quiet) {
+  std::ifstream file(path);
+  if (path != "-" && !file) return usage("cannot read " + path);
+  const std::string text(std::istreambuf_iterator<char>(path == "-" ? std::cin : file), {});
+  std::string why, code = "receipt-form", out;
+  const auto receipts = sallyport::verify::read_receipts(text, why);
+  for (std::size_t i = 0; receipts && i < receipts->size(); ++i) {
+    const auto good = sallyport::verify::check_receipt((*receipts)[i], key, code, why);
+    if (!good) break;
+    out += "proven: " + sallyport::verify::describe(good->entry) + ", in the log " + good->head.origin + " of " + std::to_string(good->head.size) + " entries\n";
+  }
+  const bool valid = receipts && code.empty();
+  if (quiet) return valid ? 0 : 1;
+  const auto words = sallyport::verify::printable(why);
+  if (json) std::printf("{\"verdict\":\"%s\",\"receipts\":%zu,\"code\":\"%s\",\"what\":%s}\n", valid ? "valid" : "invalid", receipts ? receipts->size() : 0, code.c_str(), sallyport::verify::quote(why).c_str());
+  else if (valid) std::printf("%svalid: %zu receipts\n", out.c_str(), receipts->size());
+  else std::printf("INVALID: %s: %s\n", code.c_str(), words.c_str());
+  return valid ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   sallyport::verify::Settings settings;
   std::string key;
   bool json = false, quiet = false;
-  for (int i = 1; i < argc; ++i) {
+  const bool receipt = argc > 1 && std::string_view(argv[1]) == "receipt";
+  for (int i = receipt ? 2 : 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const auto value = [&](std::string& into) { return i + 1 < argc ? (into = argv[++i], true) : false; };
     if (arg == "--key") {
@@ -56,15 +88,12 @@ int main(int argc, char** argv) {
     else if (arg.starts_with("-") || !settings.directory.empty()) return usage("unknown argument " + arg);
     else settings.directory = arg;
   }
-  if (settings.directory.empty() || key.empty()) return usage("the directory and --key are needed");
-  if (!std::filesystem::is_directory(settings.directory)) return usage("there is no directory " + settings.directory);
+  if (settings.directory.empty() || key.empty()) return usage(receipt ? "the file and --key are needed" : "the directory and --key are needed");
   std::string why;
-  auto parsed = sallyport::verify::parse_key(key, why);
-  if (std::ifstream file(key); !parsed && file) {
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    parsed = sallyport::verify::parse_key(text, why);
-  }
+  const auto parsed = key_of(key, why);
   if (!parsed) return usage("--key: " + why);
+  if (receipt) return check_receipts(settings.directory, *parsed, json, quiet);
+  if (!std::filesystem::is_directory(settings.directory)) return usage("there is no directory " + settings.directory);
   ::signal(SIGBUS, shrank);
   settings.key = *parsed;
   const auto report = sallyport::verify::check(settings);

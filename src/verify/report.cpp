@@ -2,10 +2,7 @@
 #include "verify/check.h"
 
 namespace sallyport::verify {
-namespace {
 
-/// What a terminal may be shown: control characters (also C1), characters that turn the direction of text, and what is no
-/// UTF-8 become '?'. Names in an evidence directory are an attacker's to choose.
 std::string printable(std::string_view text) {
   const bool utf8 = is_utf8(text);
   std::string out;
@@ -30,6 +27,8 @@ std::string quote(std::string_view text) {
   }
   return out + "\"";
 }
+
+namespace {
 
 const char* word(Report::Verdict verdict) { return verdict == Report::Valid ? "valid" : verdict == Report::Invalid ? "invalid" : "incomplete"; }
 

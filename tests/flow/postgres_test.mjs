@@ -203,3 +203,11 @@ test('an outcome tells the transaction block that it ran in', async () => {
   assert.ok(gateway.play(session.session).some(step => step.facts?.tag === 'BEGIN; SELECT 1; COMMIT'), 'each statement of a text is told');
   assert.deepEqual(numbers, [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0, 0, 4, 4, 4, 0]);
 });
+
+test('a view that was made elsewhere shows nothing before the gateway knows it', async () => {
+  await ask('select 1;');
+  pg.sql(`set role app; create view fresh as select ssn || '' as x, id from customers; create sequence counter`, 'shop');
+  assert.match(await ask(`select x || '' from fresh where id = 3;`), /relation "fresh" is not in the catalog/);
+  assert.match(await until(async () => { const said = await ask('select x, x || \'\' from fresh where id = 3;'); return !/not in the catalog/.test(said) && said; }, 'it is read'), /^\[masked\]\|\[masked\]$/m);
+  assert.match(await ask('select last_value from counter;'), /^1$/m);
+});

@@ -26,7 +26,7 @@ const std::string kTables =
     "then pg_catalog.pg_get_viewdef(c.oid) end, "
     "(select pg_catalog.string_agg(i.inhparent::pg_catalog.text, ' ') from pg_catalog.pg_inherits i where i.inhrelid = c.oid) "
     "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-    "where c.relkind in ('r','v','m','p','f') and n.nspname <> 'pg_toast'";
+    "where c.relkind in ('r','v','m','p','f','S') and n.nspname <> 'pg_toast'";
 const std::string kColumns =
     "select a.attrelid, a.attnum, a.attname, a.atttypid, a.attgenerated <> '' from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid "
     "join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
@@ -103,6 +103,13 @@ awaitable<Result<sql::SchemaPtr>> read(boost::asio::io_context& context, const t
 }
 
 }  // namespace
+
+void Catalogs::doubted() {
+  const auto now = system_clock().mono_ns();
+  if (now - doubted_ns_ < 1'000'000'000) return;
+  doubted_ns_ = now;
+  changed();
+}
 
 awaitable<Result<void>> Catalogs::read(std::shared_ptr<Kept> kept, target::Target target, target::PostgresTarget server, std::string database) {
   kept->reading = std::make_shared<boost::asio::steady_timer>(context_, std::chrono::steady_clock::time_point::max());

@@ -26,6 +26,8 @@ class Catalogs {
   boost::asio::awaitable<Result<sql::SchemaPtr>> get(const target::Target& target, const target::PostgresTarget& server, std::string database);
   /// DDL has passed: what is known may be wrong.
   void changed() { changes_->fetch_add(1); }
+  /// A text names what no snapshot has: DDL may have passed elsewhere. Read anew, at most once a second.
+  void doubted();
   /// Grows with every changed(): a session compares it before it judges.
   std::uint64_t changes() const { return changes_->load(); }
   void clear() { kept_.clear(); }
@@ -41,6 +43,7 @@ class Catalogs {
   boost::asio::io_context& context_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Kept>> kept_;
   Changes changes_;
+  std::int64_t doubted_ns_ = INT64_MIN / 2;
 
   boost::asio::awaitable<Result<void>> read(std::shared_ptr<Kept> kept, target::Target target, target::PostgresTarget server, std::string database);
 };

@@ -77,6 +77,12 @@ void Session::understand(Command& command) {
                     !std::ranges::all_of(own.settings, sql::is_harmless_setting);
   command.analysis = std::move(analysis);
   if (unsettled_) command.unsure = "names were changed in this transaction, so where masked columns are is known again only after its end";
+  // What an open transaction has made is not in the catalog yet, and holds no masked value that was not denied on its way.
+  if (command.unsure.empty() && schema_ && !ddl_ && barriers_ == 0)
+    if (const auto name = sql::unknown_relation(*command.analysis, *schema_); !name.empty()) {
+      command.unsure = "relation \"" + name + "\" is not in the catalog as it was last read, so it is not known what it shows; if it is new, run the statement again";
+      shared_.catalogs.doubted();
+    }
   statement.problem = command.problem;
   statement.unsure = command.unsure;
   statement.text = command.text;

@@ -1,0 +1,106 @@
+// Receipts of the gateway's log, read by its verifier: every place of every size is proven, and nothing else passes.
+#include "evidence/receipt.h"
+#include "forge.h"
+#include "verify/receipt.h"
+
+namespace sallyport::tamper {
+namespace {
+
+Digest leaf_of(std::uint64_t i) { return evidence::leaf_hash(as_bytes(std::to_string(i))); }
+
+TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
+  std::vector<Digest> leaves;
+  for (std::uint64_t size = 1; size <= 70; ++size) {
+    leaves.push_back(leaf_of(size - 1));
+    const auto root = evidence::root_of(leaves);
+    for (std::uint64_t index = 0; index < size; ++index) {
+      evidence::ProofBuilder builder(index, size);
+      for (std::uint64_t i = 0; i < size; ++i) builder.leaf(i, leaves[i]);
+      const auto proof = builder.proof();
+      ASSERT_EQ(proof, evidence::inclusion_proof(leaves, index)) << index << " of " << size;
+      ASSERT_TRUE(verify::is_included(leaves[index], index, size, proof, root));
+      ASSERT_FALSE(verify::is_included(leaf_of(999), index, size, proof, root));
+      for (std::uint64_t other = 0; other < size; ++other)
+        if (other != index) ASSERT_FALSE(verify::is_included(leaves[index], other, size, proof, root)) << index << " posed as " << other << " of " << size;
+      if (!proof.empty()) ASSERT_FALSE(verify::is_included(leaves[index], index, size, {proof.begin(), proof.end() - 1}, root));
+      auto longer = proof;
+      longer.push_back(root);
+      ASSERT_FALSE(verify::is_included(leaves[index], index, size, longer, root));
+    }
+  }
+}
+
+struct Made {
+  Kept log;
+  std::string text;
+  verify::NoteKey key;
+  Made() {
+    const auto reader = evidence::Reader::open(log.folder.path);
+    EXPECT_TRUE(reader);
+    std::string request;
+    auto receipts = evidence::receipts(*reader, [&](const evidence::StoredEntry& entry) {
+      if (request.empty() && entry.kind == evidence::Kind::Outcome) request = entry.text(evidence::Field::RequestId);
+      return entry.kind == evidence::Kind::Outcome || entry.index == 0;
+    });
+    EXPECT_TRUE(receipts) << (receipts ? "" : receipts.error().what);
+    for (const auto& one : *receipts) text += (text.empty() ? "" : "\n") + one;
+    std::string why;
+    key = *verify::parse_key(log.keys.second, why);
+  }
+  bool holds(const std::string& file) const {
+    std::string why, code;
+    const auto read = verify::read_receipts(file, why);
+    if (!read) return false;
+    return std::ranges::all_of(*read, [&](const auto& one) { return verify::check_receipt(one, key, code, why).has_value(); });
+  }
+};
+
+TEST(Receipt, OfARealLogHoldsAndNoChangedBitDoes) {
+  const Made made;
+  ASSERT_TRUE(made.holds(made.text)) << made.text;
+  std::string why;
+  EXPECT_EQ(verify::read_receipts(made.text, why)->size(), 4U);
+  for (std::size_t i = 0; i < made.text.size(); ++i)
+    for (int bit = 0; bit < 8; ++bit) {
+      auto changed = made.text;
+      changed[i] = static_cast<char>(changed[i] ^ 1 << bit);
+      EXPECT_FALSE(made.holds(changed)) << "byte " << i << " bit " << bit << ": " << changed.substr(i < 20 ? 0 : i - 20, 40);
+    }
+  for (std::size_t i = 0; i < made.text.size(); ++i) {
+    // Only what ends with a whole receipt (and the empty line behind it) is one.
+    const auto rest = std::string_view(made.text).substr(i);
+    const bool whole = i > 0 && (rest.starts_with("\nc2sp.org/") || (rest.starts_with("c2sp.org/") && made.text[i - 1] == '\n'));
+    EXPECT_EQ(made.holds(made.text.substr(0, i)), whole) << "cut at " << i;
+  }
+}
+
+TEST(Receipt, TheExampleOfItsPageIsWhatTheSeedSigns) {
+  // entry.md's heartbeat with the index 0, alone in its log; checkpoint.md's seed.
+  auto leaf = *from_hex("01a50102021b17979cfe362a0000031b000000012a05f2000450000102030405060708090a0b0c0d0e0f0704");
+  leaf[3] = 0;
+  Digest seed{};
+  for (std::size_t i = 0; i < seed.size(); ++i) seed[i] = static_cast<std::uint8_t>(i);
+  const auto signer = evidence::signer_from_seed("example.org/evidence", seed);
+  const auto text = "c2sp.org/tlog-proof@v1\nextra " + base64(leaf) + "\nindex 0\n\n" +
+                    evidence::sign_note(signer, evidence::checkpoint_text({"example.org/evidence", 1, evidence::leaf_hash(leaf)}));
+  std::string why, code;
+  std::ifstream page(SALLYPORT_SOURCE_DIR "/docs/formats/receipt.md");
+  const std::string words(std::istreambuf_iterator<char>(page), {});
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) EXPECT_TRUE(line.empty() || words.find("    " + line + "\n") != std::string::npos) << line;
+  const auto key = verify::parse_key(evidence::verifier_key_of(signer), why);
+  ASSERT_TRUE(key) << why;
+  EXPECT_TRUE(verify::check_receipt((*verify::read_receipts(text, why))[0], *key, code, why)) << why;
+}
+
+TEST(Receipt, OfAnotherKeyIsRefused) {
+  const Made made;
+  auto key = made.key;
+  key.key[0] ^= 1;
+  std::string why, code;
+  EXPECT_FALSE(verify::check_receipt((*verify::read_receipts(made.text, why))[0], key, code, why));
+  EXPECT_EQ(code, "receipt-head");
+}
+
+}  // namespace
+}  // namespace sallyport::tamper
