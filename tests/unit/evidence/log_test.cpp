@@ -196,11 +196,10 @@ TEST(Log, NothingNewIsTakenThatTheSignerWillNotSign) {
 
 /// A copy of the folder as a crash would leave it, with the signer's memory as it was.
 void copy_folder(const Node& from, Node& to) {
-  std::filesystem::remove_all(to.folder.path);
   // The log goes on meanwhile: a file that it renames between being listed and being copied is copied at the next try.
   std::error_code moved;
   do {
-    for (const auto& item : std::filesystem::directory_iterator(to.folder.path)) std::filesystem::remove_all(item);
+    std::filesystem::remove_all(to.folder.path);
     std::filesystem::copy(from.folder.path, to.folder.path, std::filesystem::copy_options::recursive, moved);
   } while (moved);
   to.keys = from.keys;
