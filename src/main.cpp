@@ -15,6 +15,7 @@
 #include <latch>
 
 #include "cli/command.h"
+#include "evidence/notary.h"
 #include "net/listener.h"
 #include "worker.h"
 

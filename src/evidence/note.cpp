@@ -88,26 +88,35 @@ NoteKey signer_from_seed(std::string name, const Digest& seed) {
   return key;
 }
 
-std::string verifier_key_of(const NoteKey& signer) {
-  return signer.name + "+" + hex(signer.id) + "+" + typed_base64(public_of(signer.key));
-}
+std::string verifier_key_text(const NoteKey& key) { return key.name + "+" + hex(key.id) + "+" + typed_base64(key.key); }
+
+std::string verifier_key_of(const NoteKey& signer) { return verifier_key_text({signer.name, signer.id, public_of(signer.key)}); }
 
 std::string signer_key_text(const NoteKey& signer) {
   return "PRIVATE+KEY+" + signer.name + "+" + hex(signer.id) + "+" + typed_base64(signer.key);
 }
 
-std::string sign_note(const NoteKey& signer, std::string_view text) {
-  const Pkey key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, signer.key.data(), signer.key.size()), EVP_PKEY_free);
+Bytes ed25519_sign(const Digest& seed, std::string_view message) {
+  const Pkey key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()), EVP_PKEY_free);
   const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  Bytes signature(signer.id.begin(), signer.id.end());
-  signature.resize(4 + 64);
-  std::size_t size = 64;
+  Bytes signature(64);
+  std::size_t size = signature.size();
   if (!key || !context || EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) != 1 ||
-      EVP_DigestSign(context.get(), signature.data() + 4, &size, as_bytes(text).data(), text.size()) != 1) {
+      EVP_DigestSign(context.get(), signature.data(), &size, as_bytes(message).data(), message.size()) != 1) {
     std::abort();  // Ed25519 over memory cannot fail but for want of memory
   }
-  return std::string(text) + "\n" + std::string(kDash) + signer.name + " " + base64(signature) + "\n";
+  return signature;
 }
+
+std::string signature_line(const NoteKey& key, ByteView signature) {
+  Bytes bytes(key.id.begin(), key.id.end());
+  bytes.insert(bytes.end(), signature.begin(), signature.end());
+  return std::string(kDash) + key.name + " " + base64(bytes) + "\n";
+}
+
+std::string signature_line(const NoteKey& signer, std::string_view text) { return signature_line(signer, ed25519_sign(signer.key, text)); }
+
+std::string sign_note(const NoteKey& signer, std::string_view text) { return std::string(text) + "\n" + signature_line(signer, text); }
 
 Result<std::string> open_note(std::string_view note, const NoteKey& verifier) {
   if (note.size() > 1U << 20 || !cbor::is_utf8(note)) return fail(ErrorKind::Malformed, "note is too long or not UTF-8");

@@ -16,7 +16,9 @@ std::unexpected<Error> contradiction(const std::string& where, const std::string
 class Replay : public ScanVisitor {
  public:
   Replay(Recovered& out, std::uint64_t signed_size, const Digest& signed_root)
-      : out_(out), signed_size_(signed_size), signed_root_(signed_root) {}
+      : out_(out), signed_size_(signed_size), signed_root_(signed_root) {
+    out_.unsigned_range = CompactRange(signed_size);
+  }
 
   void start_at(const Footer& footer) {
     out_.tree = CompactRange(footer.size, footer.range);
@@ -32,7 +34,9 @@ class Replay : public ScanVisitor {
   }
 
   void entry(const EntryFacts& facts, ByteView leaf) override {
-    out_.tree.append(leaf_hash(leaf));
+    const auto hash = leaf_hash(leaf);
+    if (out_.tree.size() >= signed_size_) out_.unsigned_range.append(hash);
+    out_.tree.append(hash);
     out_.clean = facts.kind == Kind::NodeStop;
     look();
     if (!facts.has_session) return;

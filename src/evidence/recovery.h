@@ -22,6 +22,7 @@ struct Recovered {
   bool clean = false;  // its last entry is node.stop
   Id16 incarnation{};  // the last one
   CompactRange tree;
+  CompactRange unsigned_range;  // what was added to the signed head
   std::map<Id16, SessionPtr> open;
   SegmentLink link;
   std::uint64_t discarded = 0;

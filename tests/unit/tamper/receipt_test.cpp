@@ -12,12 +12,17 @@ TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
   std::vector<Digest> leaves;
   for (std::uint64_t size = 1; size <= 70; ++size) {
     leaves.push_back(leaf_of(size - 1));
-    const auto root = evidence::root_of(leaves);
+    evidence::CompactRange tree;
+    for (const auto& leaf : leaves) tree.append(leaf);
+    const auto root = tree.root();
     for (std::uint64_t index = 0; index < size; ++index) {
       evidence::ProofBuilder builder(index, size);
       for (std::uint64_t i = 0; i < size; ++i) builder.leaf(i, leaves[i]);
       const auto proof = builder.proof();
-      ASSERT_EQ(proof, evidence::inclusion_proof(leaves, index)) << index << " of " << size;
+      ASSERT_EQ(proof, *evidence::inclusion_proof(index, size, [&](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
+        if (level != 0) return std::nullopt;
+        return leaves.at(number);
+      })) << index << " of " << size;
       ASSERT_TRUE(verify::is_included(leaves[index], index, size, proof, root));
       ASSERT_FALSE(verify::is_included(leaf_of(999), index, size, proof, root));
       for (std::uint64_t other = 0; other < size; ++other)
