@@ -15,7 +15,7 @@
 #include <latch>
 
 #include "cli/command.h"
-#include "evidence/notary.h"
+#include "evidence/notary_link.h"
 #include "net/listener.h"
 #include "worker.h"
 
@@ -135,9 +135,21 @@ Result<Tls> load_tls(const cli::Config& config) {
 
 std::string origin_of(const cli::Config& config) { return config.gateway.name + "/evidence"; }
 
-/// The signing key, made at first start when none is configured; its public half is kept beside it for auditors.
+Result<void> make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return fail(ErrorKind::Unavailable, "cannot create the directory " + path + ": " + error.message());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+/// The notary: one apart, or a child of this process with the configured key or one made at first start. The public half of the
+/// key is kept in the state directory for auditors.
 Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config) {
   std::string key;
+  if (!config.evidence.notary_socket.empty()) {
+    return evidence::notary_client(evidence::unix_door(config.evidence.notary_socket), origin_of(config), config.evidence.notary_key);
+  }
   const auto& state = config.gateway.state_directory;
   if (config.evidence.signing_key.set()) {
     TRY(key, config.evidence.signing_key.read());
@@ -150,7 +162,10 @@ Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config)
     TRY(key, read_file(path));
   }
   while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
-  TRY(auto signer, evidence::ed25519_signer(origin_of(config), key, config.evidence.directory + "/signer-head"));
+  TRY(const auto parsed, evidence::parse_signer_key(key));
+  TRY_VOID(make_directory(state + "/notary"));
+  auto door = evidence::child_door("/proc/self/exe", state + "/notary/head", key);
+  TRY(auto signer, evidence::notary_client(std::move(door), origin_of(config), evidence::verifier_key_of(parsed)));
   TRY_VOID(write_file(state + "/evidence.pub", signer->verifier_key() + "\n", 0644));
   return signer;
 }
@@ -160,14 +175,6 @@ evidence::Entry config_applied(const cli::Config& config, std::string_view why) 
   evidence::Entry entry(evidence::Kind::ConfigApplied);
   entry.bytes(Field::PolicyDigest, config.policy->digest()).text(Field::Reason, why).text(Field::Name, config.gateway.name);
   return entry;
-}
-
-Result<void> make_directory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return fail(ErrorKind::Unavailable, "cannot create the directory " + path + ": " + error.message());
-  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  return {};
 }
 
 /// State, evidence, approvals: everything that stands before the first worker.
@@ -185,6 +192,7 @@ Result<void> open_shared(Shared& shared) {
   options.origin = origin_of(config);
   options.high_water = config.evidence.high_water;
   options.segment_bytes = config.evidence.segment_bytes;
+  options.epoch_ns = config.evidence.epoch_ns;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
@@ -264,6 +272,7 @@ std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   if (a.gateway.workers != b.gateway.workers) return "gateway.workers";
   if (a.gateway.hosts != b.gateway.hosts || a.gateway.origins != b.gateway.origins) return "gateway.hosts and origins";
   if (a.evidence.directory != b.evidence.directory) return "evidence.directory";
+  if (a.evidence.notary_socket != b.evidence.notary_socket || a.evidence.epoch_ns != b.evidence.epoch_ns) return "evidence.notary or evidence.epoch";
   if (a.evidence.high_water != b.evidence.high_water || a.evidence.segment_bytes != b.evidence.segment_bytes) return "evidence";
   return "";
 }

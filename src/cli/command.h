@@ -19,6 +19,7 @@ void add_identity_commands(CLI::App& app, int& exit);   // token issue, user has
 void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, deny
 void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
 void add_receipt_command(CLI::App& app, int& exit);     // receipt
+void add_notary_command(CLI::App& app, int& exit);      // notary
 
 /// `sallyport serve -c FILE`: main.cpp's, for it builds the whole program.
 using Serve = int (*)(const std::string& config_file);

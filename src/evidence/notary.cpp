@@ -107,7 +107,8 @@ Result<std::string> Notary::sign(const CompactRange& grown) {
 }
 
 Result<EpochKey> Notary::next_epoch() {
-  return EpochKey{epochs_.number + 1, parse_verifier_key(verifier_key_of(epoch_key(epochs_.number + 1, epochs_.next)))->key};
+  TRY(const auto next, parse_verifier_key(verifier_key_of(epoch_key(epochs_.number + 1, epochs_.next))));
+  return EpochKey{epochs_.number + 1, next.key};
 }
 
 Result<std::string> Notary::begin_epoch(ByteView announcement) {

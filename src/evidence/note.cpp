@@ -54,13 +54,6 @@ Result<NoteKey> parse_key(std::string_view text) {
   return key;
 }
 
-bool signature_fits(const NoteKey& key, std::string_view text, ByteView signature) {
-  const Pkey pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.key.data(), key.key.size()), EVP_PKEY_free);
-  const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  return pkey && context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
-         EVP_DigestVerify(context.get(), signature.data(), signature.size(), as_bytes(text).data(), text.size()) == 1;
-}
-
 }  // namespace
 
 bool is_key_name(std::string_view name) {
@@ -82,6 +75,12 @@ Result<NoteKey> parse_signer_key(std::string_view text) {
   return key;
 }
 
+NoteKey verifier_from_public(std::string name, const Digest& public_key) {
+  NoteKey key{std::move(name), {}, public_key};
+  key.id = id_of(key.name, public_key);
+  return key;
+}
+
 NoteKey signer_from_seed(std::string name, const Digest& seed) {
   NoteKey key{std::move(name), {}, seed};
   key.id = id_of(key.name, public_of(seed));
@@ -94,6 +93,13 @@ std::string verifier_key_of(const NoteKey& signer) { return verifier_key_text({s
 
 std::string signer_key_text(const NoteKey& signer) {
   return "PRIVATE+KEY+" + signer.name + "+" + hex(signer.id) + "+" + typed_base64(signer.key);
+}
+
+bool ed25519_fits(const Digest& public_key, std::string_view message, ByteView signature) {
+  const Pkey pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, public_key.data(), public_key.size()), EVP_PKEY_free);
+  const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  return pkey && context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
+         EVP_DigestVerify(context.get(), signature.data(), signature.size(), as_bytes(message).data(), message.size()) == 1;
 }
 
 Bytes ed25519_sign(const Digest& seed, std::string_view message) {
@@ -135,7 +141,7 @@ Result<std::string> open_note(std::string_view note, const NoteKey& verifier) {
     const auto bytes = from_base64(line.substr(space + 1));
     if (!is_key_name(name) || !bytes || bytes->size() < 5) return fail(ErrorKind::Malformed, "note has a mangled signature");
     if (name != verifier.name || !std::equal(verifier.id.begin(), verifier.id.end(), bytes->begin())) continue;
-    if (!signature_fits(verifier, text, ByteView(*bytes).subspan(4))) return fail(ErrorKind::Denied, "note has a wrong signature");
+    if (!ed25519_fits(verifier.key, text, ByteView(*bytes).subspan(4))) return fail(ErrorKind::Denied, "note has a wrong signature");
     found = true;
   }
   if (!found) return fail(ErrorKind::Denied, "note has no signature of " + verifier.name);

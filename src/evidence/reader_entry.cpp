@@ -151,7 +151,7 @@ Result<StoredEntry> decode_entry(ByteView leaf) {
       case 6: { TRY(out.sequence, reader.uint()); break; }
       case 7: { TRY(const auto kind, reader.uint()); out.kind = static_cast<Kind>(kind); break; }
       default: {
-        if (key > static_cast<std::uint64_t>(Field::Incarnation)) return fail(ErrorKind::Malformed, "an entry has the unknown key " + std::to_string(key));
+        if (key > static_cast<std::uint64_t>(Field::Root)) return fail(ErrorKind::Malformed, "an entry has the unknown key " + std::to_string(key));
         TRY(auto value, read_field(reader, static_cast<Field>(key)));
         out.fields.emplace(static_cast<Field>(key), std::move(value));
       }
