@@ -1,22 +1,14 @@
 #include "verify/note.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
-#include <memory>
+
+#include "verify/crypto.h"
 
 namespace sallyport::verify {
 namespace {
 
 constexpr std::string_view kDash = "\xE2\x80\x94 ";
-
-bool signed_by(const NoteKey& key, std::string_view text, View signature) {
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.key.data(), key.key.size()), EVP_PKEY_free);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  return pkey && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
-         EVP_DigestVerify(context.get(), signature.data(), signature.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1;
-}
 
 bool is_name(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7F && c != '+'; });
@@ -69,7 +61,7 @@ std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::st
     const auto raw = unbase64(one.substr(space + 1));
     if (!raw || raw->size() < 5) return std::nullopt;
     if (one.substr(0, space) != key.name || !std::equal(key.id.begin(), key.id.end(), raw->begin())) continue;  // somebody else's
-    if (!signed_by(key, text, View(*raw).subspan(4))) return why = "the signature of " + key.name + " is wrong", std::nullopt;
+    if (!ed25519_fits(key.key, view(text), View(*raw).subspan(4))) return why = "the signature of " + key.name + " is wrong", std::nullopt;
     good = true;
   }
   if (!good) return why = "it is not signed by the key " + key.name + "+" + hex(key.id), std::nullopt;
