@@ -125,7 +125,8 @@ std::string signature_line(const NoteKey& signer, std::string_view text) { retur
 std::string sign_note(const NoteKey& signer, std::string_view text) { return std::string(text) + "\n" + signature_line(signer, text); }
 
 Result<std::string> open_note(std::string_view note, const NoteKey& verifier) {
-  if (note.size() > 1U << 20 || !cbor::is_utf8(note)) return fail(ErrorKind::Malformed, "note is too long or not UTF-8");
+  const bool control = std::ranges::any_of(note, [](char c) { return static_cast<unsigned char>(c) < ' ' && c != '\n'; });
+  if (note.size() > 1U << 20 || control || !cbor::is_utf8(note)) return fail(ErrorKind::Malformed, "note is too long, not UTF-8, or has control characters");
   const auto gap = note.rfind("\n\n");
   if (gap == std::string_view::npos || !note.ends_with('\n')) return fail(ErrorKind::Malformed, "note has no signatures");
   const auto text = note.substr(0, gap + 1);

@@ -14,6 +14,11 @@ bool is_name(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7F && c != '+'; });
 }
 
+/// UTF-8 without control characters but the line feed.
+bool is_note_text(std::string_view note) {
+  return is_utf8(note) && std::ranges::none_of(note, [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n'; });
+}
+
 /// One line without its end, cut off `rest`.
 std::optional<std::string_view> line(std::string_view& rest) {
   const auto end = rest.find('\n');
@@ -47,7 +52,7 @@ std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
 std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::string& why) {
   const auto split = note.find("\n\n");
   why = "it is no signed note";
-  if (note.size() > 1u << 20 || split == std::string_view::npos || !is_utf8(note)) return std::nullopt;
+  if (note.size() > 1u << 20 || split == std::string_view::npos || !is_note_text(note)) return std::nullopt;
   const auto text = note.substr(0, split + 1);
   auto signatures = note.substr(split + 2);
   bool good = false;
