@@ -30,7 +30,9 @@ std::optional<std::string_view> line(std::string_view& rest) {
 
 }  // namespace
 
-std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
+namespace {
+
+std::optional<NoteKey> parse_typed(std::string_view text, std::uint8_t type, const char* known, std::string& why) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
   const auto first = text.find('+');
   const auto second = first == std::string_view::npos ? first : text.find('+', first + 1);
@@ -40,7 +42,7 @@ std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
   key.name = std::string(text.substr(0, first));
   const auto raw = unbase64(text.substr(second + 1));
   if (!is_name(key.name) || !raw || raw->size() != 33) return std::nullopt;
-  if ((*raw)[0] != 1) return why = "only Ed25519 keys (type 1) are known", std::nullopt;
+  if ((*raw)[0] != type) return why = known, std::nullopt;
   std::copy(raw->begin() + 1, raw->end(), key.key.begin());
   const auto hash = Sha256().add(view(key.name)).add(view("\n")).add(*raw).done();
   std::copy_n(hash.begin(), key.id.size(), key.id.begin());
@@ -49,12 +51,29 @@ std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
   return key;
 }
 
+}  // namespace
+
+std::optional<NoteKey> parse_key(std::string_view text, std::string& why) { return parse_typed(text, 1, "only Ed25519 keys (type 1) are known", why); }
+std::optional<NoteKey> parse_witness_key(std::string_view text, std::string& why) {
+  return parse_typed(text, 4, "a witness's key is of type 4, cosignature/v1", why);
+}
+
+std::optional<std::uint64_t> cosigned_at(std::string_view text, const NoteKey& witness, const Signature& signature) {
+  if (signature.bytes.size() != 8 + 64) return std::nullopt;
+  std::uint64_t seconds = 0;
+  for (std::size_t i = 0; i < 8; ++i) seconds = seconds << 8 | signature.bytes[i];
+  const auto message = "cosignature/v1\ntime " + std::to_string(seconds) + "\n" + std::string(text);
+  if (!ed25519_fits(witness.key, view(message), View(signature.bytes).subspan(8))) return std::nullopt;
+  return seconds;
+}
+
 std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::string& why) {
   const auto split = note.find("\n\n");
   why = "it is no signed note";
   if (note.size() > 1u << 20 || split == std::string_view::npos || !is_note_text(note)) return std::nullopt;
   const auto text = note.substr(0, split + 1);
   auto signatures = note.substr(split + 2);
+  Head head;
   bool good = false;
   if (signatures.empty() || !signatures.ends_with('\n')) return std::nullopt;
   while (!signatures.empty()) {
@@ -65,14 +84,17 @@ std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::st
     if (space == std::string_view::npos || !is_name(one.substr(0, space))) return std::nullopt;
     const auto raw = unbase64(one.substr(space + 1));
     if (!raw || raw->size() < 5) return std::nullopt;
-    if (one.substr(0, space) != key.name || !std::equal(key.id.begin(), key.id.end(), raw->begin())) continue;  // somebody else's
+    if (one.substr(0, space) != key.name || !std::equal(key.id.begin(), key.id.end(), raw->begin())) {
+      head.others.push_back({std::string(one.substr(0, space)), {(*raw)[0], (*raw)[1], (*raw)[2], (*raw)[3]}, Blob(raw->begin() + 4, raw->end())});
+      continue;
+    }
     if (!ed25519_fits(key.key, view(text), View(*raw).subspan(4))) return why = "the signature of " + key.name + " is wrong", std::nullopt;
     good = true;
   }
   if (!good) return why = "it is not signed by the key " + key.name + "+" + hex(key.id), std::nullopt;
 
   auto rest = text;
-  Head head;
+  head.text = std::string(text);
   why = "it is no checkpoint";
   const auto origin = line(rest), size = line(rest), root = line(rest);
   if (!origin || !size || !root || origin->empty()) return std::nullopt;
