@@ -148,7 +148,9 @@ Result<void> make_directory(const std::string& path) {
 Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config) {
   std::string key;
   if (!config.evidence.notary_socket.empty()) {
-    return evidence::notary_client(evidence::unix_door(config.evidence.notary_socket), origin_of(config), config.evidence.notary_key);
+    TRY(auto apart, evidence::notary_client(evidence::unix_door(config.evidence.notary_socket), origin_of(config), config.evidence.notary_key));
+    TRY_VOID(write_file(config.gateway.state_directory + "/evidence.pub", apart->verifier_key() + "\n", 0644));
+    return apart;
   }
   const auto& state = config.gateway.state_directory;
   if (config.evidence.signing_key.set()) {
