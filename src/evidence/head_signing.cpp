@@ -10,9 +10,9 @@ namespace sallyport::evidence {
 
 using std::chrono::steady_clock;
 
-HeadSigning::HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range)
+HeadSigning::HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range, TileFiles tiles)
     : directory_(options.directory), signer_(std::move(signer)), every_(options.checkpoint_ns), epoch_(options.epoch_ns),
-      signed_size_(unsigned_range.begin()) {
+      signed_size_(unsigned_range.begin()), tiles_(std::move(tiles)) {
   if (!unsigned_range.empty()) {
     pending_.push_back({unsigned_range, {}});
     unsigned_since_ = steady_clock::now();
@@ -49,11 +49,12 @@ void HeadSigning::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void HeadSigning::publish(const std::vector<Added>& added) {
+void HeadSigning::publish(const std::vector<Added>& added, const TileHashes& tiles) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     if (pending_.empty()) unsigned_since_ = steady_clock::now();
+    made_.insert(made_.end(), tiles.begin(), tiles.end());
     for (const auto& one : added) {
       if (one.range.empty()) continue;
       const bool closed = pending_.empty() || !pending_.back().announcement.empty() || (in_flight_ && pending_.size() == 1);
@@ -117,11 +118,16 @@ bool HeadSigning::sign_first(std::unique_lock<std::mutex>& lock) {
   const auto began = steady_clock::now();
   const Added first = pending_.front();
   const bool announces = !first.announcement.empty();
-  const bool archive = std::exchange(sealed_, false) || announces || stop_ || began - archived_ >= std::chrono::seconds(1);
+  const bool sealed = std::exchange(sealed_, false);
+  const bool archive = sealed || announces || stop_ || began - archived_ >= std::chrono::seconds(1);
   in_flight_ = true;
   const bool again = !problem_.empty();
+  const auto made = std::exchange(made_, {});
   lock.unlock();
+  auto tiled = tiles_.put(made);
+  if (tiled && sealed) tiled = tiles_.sync();
   auto note = [&]() -> Result<std::string> {
+    if (!tiled) return std::unexpected(tiled.error());
     // After a failure the signer may have signed it, and only its answer was lost.
     if (again) {
       TRY(const auto last, signer_->last());
@@ -135,6 +141,7 @@ bool HeadSigning::sign_first(std::unique_lock<std::mutex>& lock) {
   const auto done = note ? write(*note, archive) : Result<void>(std::unexpected(note.error()));
   lock.lock();
   in_flight_ = false;
+  if (!tiled) made_.insert(made_.begin(), made.begin(), made.end());
   problem_ = done ? "" : "the head of the log cannot be signed: " + done.error().what;
   signed_at_ = steady_clock::now();
   const bool denied = !note && note.error().kind == ErrorKind::Denied;

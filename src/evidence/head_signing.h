@@ -1,6 +1,6 @@
 #pragma once
 // Has the tree's head signed behind the writer, on a thread of its own: at once when the last signature is old enough,
-// else when it is; then replaces `checkpoint` and adds to `checkpoints`. The writer only hands over what was added to the tree,
+// else when it is; then replaces `checkpoint` and adds to `checkpoints` and `tiles`. The writer only hands over what was added to the tree,
 // in ranges of hashes. Now and then it announces the signer's next epoch key in the log. docs/formats/checkpoint.md.
 #include <condition_variable>
 #include <deque>
@@ -12,6 +12,7 @@
 #include "evidence/file_ops.h"
 #include "evidence/log.h"
 #include "evidence/signer.h"
+#include "evidence/tile_files.h"
 
 namespace sallyport::evidence {
 
@@ -24,13 +25,13 @@ struct Added {
 class HeadSigning {
  public:
   /// `unsigned_range`: what the log holds beyond the signer's last head.
-  HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range);
+  HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range, TileFiles tiles);
   ~HeadSigning();
   /// Writes an entry and waits for it: for announcements.
   using Append = std::function<Result<std::uint64_t>(Entry)>;
   void start(Append append);
   /// These entries are durable. Writer thread.
-  void publish(const std::vector<Added>& added);
+  void publish(const std::vector<Added>& added, const TileHashes& tiles);
   /// A segment is sealed: the next head is archived. Writer thread.
   void seal();
   /// Signs what is published and ends the thread.
@@ -59,6 +60,7 @@ class HeadSigning {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false, waiting_ = false, sealed_ = false;
+  TileHashes made_;                    // not yet in their files
   std::deque<Added> pending_;          // dense from signed_size_
   bool in_flight_ = false;             // the first one is at the signer
   Time unsigned_since_{};
@@ -67,6 +69,7 @@ class HeadSigning {
   std::atomic<bool> broken_{false};
 
   // The thread only.
+  TileFiles tiles_;
   File archive_;
   std::uint64_t archive_end_ = 0;
   Time archived_{}, signed_at_{}, epoch_at_{};

@@ -8,6 +8,7 @@
 
 #include "evidence/log_state.h"
 #include "evidence/note.h"
+#include "evidence/reader.h"
 
 namespace sallyport::evidence {
 namespace {
@@ -58,7 +59,18 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   TRY(auto found, recover(options.directory + "/segments", options.origin, last.size(), last.root(), *state->files));
   TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
   TRY_VOID(sync_folder(options.directory));
-  state->heads = std::make_unique<HeadSigning>(options, std::move(signer), found.unsigned_range);
+  TRY(auto tiles, TileFiles::open(options.directory));
+  if (!tiles.covers(found.read_from)) {
+    CompactRange tree;
+    found.tiles.clear();
+    TRY(const auto reader, Reader::open(options.directory));
+    TRY_VOID(reader.leaves([&](ByteView leaf) {
+      tree.append(leaf_hash(leaf), &found.tiles);
+      return true;
+    }));
+  }
+  TRY_VOID(tiles.put(found.tiles));
+  state->heads = std::make_unique<HeadSigning>(options, std::move(signer), found.unsigned_range, std::move(tiles));
   state->writer = std::make_unique<Writer>(options, *state->files, clock, std::move(keys), *state->heads, std::move(found));
   TRY_VOID(state->writer->start());
   state->heads->start([writer = state->writer.get()](Entry entry) { return writer->append(std::move(entry)); });

@@ -22,6 +22,7 @@ class Replay : public ScanVisitor {
 
   void start_at(const Footer& footer) {
     out_.tree = CompactRange(footer.size, footer.range);
+    out_.read_from = footer.size;
     for (const auto& s : footer.open) {
       auto& session = of(s.id);
       session.sequence = s.entries;
@@ -36,7 +37,7 @@ class Replay : public ScanVisitor {
   void entry(const EntryFacts& facts, ByteView leaf) override {
     const auto hash = leaf_hash(leaf);
     if (out_.tree.size() >= signed_size_) out_.unsigned_range.append(hash);
-    out_.tree.append(hash);
+    out_.tree.append(hash, &out_.tiles);
     out_.clean = facts.kind == Kind::NodeStop;
     look();
     if (!facts.has_session) return;

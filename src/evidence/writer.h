@@ -53,6 +53,7 @@ class Writer {
   struct Batch {
     std::uint64_t next = 0, chunks = 0;
     std::vector<Added> added;
+    TileHashes tiles;
     std::int64_t wall = 0, mono = 0;
     std::vector<Undo> undo;
     std::vector<Place> places;  // that this batch has told

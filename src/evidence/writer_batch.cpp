@@ -132,7 +132,7 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
   const auto leaf = ByteView(out).subspan(start);
   // An announcement is put to the notary as it is, alone: what stands before and after it are ranges of their own.
   if (entry.kind() == Kind::KeyEpoch) batch.added.push_back({CompactRange(batch.next), Bytes(leaf.begin(), leaf.end())});
-  batch.added.back().range.append(leaf_hash(leaf));
+  batch.added.back().range.append(leaf_hash(leaf), &batch.tiles);
   if (entry.kind() == Kind::KeyEpoch) batch.added.push_back({CompactRange(batch.next + 1), {}});
   ++batch.next;
 }

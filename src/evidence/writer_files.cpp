@@ -35,11 +35,11 @@ bool Writer::commit(std::span<Op> ops) {
   }
   if (batch.next != next_) last_entry_ = steady_clock::now();
   next_ = batch.next;
-  for (const auto& one : batch.added) tree_.append(one.range);
+  for (const auto& one : batch.added) tree_.append(one.range, &batch.tiles);
   last_mono_ = batch.mono;
   size_ = next_;
   tell(batch);
-  heads_.publish(batch.added);
+  heads_.publish(batch.added, batch.tiles);
   return true;
 }
 

@@ -127,4 +127,12 @@ inline Entry outcome(const SessionPtr& s, std::uint64_t index) {
 }
 inline Entry closed(const SessionPtr& s) { return std::move(Entry(Kind::SessionClose, s).text(Field::Reason, "client left")); }
 
+inline Digest root_of_all(const Node& node, std::uint64_t size) {
+  CompactRange tree;
+  for (const auto& entry : stored(node)) {
+    if (tree.size() < size) tree.append(leaf_hash(entry.leaf));
+  }
+  return tree.root();
+}
+
 }  // namespace sallyport::evidence

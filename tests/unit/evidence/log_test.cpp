@@ -15,14 +15,6 @@ std::uint64_t must(Result<std::uint64_t> result) {
   return result ? *result : UINT64_MAX;
 }
 
-Digest root_of_all(const Node& node, std::uint64_t size) {
-  CompactRange tree;
-  for (const auto& entry : stored(node)) {
-    if (tree.size() < size) tree.append(leaf_hash(entry.leaf));
-  }
-  return tree.root();
-}
-
 TEST(Log, NumbersEntriesAndSessionsDenselyAndEndsWithNodeStop) {
   Node node;
   auto log = node.open();
