@@ -197,6 +197,7 @@ Result<void> open_shared(Shared& shared) {
   options.epoch_ns = config.evidence.epoch_ns;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
+  shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
@@ -273,9 +274,7 @@ std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   if (a.gateway.state_directory != b.gateway.state_directory) return "gateway.state";
   if (a.gateway.workers != b.gateway.workers) return "gateway.workers";
   if (a.gateway.hosts != b.gateway.hosts || a.gateway.origins != b.gateway.origins) return "gateway.hosts and origins";
-  if (a.evidence.directory != b.evidence.directory) return "evidence.directory";
-  if (a.evidence.notary_socket != b.evidence.notary_socket || a.evidence.epoch_ns != b.evidence.epoch_ns) return "evidence.notary or evidence.epoch";
-  if (a.evidence.high_water != b.evidence.high_water || a.evidence.segment_bytes != b.evidence.segment_bytes) return "evidence";
+  if (a.evidence != b.evidence) return "evidence";
   return "";
 }
 
@@ -338,7 +337,9 @@ Result<void> start(Shared& shared, Running& running) {
   }
   auto& first = *workers.front();
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(),
+      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, [readers = shared.config.evidence.log_readers](const identity::Principal& who) {
+        return std::ranges::any_of(readers, [&](const std::string& group) { return who.in_group(group); });
+      },
       [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }});
   TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
     net::HttpLimits limits;

@@ -32,6 +32,7 @@ struct GatewayConfig {
 struct WitnessConfig {
   std::string url;                           // C2SP tlog-witness: its add-checkpoint is posted to
   std::string key;                           // verifier key, type cosignature/v1
+  bool operator==(const WitnessConfig&) const = default;
 };
 
 struct EvidenceConfig {
@@ -48,6 +49,7 @@ struct EvidenceConfig {
   std::string timestamp_url, timestamp_ca;   // RFC 3161; "" = none
   std::int64_t timestamp_every_ns = 3'600'000'000'000;
   std::vector<std::string> log_readers;      // groups that may read /log; empty = nobody
+  bool operator==(const EvidenceConfig&) const = default;
 };
 
 struct Config {

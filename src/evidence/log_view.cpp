@@ -7,6 +7,7 @@
 
 #include "evidence/crc32c.h"
 #include "evidence/little_endian.h"
+#include "evidence/reader.h"
 #include "evidence/segment.h"
 #include "evidence/tile_files.h"
 
@@ -50,6 +51,21 @@ Result<SignedHead> read_head(const std::string& path) {
   if (split == std::string::npos) return fail(ErrorKind::Malformed, path + " is no signed head");
   TRY(out.checkpoint, parse_checkpoint(std::string_view(out.note).substr(0, split + 1)));
   return out;
+}
+
+bool receipt_is_of(std::string_view receipts, std::string_view subject) {
+  bool named = false;
+  constexpr std::string_view kExtra = "\nextra ";
+  for (auto at = receipts.find(kExtra); at != std::string_view::npos; at = receipts.find(kExtra, at + 1)) {
+    const auto text = receipts.substr(at + kExtra.size());
+    const auto leaf = from_base64(text.substr(0, text.find('\n')));
+    const auto entry = leaf ? decode_entry(*leaf) : Result<StoredEntry>(fail(ErrorKind::Malformed, ""));
+    if (!entry) return false;
+    const auto who = entry->text(Field::Subject);
+    if (!who.empty() && who != subject) return false;
+    named = named || !who.empty();
+  }
+  return named;
 }
 
 Result<SignedHead> LogView::head(std::uint64_t index) const {
@@ -131,6 +147,21 @@ Result<void> LogView::entries(std::uint64_t first, std::uint64_t count, const st
       listed = true;
       TRY_VOID(list());
     }
+  }
+  return {};
+}
+
+Result<void> LogView::each_segment_backwards(const std::function<Result<bool>(std::uint64_t, std::uint64_t)>& visit) {
+  TRY_VOID(list());
+  TRY(const auto newest, head());
+  auto end = newest.checkpoint.size;
+  std::vector<std::uint64_t> firsts;
+  for (const auto& [first, segment] : segments_)
+    if (first < end) firsts.push_back(first);
+  for (auto first = firsts.rbegin(); first != firsts.rend(); ++first) {
+    TRY(const auto more, visit(*first, end - *first));
+    if (!more) return {};
+    end = *first;
   }
   return {};
 }

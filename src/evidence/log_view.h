@@ -18,6 +18,9 @@ struct SignedHead {
 /// The newest head of a directory, or of a file with one note. Its signatures are not judged.
 Result<SignedHead> read_head(const std::string& path);
 
+/// True when every entry in these receipts that names a subject names this one, and one does.
+bool receipt_is_of(std::string_view receipts, std::string_view subject);
+
 class LogView {
  public:
   explicit LogView(std::string directory) : directory_(std::move(directory)) {}
@@ -27,6 +30,9 @@ class LogView {
   Result<SignedHead> head(std::uint64_t index = UINT64_MAX) const;
   /// Calls `visit` for the entries first to first + count - 1, in order. Errors also: Malformed when one is missing.
   Result<void> entries(std::uint64_t first, std::uint64_t count, const std::function<void(std::uint64_t index, ByteView leaf)>& visit);
+  /// Calls `visit` with the first entry and the number of entries of each segment under the newest head, the last first, until it
+  /// returns false or an error.
+  Result<void> each_segment_backwards(const std::function<Result<bool>(std::uint64_t first, std::uint64_t count)>& visit);
   /// The perfect subtrees of the stored tree.
   NodeSource nodes();
   /// tile/<level>/<number> with `width` hashes, or with the entries: tile/entries/<number>.
