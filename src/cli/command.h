@@ -19,6 +19,8 @@ void add_identity_commands(CLI::App& app, int& exit);   // token issue, user has
 void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, deny
 void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
 void add_receipt_command(CLI::App& app, int& exit);     // receipt
+void add_incarnation_command(CLI::App& evidence, int& exit);  // evidence incarnation
+void add_witness_command(CLI::App& app, int& exit);     // witness
 void add_notary_command(CLI::App& app, int& exit);      // notary
 
 /// `sallyport serve -c FILE`: main.cpp's, for it builds the whole program.

@@ -20,12 +20,14 @@ constexpr int kUsage = 3;
 
 int usage(const std::string& why) {
   if (!why.empty()) std::fprintf(stderr, "sallyport-verify: %s\n", why.c_str());
-  std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--json] [--quiet]\n"
+  std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--json] [--quiet]\n"
              "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
              "  DIR          evidence directory\n"
              "  FILE         receipts (sallyport receipt); - for standard input\n"
              "  --key KEY    verifier key, or a file that holds it (sallyport evidence key prints it)\n"
              "  --keys PATH  folder with kek and session-keys: payloads are decrypted and compared, too\n"
+             "  --witness K  verifier key of a witness, or a file that holds it; may be repeated\n"
+             "  --quorum N   cosignatures that a head needs; default: all of the witnesses named\n"
              "  --head FILE  a signed head (checkpoint) kept elsewhere: the log must still bear it out\n"
              "  --json       one JSON object\n"
              "  --quiet      only the exit code\n"
@@ -40,9 +42,10 @@ void shrank(int) {
   ::_exit(1);
 }
 
-std::optional<sallyport::verify::NoteKey> key_of(const std::string& given, std::string& why) {
-  auto parsed = sallyport::verify::parse_key(given, why);
-  if (std::ifstream file(given); !parsed && file) parsed = sallyport::verify::parse_key(std::string(std::istreambuf_iterator<char>(file), {}), why);
+template <class Parse>
+std::optional<sallyport::verify::NoteKey> key_of(const std::string& given, std::string& why, Parse parse) {
+  auto parsed = parse(given, why);
+  if (std::ifstream file(given); !parsed && file) parsed = parse(std::string(std::istreambuf_iterator<char>(file), {}), why);
   return parsed;
 }
 
@@ -82,6 +85,16 @@ int main(int argc, char** argv) {
       if (!value(settings.keys_directory)) return usage(arg + " needs a value");
     } else if (arg == "--head") {
       if (!value(settings.kept_heads.emplace_back())) return usage("--head needs a value");
+    } else if (arg == "--witness") {
+      std::string given, wrong;
+      if (!value(given)) return usage("--witness needs a value");
+      auto witness = key_of(given, wrong, sallyport::verify::parse_witness_key);
+      if (!witness) return usage("--witness: " + wrong);
+      settings.witnesses.push_back(std::move(*witness));
+    } else if (arg == "--quorum") {
+      std::string given;
+      if (!value(given) || given.empty() || given.size() > 3 || given.find_first_not_of("0123456789") != std::string::npos) return usage("--quorum needs a number");
+      settings.quorum = std::stoul(given);
     } else if (arg == "--json") json = true;
     else if (arg == "--quiet") quiet = true;
     else if (arg == "--help" || arg == "-h") return usage(""), 0;
@@ -90,7 +103,9 @@ int main(int argc, char** argv) {
   }
   if (settings.directory.empty() || key.empty()) return usage(receipt ? "the file and --key are needed" : "the directory and --key are needed");
   std::string why;
-  const auto parsed = key_of(key, why);
+  const auto parsed = key_of(key, why, sallyport::verify::parse_key);
+  if (settings.quorum > settings.witnesses.size()) return usage("--quorum is larger than the number of witnesses");
+  if (settings.quorum == 0) settings.quorum = settings.witnesses.size();
   if (!parsed) return usage("--key: " + why);
   if (receipt) return check_receipts(settings.directory, *parsed, json, quiet);
   if (!std::filesystem::is_directory(settings.directory)) return usage("there is no directory " + settings.directory);
