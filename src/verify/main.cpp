@@ -53,20 +53,17 @@ int check_receipts(const std::string& path, const sallyport::verify::NoteKey& ke
   std::ifstream file(path);
   if (path != "-" && !file) return usage("cannot read " + path);
   const std::string text(std::istreambuf_iterator<char>(path == "-" ? std::cin : file), {});
-  std::string why, code = "receipt-form", out;
-  const auto receipts = sallyport::verify::read_receipts(text, why);
-  for (std::size_t i = 0; receipts && i < receipts->size(); ++i) {
-    const auto good = sallyport::verify::check_receipt((*receipts)[i], key, code, why);
-    if (!good) break;
-    out += "proven: " + sallyport::verify::describe(good->entry) + ", in the log " + good->head.origin + " of " + std::to_string(good->head.size) + " entries\n";
+  const auto report = sallyport::verify::check_receipts(text, key);
+  if (quiet) return report.valid ? 0 : 1;
+  if (json) {
+    std::printf("%s\n", sallyport::verify::to_json(report).c_str());
+  } else if (report.valid) {
+    for (const auto& line : report.proven) std::printf("proven: %s\n", line.c_str());
+    std::printf("valid: %zu receipts\n", report.receipts);
+  } else {
+    std::printf("INVALID: %s: %s\n", report.code.c_str(), sallyport::verify::printable(report.what).c_str());
   }
-  const bool valid = receipts && code.empty();
-  if (quiet) return valid ? 0 : 1;
-  const auto words = sallyport::verify::printable(why);
-  if (json) std::printf("{\"verdict\":\"%s\",\"receipts\":%zu,\"code\":\"%s\",\"what\":%s}\n", valid ? "valid" : "invalid", receipts ? receipts->size() : 0, code.c_str(), sallyport::verify::quote(why).c_str());
-  else if (valid) std::printf("%svalid: %zu receipts\n", out.c_str(), receipts->size());
-  else std::printf("INVALID: %s: %s\n", code.c_str(), words.c_str());
-  return valid ? 0 : 1;
+  return report.valid ? 0 : 1;
 }
 
 }  // namespace
