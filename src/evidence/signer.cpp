@@ -22,7 +22,8 @@ class Ed25519Signer : public Signer {
 
   Result<void> load() {
     TRY(const auto bytes, read_file(path_));
-    if (bytes.empty()) return {};
+    // Empty, or zeros where a crash cut the very first write short of its bytes: nothing was signed yet.
+    if (std::ranges::all_of(bytes, [](std::uint8_t b) { return b == 0; })) return {};
     bool found = false;
     for (std::size_t slot = 0; slot < 2; ++slot) {
       if (bytes.size() < (slot + 1) * kSlot) break;

@@ -13,31 +13,42 @@ std::string_view text_of(const File& file) { return {reinterpret_cast<const char
 
 bool is_base64(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'; }
 
-/// `text` without `due`; "" when it ends within it. False when it is something else.
-bool eat(std::string_view& text, std::string_view due) {
-  const auto n = std::min(text.size(), due.size());
-  if (text.substr(0, n) != due.substr(0, n)) return false;
-  text.remove_prefix(n);
-  return true;
-}
+constexpr std::size_t kSector = 512;
 
-bool eat_base64(std::string_view& text, std::size_t size, std::size_t padding) {
-  for (std::size_t i = 0; i < size && !text.empty(); ++i, text.remove_prefix(1))
-    if (i >= size - padding ? text.front() != '=' : !is_base64(text.front())) return false;
-  return true;
+/// A note of the key, byte for byte: what it is, or D for a digit and B for one of base64.
+std::string pattern_of(const NoteKey& key, std::size_t digits) {
+  const auto mark = [](std::size_t n, char what) { return std::string(n, what); };
+  return mark(key.name.size(), ' ') + " " + mark(digits, 'D') + " " + mark(43, 'B') + "   " + mark(5 + key.name.size(), ' ') + mark(91, 'B') + "  ";
+}
+std::string text_of(const NoteKey& key, std::size_t digits) {
+  return key.name + "\n" + std::string(digits, '0') + "\n" + std::string(43, 'A') + "=\n\n\xE2\x80\x94 " + key.name + " " + std::string(91, 'A') + "=\n";
 }
 
 }  // namespace
 
-bool is_torn_note(std::string_view text, const NoteKey& key) {
+bool is_torn_note(std::string_view text, const NoteKey& key, std::size_t offset) {
   if (all_zero(view(text))) return true;  // the file was longer before its bytes were on the disk
-  if (!eat(text, key.name + "\n")) return false;
-  std::size_t digits = 0;
-  for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1)) ++digits;
-  if (text.empty()) return digits <= 20;
-  if (digits == 0 || digits > 20 || !eat(text, "\n") || !eat_base64(text, 44, 1) || !eat(text, "\n\n")) return false;
-  if (!eat(text, "\xE2\x80\x94 " + key.name + " ") || !eat_base64(text, 92, 1)) return false;
-  return text.empty();
+  const auto lost = [&](std::size_t i) {  // its sector was not written, and those around it were
+    const auto sector = (offset + i) / kSector * kSector;
+    const auto from = sector > offset ? sector - offset : 0, to = std::min(sector + kSector - offset, text.size());
+    return all_zero(view(text.substr(from, to - from)));
+  };
+  for (std::size_t digits = 1; digits <= 20; ++digits) {
+    const auto due = text_of(key, digits);
+    const auto what = pattern_of(key, digits);
+    if (text.size() > due.size() + 1) continue;
+    bool fits = true, holes = false;
+    for (std::size_t i = 0; i < text.size() && fits; ++i) {
+      const char c = text[i];
+      if (c == '\0') fits = holes = lost(i);
+      else if (i >= due.size()) fits = c == '\n';  // the empty line behind it
+      else if (what[i] == 'D') fits = c >= '0' && c <= '9';
+      else if (what[i] == 'B') fits = is_base64(c);
+      else fits = c == due[i];
+    }
+    if (fits && (holes || text.size() < due.size())) return true;
+  }
+  return false;
 }
 
 void Heads::fault(std::string code, std::string what, const std::string& file, std::optional<std::uint64_t> index) {
@@ -60,7 +71,12 @@ void Heads::read() {
 
 /// A note ends with a line of a signature; the empty line after it parts it from the next.
 void Heads::read_archive(std::string_view rest, const std::string& file) {
+  const auto size = rest.size();
   while (!rest.empty()) {
+    if (is_torn_note(rest, settings_.key, size - rest.size())) {
+      report_.notes.push_back("the last head in checkpoints is incomplete, as a crash leaves it");
+      return;
+    }
     const auto body = rest.find("\n\n");
     const auto end = body == std::string_view::npos ? body : rest.find("\n\n", body + 2);
     if (end != std::string_view::npos) {
@@ -68,8 +84,7 @@ void Heads::read_archive(std::string_view rest, const std::string& file) {
       rest.remove_prefix(end + 2);
       continue;
     }
-    if (is_torn_note(rest, settings_.key)) report_.notes.push_back("the last head in checkpoints is incomplete, as a crash leaves it");
-    else if (body != std::string_view::npos && rest.ends_with('\n')) take(rest, file);  // whole but for the empty line
+    if (body != std::string_view::npos && rest.ends_with('\n')) take(rest, file);  // whole but for the empty line
     else fault("head-signature", "what checkpoints ends with is no signed head and no beginning of one", file);
     return;
   }

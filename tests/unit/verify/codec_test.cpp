@@ -172,10 +172,32 @@ TEST(Heads, ATornNoteIsEachBeginningOfANoteAndNothingElse) {
   const auto key = parse_key(kPage, why);
   for (std::size_t i = 0; i < kNote.size(); ++i) EXPECT_TRUE(is_torn_note(kNote.substr(0, i), *key)) << i;
   EXPECT_FALSE(is_torn_note(kNote, *key)) << "it is whole";
+  EXPECT_FALSE(is_torn_note(std::string(kNote) + "\n", *key));
   EXPECT_FALSE(is_torn_note(std::string(kNote) + "x", *key));
   EXPECT_TRUE(is_torn_note(std::string(300, '\0'), *key));
   for (const char* other : {"x", "example.org/evidencE", "example.org/evidence\nx", "example.org/evidence\n12\n!", "example.org/evidence\n1\nLgsCdgOLuQDsmeqsvGhBYct0IjMiC8RHLEojR4hglhk=\nmore"})
     EXPECT_FALSE(is_torn_note(other, *key)) << other;
+}
+
+TEST(Heads, ATornNoteMayLackSectorsOfTheFileAndNothingLess) {
+  std::string why;
+  const auto key = parse_key(kPage, why);
+  const auto whole = std::string(kNote) + "\n";
+  // The sector's end lies behind each of its bytes in turn; one of the two sectors is not there.
+  for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+    auto first = whole, second = whole;
+    std::fill_n(first.begin(), cut, '\0');
+    std::fill(second.begin() + static_cast<std::ptrdiff_t>(cut), second.end(), '\0');
+    const auto offset = 3 * 512 - cut;
+    EXPECT_TRUE(is_torn_note(first, *key, offset)) << cut;
+    EXPECT_TRUE(is_torn_note(second, *key, offset)) << cut;
+    if (cut > 1) EXPECT_FALSE(is_torn_note(first, *key, offset - 1)) << "zeros that end before their sector does: " << cut;
+    if (cut > 1) EXPECT_FALSE(is_torn_note(second, *key, offset + 1)) << cut;
+    auto wrong = first;
+    wrong.back() = '!';
+    EXPECT_FALSE(is_torn_note(wrong, *key, offset)) << cut;
+    if (cut < 100) EXPECT_FALSE(is_torn_note(first + "\n", *key, offset)) << cut;
+  }
 }
 
 }  // namespace
