@@ -26,6 +26,10 @@ struct Witnessed : Signer {
   std::unique_ptr<Signer> inner;
 };
 
+struct LyingDisk : FailingDisk {
+  int sync(int) override { return 0; }
+};
+
 class Load {
  public:
   Load(Log& log, FailingDisk& disk, std::mt19937_64& random) : log_(log), disk_(disk), random_(random), port_(log, context_), guard_(context_.get_executor()) {}
@@ -65,8 +69,6 @@ class Load {
   }
   void append(Entry entry, Open* of = nullptr) {
     ++waiting_;
-    const auto number = of == nullptr ? 0 : of->session->id()[0];
-    (void)number;
     const auto session = of == nullptr ? nullptr : of->session;
     const bool command = entry.kind() == Kind::Command && entry.allowed();
     port_.append(std::move(entry), [this, session, command](Result<std::uint64_t> index) {
@@ -140,8 +142,8 @@ class Load {
 
 Keys::Keys() { std::tie(signer, verifier) = generate_note_key(kOrigin); }
 
-std::uint64_t play(const std::string& folder, const Keys& keys, std::mt19937_64& random) {
-  auto disk = std::make_shared<FailingDisk>();
+std::uint64_t play(const std::string& folder, const Keys& keys, std::mt19937_64& random, Truth truth) {
+  const std::shared_ptr<FailingDisk> disk = truth == Truth::Lying ? std::make_shared<LyingDisk>() : std::make_shared<FailingDisk>();
   auto signer = ed25519_signer(kOrigin, keys.signer, folder + "/signer-head");
   EXPECT_TRUE(signer) << signer.error().what;
   if (!signer) return 0;

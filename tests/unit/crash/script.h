@@ -13,7 +13,9 @@ struct Keys {
 };
 constexpr const char* kOrigin = "crash.test/evidence";
 
+enum class Truth { Honest, Lying };  // of the disk: a lying one says "synced" and does not
+
 /// Opens the log of the folder, loads it, stops it. Returns how many writes were refused.
-std::uint64_t play(const std::string& folder, const Keys& keys, std::mt19937_64& random);
+std::uint64_t play(const std::string& folder, const Keys& keys, std::mt19937_64& random, Truth truth);
 
 }  // namespace sallyport::crash
