@@ -47,6 +47,15 @@ std::size_t used(View bytes) {
   return n;
 }
 
+/// True when one of the 512-byte sectors from `at` on is zeros, as a crash leaves one that was not written.
+bool lacks_sector(View file, std::size_t at) {
+  for (std::size_t end = 0; at < file.size(); at = end) {
+    end = std::min(file.size(), (at / 512 + 1) * 512);
+    if (all_zero(file.subspan(at, end - at))) return true;
+  }
+  return false;
+}
+
 class Checker {
  public:
   explicit Checker(const Settings& settings) : settings_(settings), rules_(report_, settings), heads_(settings, report_, rules_) {}
@@ -179,7 +188,8 @@ class Checker {
     const auto rest = segment.file.bytes().subspan(at);
     const auto n = used(rest);
     if (n == 0) return;
-    const bool cut = rest.size() - n < kFrame && rest.size() >= kFrame && (little(rest, 0, 4) != 1 || little(rest, 16, 4) == 0);
+    // A write that made the file longer can lack sectors as well, and ends where the file does.
+    const bool cut = rest.size() - n < kFrame && rest.size() >= kFrame && (little(rest, 0, 4) != 1 || little(rest, 16, 4) == 0) && !lacks_sector(segment.file.bytes(), at);
     if (footer) return fault("after-footer", "something follows the footer", &segment, at);
     if (cut) return fault("footer", "the file was sealed, and its footer is not valid: it was changed after it was written", &segment, at, tree_.size());
     torn_ = true;

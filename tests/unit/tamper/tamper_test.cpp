@@ -301,6 +301,23 @@ TEST(Tamper, ACrashLeavesAValidLogAndWhatItDiscardedCannotBeChangedLater) {
   EXPECT_TRUE(has(verified(again.folder.path, log.keys.second), "discarded"));
 }
 
+TEST(Tamper, AFooterThatLacksASectorIsWhatACrashLeavesAndOneThatLacksLessIsNot) {
+  const Kept log;
+  const auto path = log.segments().back();
+  const auto whole = bytes_of(path);
+  const auto at = frames(whole).back().first;
+  const auto end = std::min(whole.size(), (at / 512 + 1) * 512);
+  for (const bool all : {true, false}) {
+    auto file = whole;
+    std::fill(file.begin() + static_cast<std::ptrdiff_t>(at), file.begin() + static_cast<std::ptrdiff_t>(end), 0);
+    if (!all) file[end - 1] = 1;
+    write_file(path, file);
+    const auto report = log.verified();
+    EXPECT_EQ(report.verdict == Report::Invalid, !all) << verify::to_text(report);
+    EXPECT_EQ(report.signed_entries, 21U);
+  }
+}
+
 TEST(Tamper, AFailedWriteLeavesAValidLog) {
   Node log;
   {
