@@ -57,6 +57,8 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   TRY(auto found, recover(options.directory + "/segments", options.origin, size, root, *state->files));
   TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
   TRY_VOID(sync_folder(options.directory));
+  // The folder's own name as well, whoever made it: best effort, for it may lie in one that we may not read.
+  (void)sync_folder(options.directory + "/..");
   state->heads = std::make_unique<HeadSigning>(options.directory, std::move(signer), options.checkpoint_ns);
   state->writer = std::make_unique<Writer>(options, *state->files, clock, std::move(keys), *state->heads, std::move(found));
   TRY_VOID(state->writer->start());

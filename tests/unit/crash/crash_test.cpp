@@ -5,6 +5,7 @@
 // SALLYPORT_CRASH_STATES sets how many states (default: about 40 s), SALLYPORT_CRASH_SEED where to begin.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -105,6 +106,8 @@ class OneRun {
       EXPECT_TRUE(at != told.files.end() && at->second->bytes() == image->bytes()) << name << " is not what the recorded steps make of it";
     }
     for (const auto& [name, image] : told.files) EXPECT_TRUE(there.files.contains(name)) << name;
+    const auto opened = std::ranges::find(steps_, Step::Opened, &Step::what);
+    EXPECT_TRUE(std::any_of(steps_.begin(), opened, [](const Step& s) { return s.what == Step::SyncFolder && s.path == ".."; })) << "the folder's own name";
   }
 
   /// False when this state was judged before.
