@@ -47,13 +47,22 @@ std::size_t used(View bytes) {
   return n;
 }
 
-/// True when one of the 512-byte sectors from `at` on is zeros, as a crash leaves one that was not written.
+/// True when what lies from `at` to the file's end can be a frame whose write made the file longer and of which a crash left some
+/// 512-byte sectors only: one of them is zeros, or the file ends at one's end and before the frame's.
 bool lacks_sector(View file, std::size_t at) {
-  for (std::size_t end = 0; at < file.size(); at = end) {
-    end = std::min(file.size(), (at / 512 + 1) * 512);
-    if (all_zero(file.subspan(at, end - at))) return true;
+  for (std::size_t from = at, end = 0; from < file.size(); from = end) {
+    end = std::min(file.size(), (from / 512 + 1) * 512);
+    if (all_zero(file.subspan(from, end - from))) return true;
   }
-  return false;
+  const auto room = file.size() - at - kFrame, stated = static_cast<std::size_t>(little(file, at + 4, 4));
+  if (file.size() % 512 != 0 || stated <= room) return false;
+  // Not so when the frame is whole and only its length was changed: then the checksum is right for the length it had.
+  for (std::size_t length = room; length + 8 > room && length > 0; --length) {
+    Blob head(file.begin() + static_cast<std::ptrdiff_t>(at), file.begin() + static_cast<std::ptrdiff_t>(at + 40));
+    for (std::size_t i = 0; i < 4; ++i) head[4 + i] = static_cast<std::uint8_t>(length >> (8 * i));
+    if (crc32c(crc32c(0, head), file.subspan(at + kFrame, length)) == little(file, at + 40, 4)) return false;
+  }
+  return true;
 }
 
 class Checker {
