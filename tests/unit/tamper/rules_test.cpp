@@ -79,6 +79,7 @@ TEST(Rules, IndexesAreDenseTimesDoNotFallAndIncarnationsBeginInOrder) {
   EXPECT_FAULT(with([](Forge& log) { log.start(); }), "incarnation", 1U);
   EXPECT_FAULT(with([](Forge& log) { log.add(Entry(Kind::NodeStop)), log.add(Entry(Kind::Heartbeat)); }), "incarnation", 2U);
   EXPECT_FAULT(with([](Forge& log) { log.incarnation[0] = 99, log.add(Entry(Kind::Heartbeat)); }), "incarnation", 1U);
+  EXPECT_TRUE(verify::to_text(with([](Forge& log) { log.incarnation[0] = 99, log.add(Entry(Kind::Heartbeat)); })).contains("another incarnation than its segment"));
   Forge none;
   none.add(Entry(Kind::Heartbeat));
   EXPECT_FAULT(none.verified(), "incarnation", 0U);

@@ -32,6 +32,17 @@ TEST(Bytes, ChecksumBase64AndHexAreThePublishedOnes) {
   EXPECT_EQ(hex(Blob{0, 0x7F, 0xFF}), "007fff");
 }
 
+TEST(Bytes, TheTablesGiveTheChecksumOfTheInstruction) {
+  EXPECT_EQ(crc32c_by_tables(0, view("123456789")), 0xE3069283U);
+  EXPECT_EQ(crc32c_by_tables(0, Blob(32, 0xFF)), 0x62A8AB43U);
+  Blob bytes;
+  std::uint32_t state = 1;
+  for (int i = 0; i < 2000; ++i) {
+    EXPECT_EQ(crc32c_by_tables(state, bytes), crc32c(state, bytes)) << i;
+    bytes.push_back(static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24));
+  }
+}
+
 TEST(Tree, GivesTheRootsOfTheCertificateTransparencyTests) {
   const std::array leaves = {"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"};
   const std::array roots = {"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
