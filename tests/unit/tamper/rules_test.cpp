@@ -136,6 +136,31 @@ TEST(Rules, APayloadIsThereWholeAndIsTheOneThatWasRecorded) {
   }
 }
 
+TEST(Rules, AChunkStandsOnceAndBeforeTheCloseOfItsSession) {
+  for (const bool late : {false, true}) {
+    Forge log;
+    log.start();
+    auto s = log.session();
+    log.add(opened(s));
+    auto entry = Entry(Kind::Heartbeat);
+    std::vector<Chunk> chunks;
+    Recording stream(*s);
+    stream.add("select 1", chunks);
+    stream.finish(chunks);
+    ASSERT_EQ(chunks.size(), 1U);
+    entry.chunks() = chunks;
+    if (late) log.add(closed(s));
+    else entry.chunks().push_back(chunks[0]);
+    log.chunks_of = s->id();
+    log.add(entry);
+    const auto report = log.verified();
+    EXPECT_EQ(report.verdict, verify::Report::Invalid);
+    ASSERT_EQ(report.fault_count, 1U) << verify::to_text(report);
+    EXPECT_EQ(report.faults[0].code, late ? "session" : "chunk");
+    EXPECT_TRUE(report.faults[0].what.contains(late ? "behind the session's close" : "is there twice")) << report.faults[0].what;
+  }
+}
+
 TEST(Rules, AnEntryIsDeterministicCborOfKnownKeysAndTypes) {
   const auto prefix = *from_hex("01a5" "0101" "021b17979cfe362a0000" "0302" "0450000102030405060708090a0b0c0d0e0f" "0704");
   const auto changed = [&](std::size_t at, const char* with, std::size_t cut = 1) {

@@ -176,6 +176,13 @@ TEST(Note, SignaturesOfOthersAreIgnoredAndAWrongOneOfOursIsNot) {
   twice[twice.size() - 10] = twice[twice.size() - 10] == 'A' ? 'B' : 'A';
   EXPECT_FALSE(open_note(twice, *key, why)) << "one right signature does not heal a wrong one of the same key";
   EXPECT_FALSE(open_note(std::string(kNote) + "\n", *key, why));
+  // Lines of others are not looked into, but lines of signatures they must be.
+  const std::string raw = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+  for (const char* name : {"a+b", "a\x7F" "b", "", "a b"}) EXPECT_FALSE(open_note(std::string(kNote) + "— " + name + " " + raw, *key, why)) << name;
+  EXPECT_FALSE(open_note(std::string(kNote) + "— " + raw, *key, why));
+  EXPECT_FALSE(open_note(std::string(kNote) + "- a " + raw, *key, why));
+  EXPECT_FALSE(open_note(std::string(kNote) + "— a AAAA\n", *key, why)) << "shorter than a key's id and one byte";
+  EXPECT_TRUE(open_note(std::string(kNote) + "— a AAAAAAA=\n", *key, why)) << why;
 }
 
 TEST(Heads, ATornNoteIsEachBeginningOfANoteAndNothingElse) {
