@@ -23,7 +23,9 @@ HeadSigning::HeadSigning(std::string directory, std::unique_ptr<Signer> signer, 
         end = end == 0 ? std::string_view::npos : text.rfind("\n\n", end - 1);
       }
       archive_end_ = end == std::string_view::npos ? 0 : end + 2;
-      (void)::ftruncate(archive_.fd(), static_cast<off_t>(archive_end_));
+      // Synced, or what is cut off here could come back after the next crash, between the sectors of a newer note.
+      FileOps ops;
+      if (archive_end_ != text.size() && ::ftruncate(archive_.fd(), static_cast<off_t>(archive_end_)) == 0) (void)ops.sync(archive_.fd());
     }
   }
   thread_ = std::thread([this] { run(); });
