@@ -30,6 +30,31 @@ TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
   }
 }
 
+TEST(Receipt, EveryOlderTreeIsProvenToBeTheNewersBeginningAndNoOther) {
+  std::vector<Digest> leaves, roots = {sha256({})};
+  for (std::uint64_t size = 1; size <= 70; ++size) {
+    leaves.push_back(leaf_of(size - 1));
+    roots.push_back(evidence::root_of(leaves));
+    for (std::uint64_t old = 1; old <= size; ++old) {
+      const auto proof = evidence::consistency_proof(leaves, old);
+      ASSERT_TRUE(verify::is_consistent(old, size, roots[old], roots[size], proof)) << old << " of " << size;
+      ASSERT_FALSE(verify::is_consistent(old, size, leaf_of(999), roots[size], proof));
+      ASSERT_FALSE(verify::is_consistent(old, size, roots[old], leaf_of(999), proof));
+      for (std::uint64_t other = 1; other <= size; ++other)
+        if (other != old) ASSERT_FALSE(verify::is_consistent(other, size, roots[other], roots[size], proof)) << old << " posed as " << other << " of " << size;
+      for (std::size_t i = 0; i < proof.size(); ++i) {
+        auto changed = proof;
+        changed[i][0] ^= 1;
+        ASSERT_FALSE(verify::is_consistent(old, size, roots[old], roots[size], changed));
+      }
+      if (!proof.empty()) ASSERT_FALSE(verify::is_consistent(old, size, roots[old], roots[size], {proof.begin(), proof.end() - 1}));
+      auto longer = proof;
+      longer.push_back(roots[size]);
+      ASSERT_FALSE(verify::is_consistent(old, size, roots[old], roots[size], longer));
+    }
+  }
+}
+
 struct Made {
   Kept log;
   std::string text;

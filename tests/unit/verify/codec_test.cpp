@@ -218,5 +218,42 @@ TEST(Heads, ATornNoteMayLackSectorsOfTheFileAndNothingLess) {
   }
 }
 
+/// A batch of one heartbeat, 16 zeros for a salt, then something else.
+Blob frame_of(const Blob& leaf) {
+  Blob record = {1};
+  for (int i = 0; i < 4; ++i) record.push_back(static_cast<std::uint8_t>(leaf.size() >> (8 * i)));
+  record.insert(record.end(), leaf.begin(), leaf.end());
+  Blob frame(kFrame);
+  frame[0] = 1, frame[4] = static_cast<std::uint8_t>(record.size()), frame[8] = 2, frame[16] = 1, frame[20] = 1;
+  const auto crc = crc32c(crc32c(0, View(frame).first(40)), record);
+  for (std::size_t i = 0; i < 4; ++i) frame[40 + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+  frame.insert(frame.end(), record.begin(), record.end());
+  frame.resize((frame.size() + 7) / 8 * 8);
+  return frame;
+}
+
+TEST(Segment, AFrameIsWholeOrNoneWhateverLiesBehindTheEnd) {
+  const auto frame = frame_of(unhex("01a50102021b17979cfe362a0000031b000000012a05f2000450000102030405060708090a0b0c0d0e0f0704"));
+  Blob file(16);
+  file.insert(file.end(), frame.begin(), frame.end());
+  file.resize(file.size() + 200, 0xEE);
+  const auto whole = read_frame(file, 16, 16 + frame.size(), Id{});
+  ASSERT_EQ(whole.what, Frame::Batch) << whole.why;
+  EXPECT_EQ(whole.length, frame.size());
+  EXPECT_EQ(whole.first, 2U);
+  ASSERT_EQ(whole.records.size(), 1U);
+  EXPECT_EQ(whole.records[0].data.size(), 44U);
+  EXPECT_EQ(read_frame(file, 16, file.size(), Id{}).what, Frame::Batch);
+  EXPECT_EQ(read_frame(file, 16, 16, Id{}).what, Frame::End);
+  for (std::size_t end = 17; end < 16 + frame.size(); ++end) {
+    const auto cut = read_frame(file, 16, end, Id{});
+    EXPECT_EQ(cut.what, Frame::Bad) << end;
+    EXPECT_EQ(cut.why, end < 16 + kFrame ? "a frame's header is cut off" : "a frame is cut off") << end;
+  }
+  // Zeros are no frame, and a cut off rest of zeros is none either.
+  for (std::size_t end = 0; end <= 60; ++end) EXPECT_EQ(read_frame(Blob(60), 0, end, Id{}).what, Frame::End) << end;
+  EXPECT_EQ(read_frame(file, 16, file.size(), Id{1}).why, "a frame bears another segment's salt");
+}
+
 }  // namespace
 }  // namespace sallyport::verify
