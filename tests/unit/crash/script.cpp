@@ -35,7 +35,7 @@ class Load {
   Load(Log& log, FailingDisk& disk, std::mt19937_64& random) : log_(log), disk_(disk), random_(random), port_(log, context_), guard_(context_.get_executor()) {}
 
   std::uint64_t run() {
-    const auto rounds = 10 + random_() % 25;
+    const auto rounds = 6 + random_() % 14;
     // Every third run has one refusal: the log tries again after half a second only.
     const auto fails_at = random_() % 3 == 0 ? random_() % rounds : rounds;
     for (std::uint64_t i = 0; i < rounds; ++i) {
