@@ -63,6 +63,12 @@ TEST(Rules, SessionsAreDenseCountedAndEndWithTheirClose) {
   EXPECT_FAULT(with([](Forge& log, SessionPtr s) { log.add(command(s, Decision::Blocked), [](auto& p) { ++p.sequence; }); }), "session-density", 2U);
   for (std::size_t i = 0; i < 4; ++i)
     EXPECT_FAULT(with([i](Forge& log, SessionPtr s) { log.add(closed(s), [i](auto& p) { ++(*p.totals)[i]; }); }), "session-totals", 2U);
+  const std::array<const char*, 4> said = {"it counts 3 entries in the session, there are 2", "it counts 1 commands in the session, there are 0", "it counts 1 outcomes in the session, there are 0", "it counts 1 chunks in the session, there are 0"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto report = with([i](Forge& log, SessionPtr s) { log.add(closed(s), [i](auto& p) { ++(*p.totals)[i]; }); });
+    EXPECT_EQ(report.fault_count, 1U);
+    EXPECT_TRUE(report.faults[0].what.ends_with(said[i])) << report.faults[0].what;
+  }
   EXPECT_FAULT(with([](Forge& log, SessionPtr s) { log.add(closed(s)), log.add(command(s, Decision::Blocked)); }), "session", 3U);
   EXPECT_FAULT(with([](Forge& log, SessionPtr s) { log.add(closed(s), [](auto& p) { p.totals.reset(); }); }), "entry-malformed", 2U);
 }

@@ -191,6 +191,8 @@ TEST(Heads, ATornNoteIsEachBeginningOfANoteAndNothingElse) {
   for (std::size_t i = 0; i < kNote.size(); ++i) EXPECT_TRUE(is_torn_note(kNote.substr(0, i), *key)) << i;
   EXPECT_FALSE(is_torn_note(kNote, *key)) << "it is whole";
   EXPECT_FALSE(is_torn_note(std::string(kNote) + "\n", *key));
+  EXPECT_TRUE(is_torn_note("example.org/evidence\n18446744073709551615\nLgs", *key));
+  EXPECT_FALSE(is_torn_note("example.org/evidence\n184467440737095516150\nLgs", *key));
   EXPECT_FALSE(is_torn_note(std::string(kNote) + "x", *key));
   EXPECT_TRUE(is_torn_note(std::string(300, '\0'), *key));
   for (const char* other : {"x", "example.org/evidencE", "example.org/evidence\nx", "example.org/evidence\n12\n!", "example.org/evidence\n1\nLgsCdgOLuQDsmeqsvGhBYct0IjMiC8RHLEojR4hglhk=\nmore"})
