@@ -59,6 +59,8 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   TRY(auto found, recover(options.directory + "/segments", options.origin, last.size(), last.root(), *state->files));
   TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
   TRY_VOID(sync_folder(options.directory));
+  // The folder's own name as well, whoever made it: best effort, for it may lie in one that we may not read.
+  (void)sync_folder(options.directory + "/..");
   TRY(auto tiles, TileFiles::open(options.directory));
   if (!tiles.covers(found.read_from)) {
     CompactRange tree;

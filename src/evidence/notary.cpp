@@ -35,7 +35,15 @@ Notary::~Notary() { OPENSSL_cleanse(&epochs_, sizeof epochs_); }
 
 Result<std::unique_ptr<Notary>> Notary::open(std::unique_ptr<KeyStore> key, std::string state_file) {
   auto out = std::unique_ptr<Notary>(new Notary(std::move(key), std::move(state_file)));
-  TRY(out->file_, File::open(out->path_, O_RDWR | O_CREAT));
+  // The file is born whole, with the empty tree in one of its slots: a write that a crash tears then always leaves the other one.
+  const auto before = read_file(out->path_);
+  if (::access(out->path_.c_str(), F_OK) != 0 || (before && std::ranges::all_of(*before, [](std::uint8_t b) { return b == 0; }))) {
+    Bytes born(2 * kSlot);
+    out->sequence_ = 1;
+    std::ranges::copy(out->slot(CompactRange(), 1), born.begin() + kSlot);
+    TRY_VOID(replace_file(out->path_, born));
+  }
+  TRY(out->file_, File::open(out->path_, O_RDWR));
   if (::flock(out->file_.fd(), LOCK_EX | LOCK_NB) != 0) return fail(ErrorKind::Unavailable, out->path_ + " is in use by another notary");
   const auto slash = out->path_.rfind('/');
   TRY_VOID(sync_folder(slash == std::string::npos ? "." : out->path_.substr(0, slash + 1)));
@@ -46,7 +54,6 @@ Result<std::unique_ptr<Notary>> Notary::open(std::unique_ptr<KeyStore> key, std:
 
 Result<void> Notary::load() {
   TRY(const auto bytes, read_file(path_));
-  if (bytes.empty()) return {};
   bool found = false;
   for (std::size_t slot = 0; slot < 2; ++slot) {
     if (bytes.size() < (slot + 1) * kSlot) break;
@@ -68,16 +75,20 @@ Result<void> Notary::load() {
   return {};
 }
 
-Result<void> Notary::keep(const CompactRange& tree) {
-  std::array<std::uint8_t, kSlot> slot{};
+Bytes Notary::slot(const CompactRange& tree, std::uint64_t sequence) const {
+  Bytes slot(kSlot);
   std::ranges::copy(as_bytes(kMagic), slot.begin());
-  put_le<std::uint64_t>(&slot[8], sequence_ + 1);
+  put_le<std::uint64_t>(&slot[8], sequence);
   put_le<std::uint64_t>(&slot[16], tree.size());
   std::ranges::copy(sha256(as_bytes(origin())), slot.begin() + 24);
   for (std::size_t i = 0; i < tree.hashes().size(); ++i) std::ranges::copy(tree.hashes()[i], slot.begin() + static_cast<std::ptrdiff_t>(56 + 32 * i));
   put_le<std::uint32_t>(&slot[kSlot - 4], crc32c({slot.data(), kSlot - 4}));
+  return slot;
+}
+
+Result<void> Notary::keep(const CompactRange& tree) {
   FileOps ops;
-  TRY_VOID(write_all(ops, file_, slot, (sequence_ + 1) % 2 * kSlot, path_));
+  TRY_VOID(write_all(ops, file_, slot(tree, sequence_ + 1), (sequence_ + 1) % 2 * kSlot, path_));
   TRY_VOID(sync(ops, file_, path_));
   ++sequence_;
   tree_ = tree;
@@ -102,7 +113,7 @@ Result<std::string> Notary::sign(const CompactRange& grown) {
   }
   auto tree = tree_;
   tree.append(grown);
-  if (sequence_ == 0 || !grown.empty()) TRY_VOID(keep(tree));
+  if (!grown.empty()) TRY_VOID(keep(tree));
   return note(tree_);
 }
 

@@ -29,6 +29,7 @@ class Notary : public Signer {
     Digest seed{}, next{};
   };
   Notary(std::unique_ptr<KeyStore> key, std::string path) : key_(std::move(key)), path_(std::move(path)) {}
+  Bytes slot(const CompactRange& tree, std::uint64_t sequence) const;
   Result<void> load();
   Result<void> load_epochs();
   Result<void> keep(const CompactRange& tree);

@@ -157,12 +157,22 @@ class Recovery {
         discarded_.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(used(bytes)));
         unborn_ = s.number;
         segments_.pop_back();
+        if (!header && i > 0) TRY_VOID(end_at(segments_[i - 1], unborn_));
         break;
       }
       if (!header) return contradiction(s.path, header.error().what);
       if (i > 0 && header->previous != segments_[i - 1].number) return contradiction(s.path, "the segment before it is missing");
     }
     out_.any = !segments_.empty();
+    return {};
+  }
+
+  /// The header that would say how much of the segment before counts is lost, but not its name: what follows there from that
+  /// index on was written by a write that failed, and refused.
+  Result<void> end_at(Segment& s, std::uint64_t index) {
+    TRY(const auto bytes, read_file(s.path));
+    LastEntry nothing;
+    s.bound = scan_segment(bytes, s.header, nothing, index).length;
     return {};
   }
 

@@ -76,7 +76,8 @@ struct Scan {
   std::optional<Footer> footer;
   std::string stopped;                    // why there is no further frame; "" at the end of what was written
 };
-/// Walks the valid frames of a file whose header was decoded; a frame is visited only when all of it is valid.
-Scan scan_segment(ByteView file, const SegmentHeader& header, ScanVisitor& visitor);
+/// Walks the valid frames of a file whose header was decoded; a frame is visited only when all of it is valid. Frames with
+/// entries from index `until` on are left alone.
+Scan scan_segment(ByteView file, const SegmentHeader& header, ScanVisitor& visitor, std::uint64_t until = UINT64_MAX);
 
 }  // namespace sallyport::evidence

@@ -110,7 +110,7 @@ Result<bool> step(const Frame& frame, Scan& scan, ScanVisitor& visitor) {
 
 }  // namespace
 
-Scan scan_segment(ByteView file, const SegmentHeader& header, ScanVisitor& visitor) {
+Scan scan_segment(ByteView file, const SegmentHeader& header, ScanVisitor& visitor, std::uint64_t until) {
   Scan scan;
   scan.next_index = header.first_index;
   scan.last_frame = file.first(kSegmentHeader);
@@ -120,7 +120,7 @@ Scan scan_segment(ByteView file, const SegmentHeader& header, ScanVisitor& visit
       scan.stopped = frame.error().what;
       return scan;
     }
-    if (!*frame) return scan;
+    if (!*frame || ((*frame)->first_index >= until && (*frame)->entries > 0)) return scan;
     const auto done = step(**frame, scan, visitor);
     if (!done) {
       scan.stopped = done.error().what;

@@ -95,12 +95,14 @@ __attribute__((target("sse4.2"))) std::uint32_t crc_by_instruction(std::uint32_t
 
 }  // namespace
 
+std::uint32_t crc32c_by_tables(std::uint32_t before, View bytes) { return ~crc_by_tables(~before, bytes); }
+
 std::uint32_t crc32c(std::uint32_t before, View bytes) {
 #if defined(__x86_64__)
   static const bool kInstruction = __builtin_cpu_supports("sse4.2") != 0;
   if (kInstruction) return ~crc_by_instruction(~before, bytes);
 #endif
-  return ~crc_by_tables(~before, bytes);
+  return crc32c_by_tables(before, bytes);
 }
 
 bool is_utf8(std::string_view text) {

@@ -38,6 +38,7 @@ std::string hex(View bytes);
 std::optional<Blob> unbase64(std::string_view text);  // RFC 4648 §4, padded, canonical
 std::string base64(View bytes);
 std::uint32_t crc32c(std::uint32_t before, View bytes);  // start with 0
+std::uint32_t crc32c_by_tables(std::uint32_t before, View bytes);  // the same on a machine without the instruction
 bool is_utf8(std::string_view text);
 
 /// SHA-256 in pieces (crypto.h says by whom).

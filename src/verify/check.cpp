@@ -47,6 +47,24 @@ std::size_t used(View bytes) {
   return n;
 }
 
+/// True when what lies from `at` to the file's end can be a frame whose write made the file longer and of which a crash left some
+/// 512-byte sectors only: one of them is zeros, or the file ends at one's end and before the frame's.
+bool lacks_sector(View file, std::size_t at) {
+  for (std::size_t from = at, end = 0; from < file.size(); from = end) {
+    end = std::min(file.size(), (from / 512 + 1) * 512);
+    if (all_zero(file.subspan(from, end - from))) return true;
+  }
+  const auto room = file.size() - at - kFrame, stated = static_cast<std::size_t>(little(file, at + 4, 4));
+  if (file.size() % 512 != 0 || stated <= room) return false;
+  // Not so when the frame is whole and only its length was changed: then the checksum is right for the length it had.
+  for (std::size_t length = room; length + 8 > room && length > 0; --length) {
+    Blob head(file.begin() + static_cast<std::ptrdiff_t>(at), file.begin() + static_cast<std::ptrdiff_t>(at + 40));
+    for (std::size_t i = 0; i < 4; ++i) head[4 + i] = static_cast<std::uint8_t>(length >> (8 * i));
+    if (crc32c(crc32c(0, head), file.subspan(at + kFrame, length)) == little(file, at + 40, 4)) return false;
+  }
+  return true;
+}
+
 class Checker {
  public:
   explicit Checker(const Settings& settings) : settings_(settings), rules_(report_, settings), heads_(settings, report_, rules_) {}
@@ -179,7 +197,8 @@ class Checker {
     const auto rest = segment.file.bytes().subspan(at);
     const auto n = used(rest);
     if (n == 0) return;
-    const bool cut = rest.size() - n < kFrame && rest.size() >= kFrame && (little(rest, 0, 4) != 1 || little(rest, 16, 4) == 0);
+    // A write that made the file longer can lack sectors as well, and ends where the file does.
+    const bool cut = rest.size() - n < kFrame && rest.size() >= kFrame && (little(rest, 0, 4) != 1 || little(rest, 16, 4) == 0) && !lacks_sector(segment.file.bytes(), at);
     if (footer) return fault("after-footer", "something follows the footer", &segment, at);
     if (cut) return fault("footer", "the file was sealed, and its footer is not valid: it was changed after it was written", &segment, at, tree_.size());
     torn_ = true;

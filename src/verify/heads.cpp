@@ -11,44 +11,11 @@
 namespace sallyport::verify {
 namespace {
 
+constexpr std::size_t kTornMost = 16u << 10;  // more than one note is
+
 std::string_view text_of(const File& file) { return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()}; }
 
-bool is_base64(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'; }
-
-/// `text` without `due`; "" when it ends within it. False when it is something else.
-bool eat(std::string_view& text, std::string_view due) {
-  const auto n = std::min(text.size(), due.size());
-  if (text.substr(0, n) != due.substr(0, n)) return false;
-  text.remove_prefix(n);
-  return true;
-}
-
-bool eat_base64(std::string_view& text, std::size_t size, std::size_t padding) {
-  for (std::size_t i = 0; i < size && !text.empty(); ++i, text.remove_prefix(1))
-    if (i >= size - padding ? text.front() != '=' : !is_base64(text.front())) return false;
-  return true;
-}
-
 }  // namespace
-
-bool is_torn_note(std::string_view text, const NoteKey& key) {
-  if (all_zero(view(text))) return true;  // the file was longer before its bytes were on the disk
-  if (!eat(text, key.name + "\n")) return false;
-  std::size_t digits = 0;
-  for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1)) ++digits;
-  if (text.empty()) return digits <= 20;
-  if (digits == 0 || digits > 20 || !eat(text, "\n") || !eat_base64(text, 44, 1) || !eat(text, "\n\n")) return false;
-  if (!eat(text, "\xE2\x80\x94 " + key.name + " ") || !eat_base64(text, 92, 1) || !eat(text, "\n")) return false;
-  // Further signatures: of the epoch, of witnesses.
-  while (!text.empty()) {
-    if (!eat(text, "\xE2\x80\x94 ")) return false;
-    while (!text.empty() && static_cast<unsigned char>(text.front()) > ' ') text.remove_prefix(1);
-    if (!eat(text, " ")) return false;
-    while (!text.empty() && (is_base64(text.front()) || text.front() == '=')) text.remove_prefix(1);
-    if (!eat(text, "\n")) return false;
-  }
-  return true;
-}
 
 void Heads::fault(std::string code, std::string what, const std::string& file, std::optional<std::uint64_t> index) {
   rules_.fault({std::move(code), std::move(what), file, {}, index});
@@ -76,7 +43,12 @@ void Heads::read() {
 
 /// A note ends with a line of a signature; the empty line after it parts it from the next.
 void Heads::read_archive(std::string_view rest, const std::string& file) {
+  const auto size = rest.size();
   while (!rest.empty()) {
+    if (rest.size() < kTornMost && is_torn_note(rest, settings_.key, size - rest.size())) {
+      report_.notes.push_back("the last head in checkpoints is incomplete, as a crash leaves it");
+      return;
+    }
     const auto body = rest.find("\n\n");
     const auto end = body == std::string_view::npos ? body : rest.find("\n\n", body + 2);
     if (end != std::string_view::npos) {
@@ -84,8 +56,7 @@ void Heads::read_archive(std::string_view rest, const std::string& file) {
       rest.remove_prefix(end + 2);
       continue;
     }
-    if (is_torn_note(rest, settings_.key)) report_.notes.push_back("the last head in checkpoints is incomplete, as a crash leaves it");
-    else fault("head-signature", "what checkpoints ends with is no signed head and no beginning of one", file);
+    fault("head-signature", "what checkpoints ends with is no signed head and no beginning of one", file);
     return;
   }
 }

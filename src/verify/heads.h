@@ -44,8 +44,9 @@ class Heads {
   std::size_t next_ = 0;
 };
 
-/// True when `text` can be the beginning of a note of this key and its empty line, as a crash in the middle of an append
-/// leaves it; what is whole, or is something else, is not.
-bool is_torn_note(std::string_view text, const NoteKey& key);
+/// True when `text`, the end of a file from byte `offset` on, can be what a crash in the middle of an append left of a note of
+/// this key and its empty line: its beginning, with zeros in place of 512-byte sectors of the file that were not written, if
+/// any. What is whole, or is something else, is not.
+bool is_torn_note(std::string_view text, const NoteKey& key, std::size_t offset = 0);
 
 }  // namespace sallyport::verify

@@ -257,6 +257,51 @@ TEST(Recovery, ACutAtEveryByteOfTheLastFrameLosesThatFrameOnly) {
   }
 }
 
+TEST(Recovery, ASegmentWhoseHeaderWasLostStillSaysByItsNameWhereTheLogBeforeItEnds) {
+  // A sync fails, though the bytes are there; the batch is refused; the fresh segment gets its name, and power fails.
+  Node node, crashed;
+  auto log = node.open();
+  auto s = log->new_session();
+  must(log->append_wait(opened(s)));
+  while (log->status().signed_size != 2) std::this_thread::yield();
+  Node before;
+  copy_folder(node, before);
+  node.disk->left = 1;  // the write goes through, its sync does not
+  ASSERT_FALSE(log->append_wait(command(s)));
+  node.disk->left = -1;
+  while (!log->writable()) std::this_thread::yield();
+  log->stop();
+  log.reset();
+  ASSERT_EQ(node.segments().size(), 2U);
+  copy_folder(before, crashed);
+  for (const auto& path : node.segments()) {
+    auto bytes = *read_file(path);
+    if (path == node.segments().back()) std::ranges::fill(bytes, 0);
+    std::ofstream(crashed.folder.path + "/segments/" + std::filesystem::path(path).filename().string(), std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+  auto again = crashed.open();
+  ASSERT_TRUE(again);
+  again->stop();
+  const auto all = stored(crashed);
+  ASSERT_EQ(all.size(), 6U);
+  const std::array kinds = {Kind::NodeStart, Kind::SessionOpen, Kind::Recovery, Kind::NodeStart, Kind::SessionClose, Kind::NodeStop};
+  for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(all[i].facts.kind, kinds[i]) << i << ": what was refused is no part of the log";
+}
+
+TEST(Signer, AFirstHeadThatNeverReachedTheDiskIsNoneAndADamagedOneIsNotTakenForNone) {
+  Node node;
+  const auto path = node.folder.path + "/signer-head";
+  const auto last = [&] {
+    const auto signer = ed25519_signer("node.test/evidence", node.keys.first, path);
+    return signer ? std::optional((*signer)->last()->size()) : std::nullopt;
+  };
+  const auto write = [&](const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; };
+  write(std::string(8192, '\0'));
+  EXPECT_EQ(last(), std::optional<std::uint64_t>(0));
+  write(std::string(1023, '\0') + "x");
+  EXPECT_EQ(last(), std::nullopt);
+}
+
 TEST(Recovery, ALogShorterThanItsSignedHeadIsNotOpened) {
   Node node;
   auto log = node.open();

@@ -142,7 +142,7 @@ class Forge {
       for (const auto n : *place.totals) cbor::put_uint(leaf, n);
     }
     leaf.insert(leaf.end(), body.begin() + static_cast<std::ptrdiff_t>(entry.totals_at()), body.end());
-    return add_leaf(leaf, entry.session() ? entry.session()->id() : Id16{}, const_cast<Entry&>(entry).chunks());
+    return add_leaf(leaf, chunks_of ? *chunks_of : entry.session() ? entry.session()->id() : Id16{}, const_cast<Entry&>(entry).chunks());
   }
   std::uint64_t add_leaf(const Bytes& leaf, const Id16& session = {}, const std::vector<Chunk>& chunks = {}) {
     FrameBuilder frame;
@@ -174,6 +174,7 @@ class Forge {
   Folder folder;
   std::string verifier;
   Id16 incarnation{};
+  std::optional<Id16> chunks_of;  // the session that the chunks of the next entries say they are of
 
  private:
   std::string note() const { return sign_note(key_, checkpoint_text({kOrigin, tree_.size(), tree_.root()})); }

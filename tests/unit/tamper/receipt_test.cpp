@@ -9,6 +9,13 @@ namespace {
 
 Digest leaf_of(std::uint64_t i) { return evidence::leaf_hash(as_bytes(std::to_string(i))); }
 
+evidence::NodeSource leaves_only(const std::vector<Digest>& leaves) {
+  return [&leaves](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
+    if (level != 0) return std::nullopt;
+    return leaves.at(number);
+  };
+}
+
 TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
   std::vector<Digest> leaves;
   for (std::uint64_t size = 1; size <= 70; ++size) {
@@ -17,10 +24,7 @@ TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
     for (const auto& leaf : leaves) tree.append(leaf);
     const auto root = tree.root();
     for (std::uint64_t index = 0; index < size; ++index) {
-      const auto proof = evidence::inclusion_proof(index, size, [&](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
-        if (level != 0) return std::nullopt;
-        return leaves.at(number);
-      }).value();
+      const auto proof = evidence::inclusion_proof(index, size, leaves_only(leaves)).value();
       ASSERT_TRUE(verify::is_included(leaves[index], index, size, proof, root));
       ASSERT_FALSE(verify::is_included(leaf_of(999), index, size, proof, root));
       for (std::uint64_t other = 0; other < size; ++other)
@@ -29,6 +33,33 @@ TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
       auto longer = proof;
       longer.push_back(root);
       ASSERT_FALSE(verify::is_included(leaves[index], index, size, longer, root));
+    }
+  }
+}
+
+TEST(Receipt, EveryOlderTreeIsProvenToBeTheNewersBeginningAndNoOther) {
+  std::vector<Digest> leaves, roots = {sha256({})};
+  for (std::uint64_t size = 1; size <= 70; ++size) {
+    leaves.push_back(leaf_of(size - 1));
+    evidence::CompactRange tree;
+    for (const auto& leaf : leaves) tree.append(leaf);
+    roots.push_back(tree.root());
+    for (std::uint64_t old = 1; old <= size; ++old) {
+      const auto proof = evidence::consistency_proof(old, size, leaves_only(leaves)).value();
+      ASSERT_TRUE(verify::is_consistent(old, size, roots[old], roots[size], proof)) << old << " of " << size;
+      ASSERT_FALSE(verify::is_consistent(old, size, leaf_of(999), roots[size], proof));
+      ASSERT_FALSE(verify::is_consistent(old, size, roots[old], leaf_of(999), proof));
+      for (std::uint64_t other = 1; other <= size; ++other)
+        if (other != old) ASSERT_FALSE(verify::is_consistent(other, size, roots[other], roots[size], proof)) << old << " posed as " << other << " of " << size;
+      for (std::size_t i = 0; i < proof.size(); ++i) {
+        auto changed = proof;
+        changed[i][0] ^= 1;
+        ASSERT_FALSE(verify::is_consistent(old, size, roots[old], roots[size], changed));
+      }
+      if (!proof.empty()) ASSERT_FALSE(verify::is_consistent(old, size, roots[old], roots[size], {proof.begin(), proof.end() - 1}));
+      auto longer = proof;
+      longer.push_back(roots[size]);
+      ASSERT_FALSE(verify::is_consistent(old, size, roots[old], roots[size], longer));
     }
   }
 }

@@ -63,6 +63,12 @@ TEST(Rules, SessionsAreDenseCountedAndEndWithTheirClose) {
   EXPECT_FAULT(with([](Forge& log, SessionPtr s) { log.add(command(s, Decision::Blocked), [](auto& p) { ++p.sequence; }); }), "session-density", 2U);
   for (std::size_t i = 0; i < 4; ++i)
     EXPECT_FAULT(with([i](Forge& log, SessionPtr s) { log.add(closed(s), [i](auto& p) { ++(*p.totals)[i]; }); }), "session-totals", 2U);
+  const std::array<const char*, 4> said = {"it counts 3 entries in the session, there are 2", "it counts 1 commands in the session, there are 0", "it counts 1 outcomes in the session, there are 0", "it counts 1 chunks in the session, there are 0"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto report = with([i](Forge& log, SessionPtr s) { log.add(closed(s), [i](auto& p) { ++(*p.totals)[i]; }); });
+    EXPECT_EQ(report.fault_count, 1U);
+    EXPECT_TRUE(report.faults[0].what.ends_with(said[i])) << report.faults[0].what;
+  }
   EXPECT_FAULT(with([](Forge& log, SessionPtr s) { log.add(closed(s)), log.add(command(s, Decision::Blocked)); }), "session", 3U);
   EXPECT_FAULT(with([](Forge& log, SessionPtr s) { log.add(closed(s), [](auto& p) { p.totals.reset(); }); }), "entry-malformed", 2U);
 }
@@ -79,6 +85,7 @@ TEST(Rules, IndexesAreDenseTimesDoNotFallAndIncarnationsBeginInOrder) {
   EXPECT_FAULT(with([](Forge& log) { log.start(); }), "incarnation", 1U);
   EXPECT_FAULT(with([](Forge& log) { log.add(Entry(Kind::NodeStop)), log.add(Entry(Kind::Heartbeat)); }), "incarnation", 2U);
   EXPECT_FAULT(with([](Forge& log) { log.incarnation[0] = 99, log.add(Entry(Kind::Heartbeat)); }), "incarnation", 1U);
+  EXPECT_TRUE(verify::to_text(with([](Forge& log) { log.incarnation[0] = 99, log.add(Entry(Kind::Heartbeat)); })).contains("another incarnation than its segment"));
   Forge none;
   none.add(Entry(Kind::Heartbeat));
   EXPECT_FAULT(none.verified(), "incarnation", 0U);
@@ -132,6 +139,31 @@ TEST(Rules, APayloadIsThereWholeAndIsTheOneThatWasRecorded) {
     const auto report = log.verified();
     if (bad == 0) EXPECT_EQ(report.verdict, verify::Report::Valid) << verify::to_text(report);
     else EXPECT_FAULT(report, bad == 1 ? "payload-missing" : "payload-altered", 1U);
+  }
+}
+
+TEST(Rules, AChunkStandsOnceAndBeforeTheCloseOfItsSession) {
+  for (const bool late : {false, true}) {
+    Forge log;
+    log.start();
+    auto s = log.session();
+    log.add(opened(s));
+    auto entry = Entry(Kind::Heartbeat);
+    std::vector<Chunk> chunks;
+    Recording stream(*s);
+    stream.add("select 1", chunks);
+    stream.finish(chunks);
+    ASSERT_EQ(chunks.size(), 1U);
+    entry.chunks() = chunks;
+    if (late) log.add(closed(s));
+    else entry.chunks().push_back(chunks[0]);
+    log.chunks_of = s->id();
+    log.add(entry);
+    const auto report = log.verified();
+    EXPECT_EQ(report.verdict, verify::Report::Invalid);
+    ASSERT_EQ(report.fault_count, 1U) << verify::to_text(report);
+    EXPECT_EQ(report.faults[0].code, late ? "session" : "chunk");
+    EXPECT_TRUE(report.faults[0].what.contains(late ? "behind the session's close" : "is there twice")) << report.faults[0].what;
   }
 }
 

@@ -301,6 +301,58 @@ TEST(Tamper, ACrashLeavesAValidLogAndWhatItDiscardedCannotBeChangedLater) {
   EXPECT_TRUE(has(verified(again.folder.path, log.keys.second), "discarded"));
 }
 
+/// A log whose last footer begins `room` bytes before a sector of its file ends.
+struct Placed : Node {
+  explicit Placed(std::size_t room) {
+    for (std::size_t text = 1; footer == 0; text += 8) {
+      std::filesystem::remove_all(folder.path);
+      std::filesystem::create_directories(folder.path);
+      auto log = open();
+      EXPECT_TRUE(log->append_wait(std::move(Entry(Kind::ConfigApplied).text(Field::Reason, std::string(text, 'x')))));
+      log->stop();
+      log.reset();
+      whole = bytes_of(segments()[0]);
+      if (const auto at = frames(whole).back().first; 512 - at % 512 == room) footer = at;
+    }
+  }
+  Report with(const Bytes& file) const {
+    write_file(segments()[0], file);
+    return verified(folder.path, keys.second);
+  }
+  Bytes whole;
+  std::size_t footer = 0;
+};
+
+TEST(Tamper, AFooterThatLacksASectorIsWhatACrashLeavesAndOneThatLacksLessIsNot) {
+  const Placed log(80);
+  const auto sector = log.footer + 80;
+  ASSERT_LT(sector, log.whole.size());
+  const auto without = [&](std::size_t from, std::size_t to) {
+    auto file = log.whole;
+    std::fill(file.begin() + static_cast<std::ptrdiff_t>(from), file.begin() + static_cast<std::ptrdiff_t>(to), 0);
+    return file;
+  };
+  EXPECT_EQ(log.with(without(log.footer, sector)).verdict, Report::Incomplete);
+  EXPECT_EQ(log.with(without(sector, log.whole.size())).verdict, Report::Incomplete);
+  EXPECT_EQ(log.with({log.whole.begin(), log.whole.begin() + static_cast<std::ptrdiff_t>(sector)}).verdict, Report::Incomplete) << "the file was not made as long";
+  EXPECT_EQ(log.with(without(log.footer, sector - 1)).verdict, Report::Invalid);
+  EXPECT_EQ(log.with(without(sector + 1, log.whole.size())).verdict, Report::Invalid);
+  EXPECT_EQ(log.with({log.whole.begin(), log.whole.begin() + static_cast<std::ptrdiff_t>(sector + 8)}).verdict, Report::Invalid);
+  EXPECT_EQ(log.with(log.whole).verdict, Report::Valid);
+}
+
+TEST(Tamper, AChangedLengthOfAFooterThatEndsWithASectorIsNoCrash) {
+  auto probe = Placed(512 - 8);
+  const auto size = probe.whole.size() - probe.footer;
+  const Placed log(size);
+  ASSERT_EQ(log.whole.size() % 512, 0U) << "footers of such logs are of one size";
+  for (unsigned bit = 0; bit < 32; ++bit) {
+    auto file = log.whole;
+    file[log.footer + 4 + bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+    EXPECT_EQ(log.with(file).verdict, Report::Invalid) << bit;
+  }
+}
+
 TEST(Tamper, AFailedWriteLeavesAValidLog) {
   Node log;
   {

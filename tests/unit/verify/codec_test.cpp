@@ -32,6 +32,17 @@ TEST(Bytes, ChecksumBase64AndHexAreThePublishedOnes) {
   EXPECT_EQ(hex(Blob{0, 0x7F, 0xFF}), "007fff");
 }
 
+TEST(Bytes, TheTablesGiveTheChecksumOfTheInstruction) {
+  EXPECT_EQ(crc32c_by_tables(0, view("123456789")), 0xE3069283U);
+  EXPECT_EQ(crc32c_by_tables(0, Blob(32, 0xFF)), 0x62A8AB43U);
+  Blob bytes;
+  std::uint32_t state = 1;
+  for (int i = 0; i < 2000; ++i) {
+    EXPECT_EQ(crc32c_by_tables(state, bytes), crc32c(state, bytes)) << i;
+    bytes.push_back(static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24));
+  }
+}
+
 TEST(Tree, GivesTheRootsOfTheCertificateTransparencyTests) {
   const std::array leaves = {"", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"};
   const std::array roots = {"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -165,6 +176,13 @@ TEST(Note, SignaturesOfOthersAreIgnoredAndAWrongOneOfOursIsNot) {
   twice[twice.size() - 10] = twice[twice.size() - 10] == 'A' ? 'B' : 'A';
   EXPECT_FALSE(open_note(twice, *key, why)) << "one right signature does not heal a wrong one of the same key";
   EXPECT_FALSE(open_note(std::string(kNote) + "\n", *key, why));
+  // Lines of others are not looked into, but lines of signatures they must be.
+  const std::string raw = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+  for (const char* name : {"a+b", "a\x7F" "b", "", "a b"}) EXPECT_FALSE(open_note(std::string(kNote) + "— " + name + " " + raw, *key, why)) << name;
+  EXPECT_FALSE(open_note(std::string(kNote) + "— " + raw, *key, why));
+  EXPECT_FALSE(open_note(std::string(kNote) + "- a " + raw, *key, why));
+  EXPECT_FALSE(open_note(std::string(kNote) + "— a AAAA\n", *key, why)) << "shorter than a key's id and one byte";
+  EXPECT_TRUE(open_note(std::string(kNote) + "— a AAAAAAA=\n", *key, why)) << why;
 }
 
 TEST(Heads, ATornNoteIsEachBeginningOfANoteAndNothingElse) {
@@ -172,13 +190,74 @@ TEST(Heads, ATornNoteIsEachBeginningOfANoteAndNothingElse) {
   const auto key = parse_key(kPage, why);
   for (std::size_t i = 0; i < kNote.size(); ++i) EXPECT_TRUE(is_torn_note(kNote.substr(0, i), *key)) << i;
   EXPECT_TRUE(is_torn_note(kNote, *key)) << "the empty line is missing";
+  EXPECT_FALSE(is_torn_note(std::string(kNote) + "\n", *key)) << "it is whole";
   const std::string two = std::string(kNote) + "\xE2\x80\x94 some.witness abcdefgh\n";
   for (std::size_t i = kNote.size(); i <= two.size(); ++i) EXPECT_TRUE(is_torn_note(two.substr(0, i), *key)) << i;
   EXPECT_FALSE(is_torn_note(two + "\n", *key)) << "it is whole";
+  EXPECT_TRUE(is_torn_note("example.org/evidence\n18446744073709551615\nLgs", *key));
+  EXPECT_FALSE(is_torn_note("example.org/evidence\n184467440737095516150\nLgs", *key));
   EXPECT_FALSE(is_torn_note(std::string(kNote) + "x", *key));
   EXPECT_TRUE(is_torn_note(std::string(300, '\0'), *key));
   for (const char* other : {"x", "example.org/evidencE", "example.org/evidence\nx", "example.org/evidence\n12\n!", "example.org/evidence\n1\nLgsCdgOLuQDsmeqsvGhBYct0IjMiC8RHLEojR4hglhk=\nmore"})
     EXPECT_FALSE(is_torn_note(other, *key)) << other;
+}
+
+TEST(Heads, ATornNoteMayLackSectorsOfTheFileAndNothingLess) {
+  std::string why;
+  const auto key = parse_key(kPage, why);
+  const auto whole = std::string(kNote) + "\n";
+  // The sector's end lies behind each of its bytes in turn; one of the two sectors is not there.
+  for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+    auto first = whole, second = whole;
+    std::fill_n(first.begin(), cut, '\0');
+    std::fill(second.begin() + static_cast<std::ptrdiff_t>(cut), second.end(), '\0');
+    const auto offset = 3 * 512 - cut;
+    EXPECT_TRUE(is_torn_note(first, *key, offset)) << cut;
+    EXPECT_TRUE(is_torn_note(second, *key, offset)) << cut;
+    if (cut > 1) EXPECT_FALSE(is_torn_note(first, *key, offset - 1)) << "zeros that end before their sector does: " << cut;
+    if (cut > 1) EXPECT_FALSE(is_torn_note(second, *key, offset + 1)) << cut;
+    auto wrong = first;
+    wrong.back() = '!';
+    EXPECT_FALSE(is_torn_note(wrong, *key, offset)) << cut;
+    if (cut < 100) EXPECT_FALSE(is_torn_note(first + "\n", *key, offset)) << cut;
+  }
+}
+
+/// A batch of one heartbeat, 16 zeros for a salt, then something else.
+Blob frame_of(const Blob& leaf) {
+  Blob record = {1};
+  for (int i = 0; i < 4; ++i) record.push_back(static_cast<std::uint8_t>(leaf.size() >> (8 * i)));
+  record.insert(record.end(), leaf.begin(), leaf.end());
+  Blob frame(kFrame);
+  frame[0] = 1, frame[4] = static_cast<std::uint8_t>(record.size()), frame[8] = 2, frame[16] = 1, frame[20] = 1;
+  const auto crc = crc32c(crc32c(0, View(frame).first(40)), record);
+  for (std::size_t i = 0; i < 4; ++i) frame[40 + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+  frame.insert(frame.end(), record.begin(), record.end());
+  frame.resize((frame.size() + 7) / 8 * 8);
+  return frame;
+}
+
+TEST(Segment, AFrameIsWholeOrNoneWhateverLiesBehindTheEnd) {
+  const auto frame = frame_of(unhex("01a50102021b17979cfe362a0000031b000000012a05f2000450000102030405060708090a0b0c0d0e0f0704"));
+  Blob file(16);
+  file.insert(file.end(), frame.begin(), frame.end());
+  file.resize(file.size() + 200, 0xEE);
+  const auto whole = read_frame(file, 16, 16 + frame.size(), Id{});
+  ASSERT_EQ(whole.what, Frame::Batch) << whole.why;
+  EXPECT_EQ(whole.length, frame.size());
+  EXPECT_EQ(whole.first, 2U);
+  ASSERT_EQ(whole.records.size(), 1U);
+  EXPECT_EQ(whole.records[0].data.size(), 44U);
+  EXPECT_EQ(read_frame(file, 16, file.size(), Id{}).what, Frame::Batch);
+  EXPECT_EQ(read_frame(file, 16, 16, Id{}).what, Frame::End);
+  for (std::size_t end = 17; end < 16 + frame.size(); ++end) {
+    const auto cut = read_frame(file, 16, end, Id{});
+    EXPECT_EQ(cut.what, Frame::Bad) << end;
+    EXPECT_EQ(cut.why, end < 16 + kFrame ? "a frame's header is cut off" : "a frame is cut off") << end;
+  }
+  // Zeros are no frame, and a cut off rest of zeros is none either.
+  for (std::size_t end = 0; end <= 60; ++end) EXPECT_EQ(read_frame(Blob(60), 0, end, Id{}).what, Frame::End) << end;
+  EXPECT_EQ(read_frame(file, 16, file.size(), Id{1}).why, "a frame bears another segment's salt");
 }
 
 }  // namespace
