@@ -15,6 +15,7 @@
 #include <latch>
 
 #include "cli/command.h"
+#include "evidence/file_ops.h"
 #include "net/listener.h"
 #include "worker.h"
 
@@ -161,6 +162,18 @@ evidence::Entry config_applied(const cli::Config& config, std::string_view why) 
   return entry;
 }
 
+Result<void> make_directory(const std::string& path);
+
+/// The text that a policy digest in the log stands for: durable before the entry that says it applies. It names secrets, and
+/// holds none.
+Result<void> keep_policy(const cli::Config& config) {
+  const auto folder = config.evidence.directory + "/policies", path = folder + "/" + hex(config.policy->digest()) + ".yaml";
+  TRY_VOID(make_directory(folder));
+  if (const auto there = evidence::read_file(path); there && sha256(*there) == config.policy->digest()) return {};
+  TRY_VOID(evidence::replace_file(path, as_bytes(config.text), 0600));
+  return evidence::sync_folder(config.evidence.directory);
+}
+
 Result<void> make_directory(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
@@ -186,6 +199,7 @@ Result<void> open_shared(Shared& shared) {
   options.segment_bytes = config.evidence.segment_bytes;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
+  TRY_VOID(keep_policy(config));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
@@ -279,6 +293,7 @@ void reload(Shared& shared, Workers& workers) {
     return refuse(shared.config.file + ": " + fixed + " cannot change while the gateway runs; restart it");
   auto tls = load_tls(*loaded.config);
   if (!tls) return refuse(tls.error().what);
+  if (auto kept = keep_policy(*loaded.config); !kept) return refuse(kept.error().what);
   if (auto index = shared.log->append_wait(config_applied(*loaded.config, "reload")); !index) return refuse(index.error().what);
   shared.config = std::move(*loaded.config);
   shared.tls = tls->http;
