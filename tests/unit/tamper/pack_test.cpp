@@ -1,0 +1,172 @@
+// Packs of the exporter under their verifier: any range of any log is proven, cut anywhere it reads the same, and no changed bit passes.
+#include <fmt/format.h>
+
+#include "pack_case.h"
+
+namespace sallyport::tamper {
+namespace {
+
+TEST(Pack, OfAWholeLogIsValidAndTheSameTwice) {
+  const Kept log;
+  for (const char* payloads : {"none", "sealed", "opened"}) {
+    verify::Query query;
+    query.payloads = payloads;
+    const auto pack = exported(log.folder.path, query);
+    const auto report = judged(pack, log.keys.second);
+    ASSERT_TRUE(report.valid) << payloads << "\n" << said(report);
+    EXPECT_EQ(report.withheld, 0U);
+    EXPECT_EQ(report.sessions, 3U);
+    EXPECT_EQ(report.complete_sessions, 3U);
+    EXPECT_EQ(report.commands, 6U);
+    EXPECT_EQ(report.opened, query.payloads == "opened" ? 3U : 0U);
+    EXPECT_EQ(report.sealed, query.payloads == "sealed" ? 3U : 0U);
+    EXPECT_EQ(report.absent, query.payloads == "none" ? 3U : 0U);
+    EXPECT_EQ(exported(log.folder.path, query), pack);
+    EXPECT_EQ(Taken(pack).zip(), pack) << "the test's own zip is the pack's";
+    EXPECT_EQ(Taken(pack)["report.html"], report.html);
+  }
+}
+
+TEST(Pack, OfEveryRangeIsValid) {
+  const Kept log;
+  const auto size = stored(log).size();
+  for (std::uint64_t a = 0; a <= size; a += 2)
+    for (std::uint64_t b = a; b <= size + 1; b += 3) {
+      const auto report = judged(exported(log.folder.path, {}, a, b), log.keys.second);
+      ASSERT_TRUE(report.valid) << a << " to " << b << "\n" << said(report);
+      ASSERT_EQ(report.b - report.a, std::min<std::uint64_t>(b, size) - a);
+    }
+}
+
+TEST(Pack, OfASessionThatBeganBeforeTheRangeHasItsBeginningAsContext) {
+  const Kept log;
+  const auto entries = stored(log);
+  std::uint64_t opened = 0;
+  while (entries[opened].facts.kind != Kind::SessionOpen) ++opened;
+  auto pack = Taken(exported(log.folder.path, {}, opened + 1));
+  const auto name = fmt::format("context/{:020}.tlog-proof", opened);
+  ASSERT_TRUE(pack.members.contains(name));
+  const auto report = judged(pack.zip(), log.keys.second);
+  ASSERT_TRUE(report.valid) << said(report);
+  EXPECT_EQ(report.complete_sessions, 2U);
+  EXPECT_NE(report.html.find("ann"), std::string::npos);
+  pack.members.erase(name);
+  EXPECT_TRUE(has(judged(pack.mend().zip(), log.keys.second), "pack-manifest"));
+  auto whole = Taken(exported(log.folder.path, {}, opened + 2));
+  whole.members[fmt::format("context/{:020}.tlog-proof", opened + 4)] = whole[name];
+  EXPECT_TRUE(has(judged(whole.mend([](auto& m) { ++m.contexts; }).zip(), log.keys.second), "pack-context"));
+}
+
+TEST(Pack, ReadsTheSameInPiecesOfAnySize) {
+  const Kept log;
+  verify::Query query;
+  query.payloads = "opened";
+  const auto pack = exported(log.folder.path, query);
+  const auto whole = to_json(judged(pack, log.keys.second));
+  for (const std::size_t piece : {1, 2, 3, 7, 31, 64, 1000, 4097}) EXPECT_EQ(to_json(judged(pack, log.keys.second, piece)), whole) << piece;
+  for (std::size_t at = 0; at <= pack.size(); at += 1 + pack.size() / 400) {
+    std::string why;
+    verify::PackChecker checker({*verify::parse_key(log.keys.second, why)});
+    checker.feed(ByteView(pack).first(at));
+    checker.feed(ByteView(pack).subspan(at));
+    ASSERT_TRUE(checker.finish().valid) << "cut at byte " << at;
+  }
+}
+
+TEST(Pack, WithAnyBitChangedOrCutAnywhereIsInvalid) {
+  const Kept log;
+  verify::Query query;
+  query.payloads = "none";
+  query.disclose = {};
+  for (const auto& one : Taken(exported(log.folder.path)).manifest().query.disclose) query.disclose.push_back(one);
+  auto pack = exported(log.folder.path, query, 3, 12);
+  ASSERT_TRUE(judged(pack, log.keys.second).valid);
+  std::size_t flips = 0;
+  // Every bit of the zip's own bytes and of the proofs; of the long fixed texts one bit of each byte.
+  for (std::size_t i = 0; i < pack.size(); ++i)
+    for (int bit = static_cast<int>(i % 8); bit < 8; bit += 8) {
+      pack[i] ^= static_cast<std::uint8_t>(1 << bit);
+      ASSERT_FALSE(judged(pack, log.keys.second).valid) << "bit " << bit << " of byte " << i;
+      pack[i] ^= static_cast<std::uint8_t>(1 << bit);
+      ++flips;
+    }
+  EXPECT_EQ(flips, pack.size());
+  for (std::size_t n = 0; n < pack.size(); n += 7) ASSERT_TRUE(only(judged(ByteView(pack).first(n), log.keys.second), "pack-form") || !judged(ByteView(pack).first(n), log.keys.second).valid) << n;
+  pack.push_back(0);
+  EXPECT_TRUE(has(judged(pack, log.keys.second), "pack-form"));
+}
+
+TEST(Pack, ThatWasCutOffGoesOnToTheSameBytesWhereverItWas) {
+  const Kept log;
+  verify::Query query;
+  query.payloads = "opened";
+  const auto whole = exported(log.folder.path, query);
+  const auto reader = *evidence::Reader::open(log.folder.path);
+  const Folder folder;
+  const auto out = folder.path + "/pack.zip";
+  std::size_t interrupted = 0;
+  for (int after = 0; after < 40; ++after) {
+    cli::PackQuestion question;
+    question.query = query;
+    const auto disk = std::make_shared<FailingDisk>();
+    disk->left = after;
+    disk->short_write = after % 2 == 1;
+    if (cli::make_pack(reader, question, {out, "test", disk, {}})) break;
+    ++interrupted;
+    const auto made = cli::make_pack(reader, question, {out, "test", std::make_shared<FileOps>(), {}});
+    ASSERT_TRUE(made) << made.error().what;
+    ASSERT_EQ(bytes_of(out), whole) << after;
+    std::filesystem::remove(out);
+  }
+  EXPECT_GE(interrupted, 5U);
+  EXPECT_EQ(bytes_of(out), whole);
+  EXPECT_FALSE(std::filesystem::exists(out + ".part.journal"));
+}
+
+TEST(Pack, OfOneSessionWithholdsTheOthersAndSaysHowMany) {
+  const Kept log;
+  const auto entries = stored(log);
+  verify::Query query;
+  for (const auto& one : entries)
+    if (one.facts.kind == Kind::SessionOpen && query.sessions.empty()) query.sessions = {hex(one.facts.session)};
+  const auto report = judged(exported(log.folder.path, query), log.keys.second);
+  ASSERT_TRUE(report.valid) << said(report);
+  EXPECT_EQ(report.sessions, 1U);
+  EXPECT_EQ(report.complete_sessions, 1U);
+  EXPECT_EQ(report.withheld, 10U);
+  EXPECT_EQ(report.disclosed + report.withheld, entries.size());
+}
+
+TEST(Pack, OfASessionWhoseKeyWasErasedSaysSo) {
+  const Kept log;
+  const auto entries = stored(log);
+  for (const auto& one : entries)
+    if (one.facts.kind == Kind::SessionOpen) {
+      ASSERT_TRUE(*erase_session_key(log.folder.path, one.facts.session));
+      break;
+    }
+  verify::Query query;
+  query.payloads = "opened";
+  const auto report = judged(exported(log.folder.path, query), log.keys.second);
+  ASSERT_TRUE(report.valid) << said(report);
+  EXPECT_EQ(report.erased, 1U);
+  EXPECT_EQ(report.opened, 2U);
+  EXPECT_NE(report.html.find("its payloads were erased"), std::string::npos);
+}
+
+TEST(Pack, OpensSinglePayloads) {
+  const Kept log;
+  verify::Query query;
+  query.payloads = "none";
+  for (const auto& one : stored(log))
+    if (one.facts.kind == Kind::Command && one.facts.allowed && query.disclose.empty()) query.disclose = {one.facts.index};
+  auto pack = Taken(exported(log.folder.path, query));
+  const auto report = judged(pack.zip(), log.keys.second);
+  ASSERT_TRUE(report.valid) << said(report);
+  EXPECT_EQ(report.opened, 1U);
+  EXPECT_EQ(report.absent, 2U);
+  EXPECT_NE(pack[fmt::format("payloads/{:020}-payload", query.disclose[0])].find("{\"arguments\":xxxx"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sallyport::tamper
