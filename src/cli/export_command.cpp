@@ -64,6 +64,7 @@ std::string read_question(const Options& options, PackQuestion& out) {
     if (text->find_first_not_of("0123456789") != std::string::npos || text->size() > 18 || (text->size() > 1 && (*text)[0] == '0')) return std::string(name) + " takes the index of an entry";
     *into = std::stoull(*text);
   }
+  if (out.from_index && out.to_index && *out.to_index < *out.from_index) return "--to-index is before --from-index";
   return "";
 }
 
@@ -152,7 +153,9 @@ int run_export(const Options& options) {
   }
   question.query.sessions = std::move(*sessions);
   const auto done = export_pack(*reader, std::move(question), options.out);
-  return done ? exit_code::kDone : failed(done.error());
+  if (done) return exit_code::kDone;
+  const auto code = failed(done.error());
+  return done.error().kind == ErrorKind::Denied ? exit_code::kNotFound : code;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "evidence/file_ops.h"
+#include "verify/pack_names.h"
 
 namespace sallyport::cli {
 namespace {
@@ -200,6 +201,9 @@ class Planner {
   BlockHashes blocks_;
 };
 
+/// The member `names`: openings of pseudonyms that stand in disclosed entries. There are none to give.
+std::string names_of(const PackPlan&) { return ""; }
+
 }  // namespace
 
 void BlockHashes::leaf(const Digest& hash) {
@@ -228,7 +232,16 @@ Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, Pack
   if (split == std::string::npos) return fail(ErrorKind::Malformed, reader.directory() + "/checkpoint is no signed head");
   TRY(plan->head, evidence::parse_checkpoint(plan->note.substr(0, split + 1)));
   TRY_VOID(Planner(reader, *plan).run());
+  for (const auto index : plan->question.query.disclose)
+    if (std::ranges::find(plan->story.payloads(), index, &verify::PayloadStory::index) == plan->story.payloads().end())
+      return fail(ErrorKind::Denied, fmt::format("entry {} is not disclosed, or has no payload", index));
+  std::string why;
+  plan->names = names_of(*plan);
+  auto openings = verify::read_names(plan->names, why);
+  if (!openings) return fail(ErrorKind::Internal, "names: " + why);
+  plan->openings = std::move(*openings);
   auto& m = plan->manifest;
+  m.names = plan->openings.size();
   m.a = plan->proof.a, m.b = plan->proof.b, m.size = plan->proof.size;
   m.contexts = plan->contexts.size();
   m.origin = plan->head.origin;

@@ -6,8 +6,8 @@
 #include "evidence/merkle.h"
 #include "evidence/note.h"
 #include "evidence/session_keys.h"
-#include "verify/pack_story.h"
 #include "verify/range_proof.h"
+#include "verify/report_html.h"
 
 namespace sallyport::cli {
 
@@ -37,7 +37,8 @@ struct PackPlan {
   std::string note;                       // the head that is proven to
   evidence::Checkpoint head;
   verify::RangeProof proof;
-  std::string heads;                      // the member `checkpoints`
+  std::string heads, names;               // the members `checkpoints` and `names`; "" none
+  verify::Openings openings;              // what is in `names`
   std::vector<std::pair<std::uint64_t, std::string>> contexts;
   verify::PackStory story;
   verify::Manifest manifest;              // but for `members`
@@ -50,6 +51,7 @@ struct PackPlan {
   PackPlan& operator=(const PackPlan&) = delete;
 };
 
+/// Errors also: Denied (a payload is to be disclosed that is none of the disclosed entries').
 /// `note`: the head to prove to. `tool`: for the manifest.
 Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, const evidence::StoredKeys& keys, std::string tool);
 

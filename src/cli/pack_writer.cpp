@@ -19,10 +19,7 @@ constexpr std::size_t kPiece = 64u << 10, kSalt = 16;
 
 std::string numbered(const char* before, std::uint64_t number, const char* after = "") { return fmt::format("{}{:020}{}", before, number, after); }
 
-/// Openings of the pseudonyms that stand in disclosed entries, as the member `names` has them. There are none to give.
-std::string names_of(const PackPlan&) { return ""; }
-
-std::string report_of(const PackPlan& plan) { return verify::report_html(plan.manifest, plan.head.root, plan.story, {}); }
+std::string report_of(const PackPlan& plan) { return verify::report_html(plan.manifest, plan.head.root, plan.story, plan.openings); }
 
 class Writer {
  public:
@@ -48,7 +45,7 @@ class Writer {
     auto manifest = plan_.manifest;
     manifest.members = members();
     TRY_VOID(file_.leave_room("manifest.json", verify::write_manifest(manifest).size()));
-    if (const auto names = names_of(plan_); !names.empty()) TRY_VOID(file_.add("names", names));
+    if (!plan_.names.empty()) TRY_VOID(file_.add("names", plan_.names));
     TRY_VOID(payloads(Disposition::Opened));
     TRY_VOID(policies());
     TRY_VOID(file_.add("report.html", report_of(plan_)));
@@ -75,7 +72,7 @@ class Writer {
     some("context/", plan_.contexts.size());
     all.add("controls.json", {});
     some("entries/", plan_.part_sizes.size());
-    if (!names_of(plan_).empty()) all.add("names", {});
+    if (!plan_.names.empty()) all.add("names", {});
     some("payloads/", plan_.manifest.opened);
     some("policies/", plan_.story.policies().size() - plan_.manifest.missing_policies.size());
     all.add("report.html", {});

@@ -348,10 +348,8 @@ void PackChecker::State::judge_manifest(const Manifest& said) {
 
 /// The question is the exporter's word; what is disclosed must not contradict it.
 void PackChecker::State::judge_query(const Query& query) {
-  const auto bound = [&](const std::string& index, const std::string& time, std::uint64_t open, std::uint64_t is) {
-    return !range_ || !time.empty() || is == (index.empty() ? open : std::min<std::uint64_t>(std::strtoull(index.c_str(), nullptr, 10), range_->size));
-  };
-  if (range_ && (!bound(query.from_index, query.from, 0, range_->a) || !bound(query.to_index, query.to, range_->size, std::max(range_->a, range_->b))))
+  const auto index = [&](const std::string& text, std::uint64_t open) { return text.empty() ? open : std::min<std::uint64_t>(std::strtoull(text.c_str(), nullptr, 10), range_->size); };
+  if (range_ && ((query.from.empty() && range_->a != index(query.from_index, 0)) || (query.to.empty() && range_->b != std::max(range_->a, index(query.to_index, range_->size)))))
     fault("pack-manifest", "the range is not the one that the question asks for");
   if (!query.kind.empty() && (story_.kinds().size() > 1 || (!story_.kinds().empty() && story_.kinds().count(query.kind) == 0))) fault("pack-manifest", "entries of other kinds are disclosed than the question asks for");
   const auto is = [&](const std::string& asked, const std::string& found) {

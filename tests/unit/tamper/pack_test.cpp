@@ -203,6 +203,44 @@ TEST(Pack, OfASessionWhoseKeyWasErasedSaysSo) {
   EXPECT_NE(report.html.find("its payloads were erased"), std::string::npos);
 }
 
+TEST(Pack, HasThePoliciesThatAppliedAndSaysWhichItLacks) {
+  Node log;
+  const std::string known = "version: 1\n", before = "version: 0\n";
+  {
+    auto open_log = log.open();
+    for (const auto& text : {before, known}) ASSERT_TRUE(open_log->append_wait(std::move(Entry(Kind::ConfigApplied).bytes(Field::PolicyDigest, sha256(as_bytes(text))).text(Field::Reason, "start"))));
+    auto s = open_log->new_session();
+    ASSERT_TRUE(open_log->append_wait(opened(s)));
+    ASSERT_TRUE(open_log->append_wait(std::move(Entry(Kind::Command, s).bytes(Field::PolicyDigest, sha256(as_bytes(known))).uint(Field::Decision, 2))));
+    open_log->stop();
+  }
+  std::filesystem::create_directories(log.folder.path + "/policies");
+  write_file(log.folder.path + "/policies/" + hex(sha256(as_bytes(known))) + ".yaml", as_bytes(known));
+  const auto pack = exported(log.folder.path);
+  const auto report = judged(pack, log.keys.second);
+  ASSERT_TRUE(report.valid) << said(report);
+  EXPECT_NE(to_text(report).find("the text of policy " + hex(sha256(as_bytes(before))) + " is not in the pack"), std::string::npos);
+  // What applied before the range comes with its receipt; what only another command used does not.
+  auto late = Taken(exported(log.folder.path, {}, 4));
+  EXPECT_EQ(late.manifest().contexts, 2U);
+  EXPECT_TRUE(late.manifest().missing_policies.empty());
+  late[late.first("policies/")] += "#";
+  EXPECT_TRUE(has(judged(late.mend().zip(), log.keys.second), "pack-context"));
+}
+
+TEST(Pack, CarriesTimestampsOverItsRangeAndTheFirstThatCoversIt) {
+  const Kept log;
+  std::filesystem::create_directories(log.folder.path + "/timestamps");
+  for (const std::uint64_t size : {2, 5, 9, 12, 16})
+    for (const char* end : {".note", ".tsr"}) write_file(log.folder.path + "/timestamps/" + fmt::format("{:020}", size) + end, as_bytes("x"));
+  auto pack = Taken(exported(log.folder.path, {}, 4, 10));
+  EXPECT_EQ(pack.manifest().timestamps, (std::vector<std::uint64_t>{5, 9, 12}));
+  EXPECT_TRUE(judged(pack.zip(), log.keys.second).valid) << said(judged(pack.zip(), log.keys.second));
+  pack.members.erase(fmt::format("timestamps/{:020}.tsr", 5));
+  pack.members.erase(fmt::format("timestamps/{:020}.note", 5));
+  EXPECT_TRUE(has(judged(pack.mend().zip(), log.keys.second), "pack-manifest"));
+}
+
 TEST(Pack, OpensSinglePayloads) {
   const Kept log;
   verify::Query query;
