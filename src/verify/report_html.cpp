@@ -52,7 +52,7 @@ std::string count(std::uint64_t n, const char* what) { return std::to_string(n) 
 constexpr const char* kStyle =
     "body{font:14px/1.45 sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#1b1f24;background:#fff}h1{font-size:1.6em}h2{font-size:1.25em;margin-top:2em;border-bottom:1px solid #ccc}"
     "h3{font-size:1em;margin-bottom:.3em}table{border-collapse:collapse;width:100%;margin:.5em 0}td,th{border:1px solid #d5d9de;padding:.25em .5em;text-align:left;vertical-align:top;"
-    "overflow-wrap:anywhere;unicode-bidi:isolate}th{background:#f2f4f6}.n{text-align:right;white-space:nowrap}.block{color:#a40000;font-weight:bold}.hold{color:#8a5a00;font-weight:bold}"
+    "overflow-wrap:anywhere;unicode-bidi:isolate}th{background:#f2f4f6;white-space:nowrap}.n{text-align:right;white-space:nowrap}.p{white-space:nowrap}.block{color:#a40000;font-weight:bold}.hold{color:#8a5a00;font-weight:bold}"
     ".ok{color:#0a6b2d}.box{background:#f6f8fa;border:1px solid #d5d9de;padding:.6em 1em}.warn{background:#fff6e0;border:1px solid #e0c070;padding:.6em 1em}.u{color:#a40000;font-size:.8em}code{font-size:.9em}";
 
 class Html {
@@ -93,7 +93,7 @@ class Html {
     out_ += "<h2>What is proven</h2>\n<div class=box><p>";
     if (m_.a == m_.b) out_ += "The range holds no entry.";
     else out_ += "Every entry from number " + std::to_string(m_.a) + " to " + std::to_string(m_.b - 1) + " is accounted for: <b>" + std::to_string(m_.b - m_.a) + "</b> entries, of which <b>" + std::to_string(m_.disclosed) +
-                 "</b> are disclosed in full and <b>" + std::to_string(m_.withheld) + "</b> are withheld (their hashes stand in their places; the gateway's operator says that they do not match the question).";
+                 "</b> are disclosed in full and <b>" + std::to_string(m_.withheld) + "</b> are withheld" + (m_.withheld == 0 ? "." : " (their hashes stand in their places; the gateway's operator says that they do not match the question).");
     out_ += " All are proven under the signed head of " + std::to_string(m_.size) + (m_.size == 1 ? " entry" : " entries") + ".</p></div>\n<table>\n";
     row("Log", html(m_.origin));
     row("Signed head", std::to_string(m_.size) + " entries, root <code>" + hex(root_) + "</code>");
@@ -172,7 +172,7 @@ class Html {
     } else {
       out_ += c.decision == 1 ? "not in the range" : "none: it did not run";
     }
-    out_ += "</td><td>" + (c.payload ? payload(c.index, erased) : "") + (c.answer ? (c.payload ? "<br>" : "") + payload(c.outcome, erased) : "") + "</td></tr>\n";
+    out_ += "</td><td class=p>" + (c.payload ? payload(c.index, erased) : "") + (c.answer ? (c.payload ? "<br>" : "") + payload(c.outcome, erased) : "") + "</td></tr>\n";
   }
 
   std::string payload(std::uint64_t index, bool erased) const {

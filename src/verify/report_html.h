@@ -1,7 +1,7 @@
 #pragma once
 // report.html of a pack: what an auditor reads. Made only of what the pack's entries say and of its manifest, so a verifier makes
 // it again and compares. No script, no link, nothing fetched; every recorded text is escaped, also what turns the
-// direction of text. Pure.
+// direction of text. Another text for the same entries is another kReportVersion (manifest.h). Pure.
 #include <map>
 
 #include "verify/note.h"
