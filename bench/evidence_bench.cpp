@@ -17,7 +17,7 @@
 #include "base/json.h"
 #include "evidence/log.h"
 #include "evidence/session.h"
-#include "evidence/signer.h"
+#include "evidence/notary.h"
 
 using namespace sallyport;
 using boost::asio::awaitable;

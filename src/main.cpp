@@ -16,6 +16,7 @@
 
 #include "cli/command.h"
 #include "evidence/file_ops.h"
+#include "evidence/notary_link.h"
 #include "net/listener.h"
 #include "worker.h"
 
@@ -135,9 +136,23 @@ Result<Tls> load_tls(const cli::Config& config) {
 
 std::string origin_of(const cli::Config& config) { return config.gateway.name + "/evidence"; }
 
-/// The signing key, made at first start when none is configured; its public half is kept beside it for auditors.
+Result<void> make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return fail(ErrorKind::Unavailable, "cannot create the directory " + path + ": " + error.message());
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  return {};
+}
+
+/// The notary: one apart, or a child of this process with the configured key or one made at first start. The public half of the
+/// key is kept in the state directory for auditors.
 Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config) {
   std::string key;
+  if (!config.evidence.notary_socket.empty()) {
+    TRY(auto apart, evidence::notary_client(evidence::unix_door(config.evidence.notary_socket), origin_of(config), config.evidence.notary_key));
+    TRY_VOID(write_file(config.gateway.state_directory + "/evidence.pub", apart->verifier_key() + "\n", 0644));
+    return apart;
+  }
   const auto& state = config.gateway.state_directory;
   if (config.evidence.signing_key.set()) {
     TRY(key, config.evidence.signing_key.read());
@@ -150,7 +165,10 @@ Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config)
     TRY(key, read_file(path));
   }
   while (!key.empty() && (key.back() == '\n' || key.back() == '\r')) key.pop_back();
-  TRY(auto signer, evidence::ed25519_signer(origin_of(config), key, config.evidence.directory + "/signer-head"));
+  TRY(const auto parsed, evidence::parse_signer_key(key));
+  TRY_VOID(make_directory(state + "/notary"));
+  auto door = evidence::child_door("/proc/self/exe", state + "/notary/head", key);
+  TRY(auto signer, evidence::notary_client(std::move(door), origin_of(config), evidence::verifier_key_of(parsed)));
   TRY_VOID(write_file(state + "/evidence.pub", signer->verifier_key() + "\n", 0644));
   return signer;
 }
@@ -162,8 +180,6 @@ evidence::Entry config_applied(const cli::Config& config, std::string_view why) 
   return entry;
 }
 
-Result<void> make_directory(const std::string& path);
-
 /// The text that a policy digest in the log stands for: durable before the entry that says it applies. It names secrets, and
 /// holds none.
 Result<void> keep_policy(const cli::Config& config) {
@@ -172,14 +188,6 @@ Result<void> keep_policy(const cli::Config& config) {
   if (const auto there = evidence::read_file(path); there && sha256(*there) == config.policy->digest()) return {};
   TRY_VOID(evidence::replace_file(path, as_bytes(config.text), 0600));
   return evidence::sync_folder(config.evidence.directory);
-}
-
-Result<void> make_directory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return fail(ErrorKind::Unavailable, "cannot create the directory " + path + ": " + error.message());
-  std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  return {};
 }
 
 /// State, evidence, approvals: everything that stands before the first worker.
@@ -197,9 +205,11 @@ Result<void> open_shared(Shared& shared) {
   options.origin = origin_of(config);
   options.high_water = config.evidence.high_water;
   options.segment_bytes = config.evidence.segment_bytes;
+  options.epoch_ns = config.evidence.epoch_ns;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY_VOID(keep_policy(config));
+  shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
@@ -276,8 +286,7 @@ std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   if (a.gateway.state_directory != b.gateway.state_directory) return "gateway.state";
   if (a.gateway.workers != b.gateway.workers) return "gateway.workers";
   if (a.gateway.hosts != b.gateway.hosts || a.gateway.origins != b.gateway.origins) return "gateway.hosts and origins";
-  if (a.evidence.directory != b.evidence.directory) return "evidence.directory";
-  if (a.evidence.high_water != b.evidence.high_water || a.evidence.segment_bytes != b.evidence.segment_bytes) return "evidence";
+  if (a.evidence != b.evidence) return "evidence";
   return "";
 }
 
@@ -341,7 +350,9 @@ Result<void> start(Shared& shared, Running& running) {
   }
   auto& first = *workers.front();
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(),
+      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, [readers = shared.config.evidence.log_readers](const identity::Principal& who) {
+        return std::ranges::any_of(readers, [&](const std::string& group) { return who.in_group(group); });
+      },
       [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }});
   TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
     net::HttpLimits limits;

@@ -25,6 +25,7 @@ struct Shared {
   cli::Config config;                                   // as started or last reloaded; main thread
   std::unique_ptr<state::Store> store;
   std::unique_ptr<evidence::Log> log;
+  std::unique_ptr<evidence::LogReading> reading;
   std::unique_ptr<enforce::Approvals> approvals;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::shared_ptr<identity::KeySource> keys;

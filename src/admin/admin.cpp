@@ -3,7 +3,8 @@
 #include <charconv>
 #include <set>
 
-#include "admin/problem.h"
+#include "admin/log_pages.h"
+#include "base/clock.h"
 
 namespace sallyport::admin {
 
@@ -85,6 +86,9 @@ struct Admin::State {
   awaitable<Answer> watch(Call call);
   awaitable<Answer> show(Call call, std::string id);
   awaitable<Answer> vote(Call call, std::string id, bool approve);
+  awaitable<Answer> receipt(Call call);
+  awaitable<Answer> log_page(Call call);
+  std::map<std::string, std::int64_t> log_readers;  // by person: when reading was last put on record
   awaitable<void> record(const Call& call, std::string action, std::string reason);
   awaitable<std::string> metrics();
   Answer ready() const;
@@ -210,6 +214,14 @@ awaitable<Answer> Admin::State::with_who(Call call) {
     if (method != "GET") co_return wrong("GET");
     co_return co_await watch(std::move(call));
   }
+  if (rest.starts_with("/api/receipts/")) {
+    if (method != "GET") co_return wrong("GET");
+    co_return co_await receipt(std::move(call));
+  }
+  if (rest.starts_with("/log/")) {
+    if (method != "GET" && method != "HEAD") co_return wrong("GET, HEAD");
+    co_return co_await log_page(std::move(call));
+  }
   if (rest.starts_with("/api/requests/")) {
     rest.remove_prefix(14);
     const auto slash = rest.find('/');
@@ -292,6 +304,37 @@ awaitable<Answer> Admin::State::vote(Call call, std::string id, bool approve) {
     co_return problem_of(voted.error(), call.request_id);
   }
   co_return json_answer(approval_json(*voted));
+}
+
+/// Whoever knows a request's id was told it: the requester, by the answer or the error. A receipt shows who asked and what for.
+awaitable<Answer> Admin::State::receipt(Call call) {
+  const auto id = call.path.substr(std::string_view("/api/receipts/").size());
+  auto text = co_await services.reading.receipts(id);
+  const auto absent = [&] { return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id); };
+  if (!text) co_return text.error().kind == ErrorKind::Denied ? absent() : problem_of(text.error(), call.request_id);
+  if (!services.may_read_log(*call.who) && !evidence::receipt_is_of(*text, call.who->subject)) co_return absent();
+  co_return Answer{200, "text/plain; charset=utf-8", std::move(*text), {}};
+}
+
+awaitable<Answer> Admin::State::log_page(Call call) {
+  using evidence::Field;
+  if (!services.may_read_log(*call.who)) co_return problem(403, "denied", "the log is for the groups of evidence.log_readers", call.request_id);
+  const auto page = parse_log_path(std::string_view(call.path).substr(5));
+  if (!page) co_return problem(404, "not found", "tlog-tiles has no such path: /log/checkpoint, /log/tile/L/N, /log/tile/entries/N", call.request_id);
+  // Once a minute for each reader: an entry for each tile would make the log grow as fast as it is read.
+  auto& last = log_readers[call.who->person()];
+  const auto now = system_clock().mono_ns();
+  if (last == 0 || now - last > 60'000'000'000) {
+    last = now;
+    evidence::Entry entry(evidence::Kind::EvidenceRead);
+    entry.text(Field::RequestId, call.request_id).text(Field::Subject, call.who->subject).text(Field::Issuer, call.who->issuer).text(Field::Agent, call.who->agent);
+    entry.text(Field::Peer, call.peer).text(Field::Action, "log").text(Field::Object, call.path.substr(0, 200));
+    if (auto written = co_await services.port.append(std::move(entry)); !written) {
+      log_readers.erase(call.who->person());
+      co_return problem_of(written.error(), call.request_id);
+    }
+  }
+  co_return co_await serve_log(services.reading, *page, call.request_id);
 }
 
 awaitable<void> Admin::State::record(const Call& call, std::string action, std::string reason) {

@@ -1,5 +1,5 @@
 #pragma once
-// The admin listener's HTTP API (docs/admin-api.md): health, metrics, tokens and approvals. Runs on one worker's thread,
+// The admin listener's HTTP API (docs/admin-api.md): health, metrics, tokens, approvals, receipts and the log. Runs on one worker's thread,
 // one coroutine a connection. Everything but /livez, /readyz, /metrics and POST /api/tokens wants a bearer token; errors
 // are application/problem+json (RFC 9457) with the request id. Changes and failed attempts are evidence entries.
 #include <boost/asio/awaitable.hpp>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "enforce/approval.h"
-#include "evidence/log.h"
+#include "evidence/log_reading.h"
 #include "identity/authenticator.h"
 #include "net/http.h"
 
@@ -29,6 +29,8 @@ struct AdminServices {
   enforce::Approvals& approvals;
   evidence::Log& log;
   evidence::Port& port;                      // that worker's
+  evidence::LogReading& reading;
+  std::function<bool(const identity::Principal&)> may_read_log;  // on this worker, as configured now
   std::function<bool()> draining;            // true after SIGTERM: /readyz is red
   std::function<boost::asio::awaitable<std::vector<Metric>>()> metrics;  // of the protocols and the process
 };

@@ -12,6 +12,7 @@ struct SecretRef {
   std::string name;  // variable or path (relative paths are resolved against the configuration's folder when loaded)
 
   bool set() const { return from != From::None; }
+  bool operator==(const SecretRef&) const = default;
   /// The value; one trailing newline of a file is dropped. Errors: Unavailable naming the reference, never the value.
   Result<std::string> read() const;
 };

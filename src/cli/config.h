@@ -29,11 +29,27 @@ struct GatewayConfig {
   std::vector<std::string> origins;          // accepted Origin values of browsers
 };
 
+struct WitnessConfig {
+  std::string url;                           // C2SP tlog-witness: its add-checkpoint is posted to
+  std::string key;                           // verifier key, type cosignature/v1
+  bool operator==(const WitnessConfig&) const = default;
+};
+
 struct EvidenceConfig {
   std::string directory;
   SecretRef signing_key;                     // absent = a key made at first start, <state_directory>/evidence.key
   double high_water = 0.90;
   std::uint64_t segment_bytes = 64u << 20;
+  std::int64_t epoch_ns = 3'600'000'000'000; // life of an epoch key
+  std::string notary_socket, notary_key;     // "" = a notary is started as a child
+  std::vector<WitnessConfig> witnesses;
+  std::int64_t witness_quorum = 0;           // cosignatures a head needs
+  std::int64_t witness_every_ns = 1'000'000'000, witness_timeout_ns = 5'000'000'000;
+  std::int64_t unwitnessed_ns = 0;           // new commands are refused while the last witnessed head is older; 0 = never
+  std::string timestamp_url, timestamp_ca;   // RFC 3161; "" = none
+  std::int64_t timestamp_every_ns = 3'600'000'000'000;
+  std::vector<std::string> log_readers;      // groups that may read /log; empty = nobody
+  bool operator==(const EvidenceConfig&) const = default;
 };
 
 struct Config {

@@ -30,6 +30,9 @@ class ConfigReader {
   void mcp(const yaml::Node& node, target::McpTarget& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
+  void notary(const yaml::Node& node, EvidenceConfig& out);
+  void witnesses(const yaml::Node& node, EvidenceConfig& out);
+  void timestamps(const yaml::Node& node, EvidenceConfig& out);
 
   /// { env: NAME } or { file: PATH }; a literal is refused and never shown.
   void secret(yaml::Mapping& fields, std::string_view key, SecretRef& out);

@@ -1,4 +1,4 @@
-// The sections of the configuration, in file order: gateway, identity, evidence, targets.
+// The sections of the configuration, in file order: gateway, identity, targets; evidence is in config_evidence.cpp.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -180,22 +180,6 @@ void ConfigReader::user(const yaml::Node& node, identity::LocalUser& out) {
   fields.boolean("service", out.service);
   // A user without a hash cannot sign in; tokens are issued to service users by an operator alone.
   if (const auto* found = fields.get("password_hash")) secret(*found, "password_hash", out.password_hash);
-}
-
-void ConfigReader::evidence(const yaml::Node& node, EvidenceConfig& out) {
-  if (const auto* key = node.find("signing_key")) conceal(*key);
-  yaml::Mapping fields(node, diagnostics_, "evidence");
-  if (!fields.valid()) return;
-  path(fields, "directory", out.directory);
-  secret(fields, "signing_key", out.signing_key);
-  size(fields, "segment", out.segment_bytes, 1u << 20, 1u << 30);
-  if (const auto* found = fields.get("high_water")) {
-    const auto& text = found->scalar;
-    const bool plain = text.size() == 3 && text[0] >= '0' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] == '%';
-    const int percent = plain ? (text[0] - '0') * 10 + (text[1] - '0') : 0;
-    if (percent < 50) return error(found->place, "high_water is a share of the disk from 50% to 99%");
-    out.high_water = percent / 100.0;
-  }
 }
 
 void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {

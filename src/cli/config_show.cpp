@@ -89,6 +89,21 @@ std::string target(const target::Target& one) {
   return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();
 }
 
+void more(const EvidenceConfig& config, Object& out) {
+  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers);
+  if (!config.notary_socket.empty()) out.raw("notary", Object().text("socket", config.notary_socket).text("key", config.notary_key).str());
+  if (!config.witnesses.empty()) {
+    std::string use;
+    for (const auto& one : config.witnesses) use += (use.empty() ? "" : ",") + Object().text("url", one.url).text("key", one.key).str();
+    Object witnesses;
+    witnesses.raw("use", "[" + use + "]").number("quorum", config.witness_quorum).duration("every", config.witness_every_ns).duration("timeout", config.witness_timeout_ns);
+    if (config.unwitnessed_ns != 0) witnesses.duration("refuse_after", config.unwitnessed_ns);
+    out.raw("witnesses", witnesses.str());
+  }
+  if (!config.timestamp_url.empty())
+    out.raw("timestamps", Object().text("url", config.timestamp_url).text("ca", config.timestamp_ca).duration("every", config.timestamp_every_ns).str());
+}
+
 /// Block style with every string in double quotes: JSON's strings are YAML's.
 void to_yaml(const json::Value& value, std::size_t depth, std::string& out) {
   const std::string indent(depth * 2, ' ');
@@ -110,6 +125,7 @@ std::string show_json(const Config& config) {
   for (const auto& [name, one] : config.targets->targets) targets.raw(name, target(one));
   evidence.text("directory", config.evidence.directory).secret("signing_key", config.evidence.signing_key);
   evidence.text("high_water", fmt::format("{:.0f}%", config.evidence.high_water * 100)).size("segment", config.evidence.segment_bytes);
+  more(config.evidence, evidence);
   out.number("version", 1).raw("gateway", gateway(config.gateway)).raw("identity", identity(config.identity));
   return out.raw("evidence", evidence.str()).raw("targets", targets.str()).str();
 }

@@ -1,5 +1,8 @@
 // `sallyport sessions ls|show|play` and `sallyport evidence ls|show|key`: what happened, read from the evidence directory by
 // whoever may read its files. What is proven is sallyport-verify's business; this is for reading.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <ctime>
 #include <fstream>
 #include <iterator>
@@ -12,6 +15,7 @@
 #include "cli/config.h"
 #include "cli/evidence_place.h"
 #include "cli/result_table.h"
+#include "evidence/notary.h"
 #include "evidence/reader.h"
 
 namespace sallyport::cli {
@@ -358,6 +362,22 @@ int print_key(const Options& options) {
   return exit_code::kDone;
 }
 
+/// A signing key for a notary of its own: the gateway makes its own at its first start.
+int new_key(const std::string& origin, const std::string& out) {
+  if (!evidence::is_key_name(origin)) {
+    fmt::print(stderr, "sallyport: an origin has no white space and no '+': NAME/evidence\n");
+    return exit_code::kUsage;
+  }
+  const auto [secret, verifier] = evidence::generate_note_key(origin);
+  const int file = ::open(out.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const auto text = secret + "\n";
+  const bool done = file >= 0 && ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
+  if (file >= 0) ::close(file);
+  if (!done) return failed(Error(ErrorKind::Unavailable, "cannot write " + out + ": " + std::strerror(errno)));
+  fmt::print("{}\n", verifier);
+  return exit_code::kDone;
+}
+
 }  // namespace
 
 void add_evidence_commands(CLI::App& app, int& exit) {
@@ -398,6 +418,10 @@ void add_evidence_commands(CLI::App& app, int& exit) {
   auto* key = log->add_subcommand("key", "The verifier key for sallyport-verify --key");
   key->add_option("-c,--config", options->config, "Configuration file")->required();
   key->callback([options, &exit] { exit = print_key(*options); });
+  auto* keygen = log->add_subcommand("keygen", "A signing key for a notary or a witness of its own; prints its verifier key");
+  keygen->add_option("name", options->id, "Name of the key: the log's origin (NAME/evidence), or the witness's name")->required();
+  keygen->add_option("-o,--output", options->directory, "File to write; must not exist")->required();
+  keygen->callback([options, &exit] { exit = new_key(options->id, options->directory); });
 }
 
 }  // namespace sallyport::cli

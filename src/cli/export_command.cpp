@@ -37,8 +37,8 @@ int misused(const std::string& why) {
 }
 
 bool is_kind(const std::string& name) {
-  for (int kind = 1; kind <= 24; ++kind)
-    if (name == evidence::to_string(static_cast<evidence::Kind>(kind))) return true;
+  for (int kind = 1; kind < 256; ++kind)
+    if (name == evidence::to_string(static_cast<evidence::Kind>(kind))) return name != "unknown";
   return false;
 }
 

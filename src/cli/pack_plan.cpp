@@ -112,6 +112,7 @@ class Planner {
     const auto& wanted = plan_.selection.contexts();
     const auto last = wanted.empty() ? proof.b : std::max(proof.b, std::min(proof.size, (*wanted.rbegin() / BlockHashes::kBlock + 1) * BlockHashes::kBlock));
     std::uint64_t index = 0;
+    Error error;
     TRY_VOID(reader_.leaves([&](ByteView leaf) {
       if (index >= last) return false;
       const auto at = wanted.lower_bound(index / BlockHashes::kBlock * BlockHashes::kBlock);
@@ -123,7 +124,11 @@ class Planner {
           found.emplace_back(index, Bytes(leaf.begin(), leaf.end()));
         }
         if ((index + 1) % BlockHashes::kBlock == 0 || index + 1 == proof.size) {
-          for (auto& [i, bytes] : found) contexts[i] = {std::move(bytes), blocks_.proof(i, block)};
+          for (auto& [i, bytes] : found) {
+            auto made = blocks_.proof(i, block);
+            if (!made) return error = std::move(made).error(), false;
+            contexts[i] = {std::move(bytes), std::move(*made)};
+          }
           found.clear();
           block.clear();
         }
@@ -132,6 +137,7 @@ class Planner {
       ++index;
       return true;
     }));
+    if (!error.what.empty()) return std::unexpected(std::move(error));
     for (const auto& [i, one] : contexts) {
       auto text = fmt::format("c2sp.org/tlog-proof@v1\nextra {}\nindex {}\n", base64(one.first), i);
       for (const auto& hash : one.second) text += base64(hash) + "\n";
@@ -217,10 +223,13 @@ void BlockHashes::end() {
   at_hand_ = {};
 }
 
-std::vector<Digest> BlockHashes::proof(std::uint64_t index, std::span<const Digest> block) const {
+Result<std::vector<Digest>> BlockHashes::proof(std::uint64_t index, std::span<const Digest> block) const {
+  const auto leaves_of = [](std::span<const Digest> all) {
+    return [all](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> { return level == 0 && number < all.size() ? std::optional(all[number]) : std::nullopt; };
+  };
   // Splits of the tree that are wider than a block fall on multiples of it, so the tree over the blocks is the tree's upper part.
-  auto out = evidence::inclusion_proof(block, index % kBlock);
-  const auto upper = evidence::inclusion_proof(blocks_, index / kBlock);
+  TRY(auto out, evidence::inclusion_proof(index % kBlock, block.size(), leaves_of(block)));
+  TRY(const auto upper, evidence::inclusion_proof(index / kBlock, blocks_.size(), leaves_of(blocks_)));
   out.insert(out.end(), upper.begin(), upper.end());
   return out;
 }

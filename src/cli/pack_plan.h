@@ -25,7 +25,7 @@ class BlockHashes {
   void leaf(const Digest& hash);
   void end();
   /// From the leaf's sibling upwards; `block`: all leaf hashes of the index's block.
-  std::vector<Digest> proof(std::uint64_t index, std::span<const Digest> block) const;
+  Result<std::vector<Digest>> proof(std::uint64_t index, std::span<const Digest> block) const;
 
  private:
   evidence::CompactRange at_hand_;

@@ -11,7 +11,7 @@ using verify::Kind;
 /// About the node alone, and names nobody.
 bool is_of_the_node(const verify::Entry& entry) {
   switch (entry.kind) {
-    case Kind::NodeStart: case Kind::NodeStop: case Kind::Recovery: case Kind::ConfigApplied: case Kind::Gap: case Kind::SinkFailed: case Kind::SinkRecovered: return !entry.session;
+    case Kind::NodeStart: case Kind::NodeStop: case Kind::Recovery: case Kind::ConfigApplied: case Kind::Gap: case Kind::SinkFailed: case Kind::SinkRecovered: case Kind::KeyEpoch: return !entry.session;
     default: return false;
   }
 }

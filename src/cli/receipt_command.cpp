@@ -7,7 +7,8 @@
 
 #include "cli/command.h"
 #include "cli/evidence_place.h"
-#include "evidence/receipt.h"
+#include "evidence/log_view.h"
+#include "evidence/reader.h"
 
 namespace sallyport::cli {
 namespace {
@@ -23,16 +24,23 @@ int write_receipts(const Options& options) {
   if (!directory) return exit_code::kUsage;
   const auto reader = evidence::Reader::open(*directory);
   if (!reader) return failed(reader.error());
-  const auto made = evidence::receipts(*reader, [&](const evidence::StoredEntry& entry) {
-    return options.by_index ? entry.index == options.index : entry.text(evidence::Field::RequestId) == options.request;
+  std::vector<std::uint64_t> wanted;
+  const auto read = reader->each([&](const evidence::StoredEntry& entry) {
+    if (options.by_index ? entry.index == options.index : entry.text(evidence::Field::RequestId) == options.request) wanted.push_back(entry.index);
+    return true;
   });
-  if (!made) return made.error().kind == ErrorKind::Unavailable && made.error().what.starts_with("entry ") ? (failed(made.error()), exit_code::kPending) : failed(made.error());
-  if (made->empty()) {
+  if (!read) return failed(read.error());
+  if (wanted.empty()) {
     fmt::print(stderr, "sallyport: there is no entry of {}\n", options.by_index ? std::to_string(options.index) : "request " + options.request);
     return exit_code::kNotFound;
   }
   std::string text;
-  for (const auto& one : *made) text += (text.empty() ? "" : "\n") + one;
+  evidence::LogView view(*directory);
+  for (const auto index : wanted) {
+    const auto one = view.receipt(index);
+    if (!one) return one.error().kind == ErrorKind::Unavailable && one.error().what.starts_with("entry ") ? (failed(one.error()), exit_code::kPending) : failed(one.error());
+    text += (text.empty() ? "" : "\n") + *one;
+  }
   if (options.out.empty()) {
     fmt::print("{}", text);
     return std::fflush(stdout) == 0 ? exit_code::kDone : exit_code::kError;
@@ -41,7 +49,7 @@ int write_receipts(const Options& options) {
   file << text;
   file.close();
   if (!file) return failed(Error(ErrorKind::Unavailable, "cannot write " + options.out));
-  if (::isatty(STDERR_FILENO)) fmt::print(stderr, "{} receipts in {}\n", made->size(), options.out);
+  if (::isatty(STDERR_FILENO)) fmt::print(stderr, "{} receipts in {}\n", wanted.size(), options.out);
   return exit_code::kDone;
 }
 

@@ -18,7 +18,7 @@ namespace sallyport::evidence {
 enum class Kind : std::uint8_t {
   NodeStart = 1, NodeStop, Recovery, Heartbeat, ConfigApplied, AuthOk, AuthFailed, SessionOpen, SessionClose,
   Command, Outcome, ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalUsed, Gap,
-  AdminAction, EvidenceRead, SinkFailed, SinkRecovered, Prune, Hold, Erase
+  AdminAction, EvidenceRead, SinkFailed, SinkRecovered, Prune, Hold, Erase, KeyEpoch
 };
 /// "node.start", "command", …
 const char* to_string(Kind kind);
@@ -64,6 +64,10 @@ enum class Field : std::uint8_t {
   DiscardedDigest,  // bytes 32
   SignedSize,       // uint
   Incarnation,      // bytes 16: the incarnation before
+  EpochKey,         // bytes 32: Ed25519 key that signs heads from the next one on
+  Epoch,            // uint: its number
+  First,            // uint: of a prune, the first entry that is kept
+  Root,             // bytes 32: of the tree before First, or of a head of another log
 };
 
 /// Where a payload lies and what it must be. Encoded into the leaf; see docs/formats/payload.md.
@@ -143,6 +147,8 @@ struct EntryFacts {
   Kind kind = Kind::NodeStart;
   bool allowed = false;                     // a command's decision
   std::uint64_t command_index = UINT64_MAX;
+  std::uint64_t epoch = 0;                  // of an announcement, 0 otherwise
+  Digest epoch_key{};
 };
 /// Errors: Malformed when the bytes are not an entry of docs/formats/entry.md.
 Result<EntryFacts> read_entry(ByteView leaf);

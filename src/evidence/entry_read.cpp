@@ -12,8 +12,8 @@ Result<void> read_id(cbor::Reader& in, Id16& out) {
   return {};
 }
 
-Result<void> read_field(cbor::Reader& in, std::uint64_t key, EntryFacts& facts) {
-  switch (key) {
+Result<void> read_field(cbor::Reader& in, std::uint64_t field, EntryFacts& facts) {
+  switch (field) {
     case 1: {
       TRY(facts.index, in.uint());
       return {};
@@ -28,7 +28,7 @@ Result<void> read_field(cbor::Reader& in, std::uint64_t key, EntryFacts& facts) 
     }
     case 7: {
       TRY(const auto kind, in.uint());
-      if (kind < 1 || kind > static_cast<std::uint64_t>(Kind::Erase)) return fail(ErrorKind::Malformed, "entry: unknown kind");
+      if (kind < 1 || kind > static_cast<std::uint64_t>(Kind::KeyEpoch)) return fail(ErrorKind::Malformed, "entry: unknown kind");
       facts.kind = static_cast<Kind>(kind);
       return {};
     }
@@ -39,6 +39,16 @@ Result<void> read_field(cbor::Reader& in, std::uint64_t key, EntryFacts& facts) 
     }
     case static_cast<std::uint64_t>(Field::CommandIndex): {
       TRY(facts.command_index, in.uint());
+      return {};
+    }
+    case static_cast<std::uint64_t>(Field::Epoch): {
+      TRY(facts.epoch, in.uint());
+      return {};
+    }
+    case static_cast<std::uint64_t>(Field::EpochKey): {
+      TRY(const auto key, in.bytes());
+      if (key.size() != facts.epoch_key.size()) return fail(ErrorKind::Malformed, "entry: an epoch's key is not 32 bytes long");
+      std::ranges::copy(key, facts.epoch_key.begin());
       return {};
     }
     default: return in.skip();
@@ -56,7 +66,7 @@ Result<EntryFacts> read_entry(ByteView leaf) {
   std::uint64_t seen = 0, last = 0;
   for (std::uint64_t i = 0; i < pairs; ++i) {
     TRY(const auto key, in.uint());
-    if (key <= last || key > static_cast<std::uint64_t>(Field::Incarnation)) {
+    if (key <= last || key > static_cast<std::uint64_t>(Field::Root)) {
       return fail(ErrorKind::Malformed, "entry: keys are not ascending or unknown");
     }
     last = key;

@@ -62,6 +62,19 @@ Result<void> sync_folder(const std::string& path) {
   return {};
 }
 
+std::size_t read_some(const File& file, std::span<std::uint8_t> into, std::uint64_t offset) {
+  std::size_t at = 0;
+  while (at < into.size()) {
+    const auto n = ::pread(file.fd(), into.data() + at, into.size() - at, static_cast<off_t>(offset + at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    at += static_cast<std::size_t>(n);
+  }
+  return at;
+}
+
+bool read_at(const File& file, std::span<std::uint8_t> into, std::uint64_t offset) { return read_some(file, into, offset) == into.size(); }
+
 Result<Bytes> read_file(const std::string& path) {
   TRY(const auto file, File::open(path, O_RDONLY));
   struct stat info {};

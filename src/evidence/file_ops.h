@@ -44,6 +44,10 @@ Result<void> write_all(FileOps& ops, const File& file, ByteView bytes, std::uint
 Result<void> sync(FileOps& ops, const File& file, const std::string& what);
 /// Makes renames and new names in a folder durable. Errors: Unavailable.
 Result<void> sync_folder(const std::string& path);
+/// As much as there is, from the offset on; 0 at the end or on an error.
+std::size_t read_some(const File& file, std::span<std::uint8_t> into, std::uint64_t offset);
+/// All of it, or false.
+bool read_at(const File& file, std::span<std::uint8_t> into, std::uint64_t offset);
 Result<Bytes> read_file(const std::string& path);
 /// A new file with this content, durable under its name before it returns (temporary file, fsync, rename).
 Result<void> replace_file(const std::string& path, ByteView bytes, unsigned mode = 0600);

@@ -10,8 +10,13 @@ namespace sallyport::evidence {
 
 using std::chrono::steady_clock;
 
-HeadSigning::HeadSigning(std::string directory, std::unique_ptr<Signer> signer, std::int64_t every_ns)
-    : directory_(std::move(directory)), signer_(std::move(signer)), every_(every_ns), signed_size_(signer_->last().first) {
+HeadSigning::HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range, TileFiles tiles)
+    : directory_(options.directory), signer_(std::move(signer)), every_(options.checkpoint_ns), epoch_(options.epoch_ns),
+      signed_size_(unsigned_range.begin()), tiles_(std::move(tiles)) {
+  if (!unsigned_range.empty()) {
+    pending_.push_back({unsigned_range, {}});
+    unsigned_since_ = steady_clock::now();
+  }
   // An archive that a crash left in the middle of a note goes on where its last whole one ends.
   if (auto file = File::open(directory_ + "/checkpoints", O_RDWR | O_CREAT)) {
     archive_ = std::move(*file);
@@ -26,6 +31,10 @@ HeadSigning::HeadSigning(std::string directory, std::unique_ptr<Signer> signer, 
       (void)::ftruncate(archive_.fd(), static_cast<off_t>(archive_end_));
     }
   }
+}
+
+void HeadSigning::start(Append append) {
+  append_ = std::move(append);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -40,22 +49,32 @@ void HeadSigning::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void HeadSigning::publish(const CompactRange& tree, bool sealed) {
+void HeadSigning::publish(const std::vector<Added>& added, const TileHashes& tiles) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (tree_.size() <= signed_size_ || tree_.size() == 0) unsigned_since_ = steady_clock::now();
-    tree_ = tree;
-    sealed_ = sealed_ || sealed;
+    if (pending_.empty()) unsigned_since_ = steady_clock::now();
+    made_.insert(made_.end(), tiles.begin(), tiles.end());
+    for (const auto& one : added) {
+      if (one.range.empty()) continue;
+      const bool closed = pending_.empty() || !pending_.back().announcement.empty() || (in_flight_ && pending_.size() == 1);
+      if (closed || !one.announcement.empty()) pending_.push_back(one);
+      else pending_.back().range.append(one.range);
+    }
     wake = waiting_;
   }
   if (wake) wake_.notify_all();
 }
 
+void HeadSigning::seal() {
+  const std::lock_guard lock(mutex_);
+  sealed_ = true;
+}
+
 HeadSigning::Status HeadSigning::status() const {
   const std::lock_guard lock(mutex_);
   Status out{signed_size_, 0, problem_};
-  if (tree_.size() > signed_size_) out.unsigned_age_ns = (steady_clock::now() - unsigned_since_).count();
+  if (!pending_.empty()) out.unsigned_age_ns = (steady_clock::now() - unsigned_since_).count();
   return out;
 }
 
@@ -65,41 +84,74 @@ void HeadSigning::run() {
   for (;;) {
     // waiting_ is only set while a head may be signed at once: else every batch would wake this thread for nothing.
     waiting_ = true;
-    wake_.wait(lock, [this] { return stop_ || tree_.size() > signed_size_; });
+    const auto due = epoch_.count() == 0 ? Time::max() : epoch_at_;
+    wake_.wait_until(lock, due, [this] { return stop_ || !pending_.empty(); });
     waiting_ = false;
-    wake_.wait_until(lock, signed_at_ + every_, [this] { return stop_; });
-    if (tree_.size() > signed_size_) {
-      const auto tree = tree_;
-      const auto began = steady_clock::now();
-      const bool archive = std::exchange(sealed_, false) || stop_ || began - archived_ >= std::chrono::seconds(1);
+    const bool announced = std::ranges::any_of(pending_, [](const Added& one) { return !one.announcement.empty(); });
+    if (!stop_ && !announced && steady_clock::now() >= due) {
+      epoch_at_ = steady_clock::now() + epoch_;
       lock.unlock();
-      const bool done = sign(tree, archive);
+      announce();
       lock.lock();
-      if (done) {
-        signed_size_ = tree.size();
-        unsigned_since_ = began;
-      } else if (stop_) {
-        return;  // the entries stay unsigned until the next start
-      } else {
-        wake_.wait_for(lock, kRetry, [this] { return stop_; });
-        continue;
-      }
+    }
+    wake_.wait_until(lock, signed_at_ + every_, [this] { return stop_; });
+    if (!pending_.empty() && !sign_first(lock)) {
+      if (stop_) return;  // the entries stay unsigned until the next start
+      wake_.wait_for(lock, kRetry, [this] { return stop_; });
+      continue;
     }
     // More may have become durable while the last head was signed.
-    if (stop_ && tree_.size() <= signed_size_) return;
+    if (stop_ && pending_.empty()) return;
   }
 }
 
-bool HeadSigning::sign(const CompactRange& tree, bool archive) {
-  const auto note = signer_->sign(tree.size(), tree.root());
-  auto done = note ? write(*note, archive) : Result<void>(std::unexpected(note.error()));
-  const std::lock_guard lock(mutex_);
+/// The signer begins the epoch when it gets the entry, as part of what was added. One that is lost on the way is announced again.
+void HeadSigning::announce() {
+  const auto next = signer_->next_epoch();
+  if (!next) return;
+  Entry entry(Kind::KeyEpoch);
+  entry.bytes(Field::EpochKey, next->key).uint(Field::Epoch, next->number);
+  (void)append_(std::move(entry));
+}
+
+bool HeadSigning::sign_first(std::unique_lock<std::mutex>& lock) {
+  const auto began = steady_clock::now();
+  const Added first = pending_.front();
+  const bool announces = !first.announcement.empty();
+  const bool sealed = std::exchange(sealed_, false);
+  const bool archive = sealed || announces || stop_ || began - archived_ >= std::chrono::seconds(1);
+  in_flight_ = true;
+  const bool again = !problem_.empty();
+  const auto made = std::exchange(made_, {});
+  lock.unlock();
+  auto tiled = tiles_.put(made);
+  if (tiled && sealed) tiled = tiles_.sync();
+  auto note = [&]() -> Result<std::string> {
+    if (!tiled) return std::unexpected(tiled.error());
+    // After a failure the signer may have signed it, and only its answer was lost.
+    if (again) {
+      TRY(const auto last, signer_->last());
+      if (last.size() == first.range.size()) return signer_->sign(CompactRange(last.size()));
+    }
+    if (!announces) return signer_->sign(first.range);
+    auto begun = signer_->begin_epoch(first.announcement);
+    // Not its next key any more: an entry as any other.
+    return begun || begun.error().kind != ErrorKind::Denied ? std::move(begun) : signer_->sign(first.range);
+  }();
+  const auto done = note ? write(*note, archive) : Result<void>(std::unexpected(note.error()));
+  lock.lock();
+  in_flight_ = false;
+  if (!tiled) made_.insert(made_.begin(), made.begin(), made.end());
   problem_ = done ? "" : "the head of the log cannot be signed: " + done.error().what;
   signed_at_ = steady_clock::now();
   const bool denied = !note && note.error().kind == ErrorKind::Denied;
   broken_ = !done && (denied || signed_at_ - unsigned_since_ > std::chrono::seconds(2));
   if (archive) archived_ = signed_at_;
-  return done.has_value();
+  if (!done) return false;
+  signed_size_ = first.range.size();
+  pending_.pop_front();
+  unsigned_since_ = began;
+  return true;
 }
 
 Result<void> HeadSigning::write(const std::string& note, bool archive) {

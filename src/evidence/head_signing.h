@@ -1,28 +1,41 @@
 #pragma once
-// Signs the tree's head behind the writer, on a thread of its own: at once when the last signature is old enough,
-// else when it is; then replaces `checkpoint` and adds to `checkpoints`. The writer only hands over sizes and hashes.
-#include <atomic>
+// Has the tree's head signed behind the writer, on a thread of its own: at once when the last signature is old enough,
+// else when it is; then replaces `checkpoint` and adds to `checkpoints` and `tiles`. The writer only hands over what was added to the tree,
+// in ranges of hashes. Now and then it announces the signer's next epoch key in the log. docs/formats/checkpoint.md.
 #include <condition_variable>
-#include <memory>
+#include <deque>
+#include <functional>
 #include <mutex>
 #include <thread>
 
+#include "evidence/entry.h"
 #include "evidence/file_ops.h"
-#include "evidence/merkle.h"
+#include "evidence/log.h"
 #include "evidence/signer.h"
+#include "evidence/tile_files.h"
 
 namespace sallyport::evidence {
 
+/// What a batch added to the tree: a run of leaves, or the one leaf that announces an epoch's key, with its bytes.
+struct Added {
+  CompactRange range;
+  Bytes announcement;
+};
+
 class HeadSigning {
  public:
-  HeadSigning(std::string directory, std::unique_ptr<Signer> signer, std::int64_t every_ns);
+  /// `unsigned_range`: what the log holds beyond the signer's last head.
+  HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range, TileFiles tiles);
   ~HeadSigning();
-
-  /// Entries up to tree.size() are durable. Writer thread.
-  void publish(const CompactRange& tree, bool sealed);
+  /// Writes an entry and waits for it: for announcements.
+  using Append = std::function<Result<std::uint64_t>(Entry)>;
+  void start(Append append);
+  /// These entries are durable. Writer thread.
+  void publish(const std::vector<Added>& added, const TileHashes& tiles);
+  /// A segment is sealed: the next head is archived. Writer thread.
+  void seal();
   /// Signs what is published and ends the thread.
   void stop();
-
   struct Status {
     std::uint64_t signed_size = 0;
     std::int64_t unsigned_age_ns = 0;
@@ -31,29 +44,35 @@ class HeadSigning {
   Status status() const;
   /// The signer refused, or has failed for two seconds: nothing new may be taken that nobody would sign.
   bool broken() const { return broken_.load(std::memory_order_relaxed); }
-  Signer& signer() { return *signer_; }
 
  private:
   using Time = std::chrono::steady_clock::time_point;
   void run();
-  bool sign(const CompactRange& tree, bool archive);
+  void announce();
+  bool sign_first(std::unique_lock<std::mutex>& lock);
   Result<void> write(const std::string& note, bool archive);
 
   std::string directory_;
   std::unique_ptr<Signer> signer_;
-  std::chrono::nanoseconds every_;
+  std::chrono::nanoseconds every_, epoch_;
+  Append append_;
+
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false, waiting_ = false, sealed_ = false;
-  CompactRange tree_;
+  TileHashes made_;                    // not yet in their files
+  std::deque<Added> pending_;          // dense from signed_size_
+  bool in_flight_ = false;             // the first one is at the signer
   Time unsigned_since_{};
   std::uint64_t signed_size_ = 0;
   std::string problem_;
   std::atomic<bool> broken_{false};
+
   // The thread only.
+  TileFiles tiles_;
   File archive_;
   std::uint64_t archive_end_ = 0;
-  Time archived_{}, signed_at_{};
+  Time archived_{}, signed_at_{}, epoch_at_{};
   std::thread thread_;
 };
 

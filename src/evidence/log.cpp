@@ -8,6 +8,7 @@
 
 #include "evidence/log_state.h"
 #include "evidence/note.h"
+#include "evidence/reader.h"
 
 namespace sallyport::evidence {
 namespace {
@@ -18,7 +19,7 @@ Result<void> make_folder(const std::string& path) {
 }
 
 /// The signer's memory counts; a published checkpoint that is larger says that the memory was rolled back.
-Result<void> compare_with_checkpoint(const Options& options, const Signer& signer) {
+Result<void> compare_with_checkpoint(const Options& options, Signer& signer) {
   const auto path = options.directory + "/checkpoint";
   const auto note = read_file(path);
   if (!note || note->empty()) return {};  // a copy for readers; the signer's memory is what counts
@@ -26,9 +27,10 @@ Result<void> compare_with_checkpoint(const Options& options, const Signer& signe
   const auto text = open_note(as_text(*note), key);
   if (!text) return fail(ErrorKind::Malformed, path + " is not a head of this log: " + text.error().what);
   TRY(const auto head, parse_checkpoint(*text));
-  const auto [size, root] = signer.last();
-  if (head.size > size || (head.size == size && head.root != root)) {
-    return fail(ErrorKind::Malformed, fmt::format("{} is a head over {} entries, but signer-head knows of {} only: one of them was rolled back; restore both from one copy",
+  TRY(const auto last, signer.last());
+  const auto size = last.size();
+  if (head.size > size || (head.size == size && head.root != last.root())) {
+    return fail(ErrorKind::Malformed, fmt::format("{} is a head over {} entries, but the notary knows of {} only: one of them was rolled back; restore both from one copy",
                                                   path, head.size, size));
   }
   return {};
@@ -53,13 +55,25 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   }
   state->files = options.files ? options.files : std::make_shared<FileOps>();
   TRY_VOID(compare_with_checkpoint(options, *signer));
-  const auto [size, root] = signer->last();
-  TRY(auto found, recover(options.directory + "/segments", options.origin, size, root, *state->files));
+  TRY(const auto last, signer->last());
+  TRY(auto found, recover(options.directory + "/segments", options.origin, last.size(), last.root(), *state->files));
   TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
   TRY_VOID(sync_folder(options.directory));
-  state->heads = std::make_unique<HeadSigning>(options.directory, std::move(signer), options.checkpoint_ns);
+  TRY(auto tiles, TileFiles::open(options.directory));
+  if (!tiles.covers(found.read_from)) {
+    CompactRange tree;
+    found.tiles.clear();
+    TRY(const auto reader, Reader::open(options.directory));
+    TRY_VOID(reader.leaves([&](ByteView leaf) {
+      tree.append(leaf_hash(leaf), &found.tiles);
+      return true;
+    }));
+  }
+  TRY_VOID(tiles.put(found.tiles));
+  state->heads = std::make_unique<HeadSigning>(options, std::move(signer), found.unsigned_range, std::move(tiles));
   state->writer = std::make_unique<Writer>(options, *state->files, clock, std::move(keys), *state->heads, std::move(found));
   TRY_VOID(state->writer->start());
+  state->heads->start([writer = state->writer.get()](Entry entry) { return writer->append(std::move(entry)); });
   return std::unique_ptr<Log>(new Log(std::move(state)));
 }
 
@@ -89,14 +103,7 @@ LogStatus Log::status() const {
 }
 
 Result<std::uint64_t> Log::append_wait(Entry entry) {
-  auto& writer = *state_->writer;
-  if (auto refused = writer.refusal(entry, false)) return std::unexpected(std::move(*refused));
-  std::promise<Result<std::uint64_t>> promise;
-  auto future = promise.get_future();
-  Op op{std::move(entry)};
-  op.waiting = &promise;
-  writer.enqueue(std::move(op));
-  return future.get();
+  return state_->writer->append(std::move(entry));
 }
 
 }  // namespace sallyport::evidence

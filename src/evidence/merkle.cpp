@@ -37,15 +37,44 @@ Digest node_hash(const Digest& left, const Digest& right) {
   return out;
 }
 
-CompactRange::CompactRange(std::uint64_t size, std::span<const Digest> hashes) : count_(hashes.size()), size_(size) {
+CompactRange::CompactRange(std::uint64_t size, std::span<const Digest> hashes) : count_(hashes.size()), end_(size) {
   std::ranges::copy(hashes, hashes_.begin());
+  std::size_t i = 0;
+  for (unsigned level = 64; level-- > 0;)
+    if ((size >> level & 1) != 0) levels_[i++] = static_cast<std::uint8_t>(level);
 }
 
-void CompactRange::append(const Digest& leaf) {
-  Digest hash = leaf;
-  for (auto n = size_; (n & 1) != 0; n >>= 1) hash = node_hash(hashes_[--count_], hash);
+std::optional<CompactRange> CompactRange::of(std::uint64_t begin, std::uint64_t end, std::span<const Digest> hashes) {
+  CompactRange out(begin);
+  for (const auto& hash : hashes) {
+    const auto at = out.end_;
+    if (at >= end || out.count_ == out.hashes_.size()) return std::nullopt;
+    const auto room = static_cast<unsigned>(std::bit_width(end - at) - 1);
+    const auto level = at == 0 ? room : std::min(room, static_cast<unsigned>(std::countr_zero(at)));
+    out.levels_[out.count_] = static_cast<std::uint8_t>(level);
+    out.hashes_[out.count_++] = hash;
+    out.end_ += std::uint64_t{1} << level;
+  }
+  if (out.end_ != end) return std::nullopt;
+  return out;
+}
+
+void CompactRange::push(Digest hash, unsigned level, TileHashes* made) {
+  auto number = end_ >> level;
+  end_ += std::uint64_t{1} << level;
+  // An odd one's sibling is the last node, unless it lies before the range.
+  while ((number & 1) != 0 && count_ > 0 && levels_[count_ - 1] == level) {
+    hash = node_hash(hashes_[--count_], hash);
+    number >>= 1;
+    ++level;
+    if (level % 8 == 0 && made != nullptr) made->push_back({level, number, hash});
+  }
+  levels_[count_] = static_cast<std::uint8_t>(level);
   hashes_[count_++] = hash;
-  ++size_;
+}
+
+void CompactRange::append(const CompactRange& next, TileHashes* made) {
+  for (std::size_t i = 0; i < next.count_; ++i) push(next.hashes_[i], next.levels_[i], made);
 }
 
 Digest CompactRange::root() const {
@@ -55,34 +84,62 @@ Digest CompactRange::root() const {
   return hash;
 }
 
-Digest root_of(std::span<const Digest> leaves) {
-  CompactRange range;
-  for (const auto& leaf : leaves) range.append(leaf);
-  return range.root();
+Result<Digest> hash_of(std::uint64_t begin, std::uint64_t end, const NodeSource& source) {
+  const auto width = end - begin;
+  if (std::has_single_bit(width)) {
+    const auto level = static_cast<unsigned>(std::countr_zero(width));
+    TRY(auto found, source(level, begin >> level));
+    if (found) return *found;
+    if (width == 1) return fail(ErrorKind::Malformed, fmt::format("the hash of entry {} is missing", begin));
+  }
+  const auto middle = begin + split(width);
+  TRY(const auto left, hash_of(begin, middle, source));
+  TRY(const auto right, hash_of(middle, end, source));
+  return node_hash(left, right);
 }
 
-std::vector<Digest> inclusion_proof(std::span<const Digest> leaves, std::uint64_t index) {
-  if (leaves.size() <= 1) return {};
-  const auto k = split(leaves.size());
-  auto proof = index < k ? inclusion_proof(leaves.first(k), index) : inclusion_proof(leaves.subspan(k), index - k);
-  proof.push_back(root_of(index < k ? leaves.subspan(k) : leaves.first(k)));
-  return proof;
+Result<std::vector<Digest>> inclusion_proof(std::uint64_t index, std::uint64_t size, const NodeSource& source) {
+  std::vector<Digest> out;
+  std::uint64_t begin = 0, end = size;
+  while (end - begin > 1) {
+    const auto middle = begin + split(end - begin);
+    const bool left = index < middle;
+    TRY(const auto sibling, hash_of(left ? middle : begin, left ? end : middle, source));
+    out.push_back(sibling);
+    (left ? end : begin) = middle;
+  }
+  std::ranges::reverse(out);
+  return out;
 }
 
-namespace {
-
-std::vector<Digest> subproof(std::span<const Digest> leaves, std::uint64_t m, bool whole) {
-  if (m == leaves.size()) return whole ? std::vector<Digest>{} : std::vector<Digest>{root_of(leaves)};
-  const auto k = split(leaves.size());
-  auto proof = m <= k ? subproof(leaves.first(k), m, whole) : subproof(leaves.subspan(k), m - k, false);
-  proof.push_back(root_of(m <= k ? leaves.subspan(k) : leaves.first(k)));
-  return proof;
+Result<std::vector<Digest>> consistency_proof(std::uint64_t old_size, std::uint64_t size, const NodeSource& source) {
+  std::vector<Digest> out;
+  std::uint64_t begin = 0, end = size;
+  while (end != old_size) {
+    const auto middle = begin + split(end - begin);
+    const bool left = old_size <= middle;
+    TRY(const auto sibling, hash_of(left ? middle : begin, left ? end : middle, source));
+    out.push_back(sibling);
+    (left ? end : begin) = middle;
+  }
+  // The old tree itself is known to whoever asks; a part of it is not.
+  if (begin != 0) {
+    TRY(const auto part, hash_of(begin, end, source));
+    out.push_back(part);
+  }
+  std::ranges::reverse(out);
+  return out;
 }
 
-}  // namespace
-
-std::vector<Digest> consistency_proof(std::span<const Digest> leaves, std::uint64_t old_size) {
-  return subproof(leaves, old_size, true);
+NodeSource source_of(std::vector<const CompactRange*> ranges) {
+  return [ranges = std::move(ranges)](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
+    for (const auto* range : ranges) {
+      auto at = range->begin();
+      for (std::size_t i = 0; i < range->hashes().size(); at += std::uint64_t{1} << range->level(i++))
+        if (range->level(i) == level && at >> level == number) return range->hashes()[i];
+    }
+    return std::nullopt;
+  };
 }
 
 bool verify_inclusion(const Digest& leaf, std::uint64_t index, std::uint64_t size, std::span<const Digest> proof,

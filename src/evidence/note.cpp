@@ -54,13 +54,6 @@ Result<NoteKey> parse_key(std::string_view text) {
   return key;
 }
 
-bool signature_fits(const NoteKey& key, std::string_view text, ByteView signature) {
-  const Pkey pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.key.data(), key.key.size()), EVP_PKEY_free);
-  const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  return pkey && context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
-         EVP_DigestVerify(context.get(), signature.data(), signature.size(), as_bytes(text).data(), text.size()) == 1;
-}
-
 }  // namespace
 
 bool is_key_name(std::string_view name) {
@@ -82,35 +75,58 @@ Result<NoteKey> parse_signer_key(std::string_view text) {
   return key;
 }
 
+NoteKey verifier_from_public(std::string name, const Digest& public_key) {
+  NoteKey key{std::move(name), {}, public_key};
+  key.id = id_of(key.name, public_key);
+  return key;
+}
+
 NoteKey signer_from_seed(std::string name, const Digest& seed) {
   NoteKey key{std::move(name), {}, seed};
   key.id = id_of(key.name, public_of(seed));
   return key;
 }
 
-std::string verifier_key_of(const NoteKey& signer) {
-  return signer.name + "+" + hex(signer.id) + "+" + typed_base64(public_of(signer.key));
-}
+std::string verifier_key_text(const NoteKey& key) { return key.name + "+" + hex(key.id) + "+" + typed_base64(key.key); }
+
+std::string verifier_key_of(const NoteKey& signer) { return verifier_key_text({signer.name, signer.id, public_of(signer.key)}); }
 
 std::string signer_key_text(const NoteKey& signer) {
   return "PRIVATE+KEY+" + signer.name + "+" + hex(signer.id) + "+" + typed_base64(signer.key);
 }
 
-std::string sign_note(const NoteKey& signer, std::string_view text) {
-  const Pkey key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, signer.key.data(), signer.key.size()), EVP_PKEY_free);
+bool ed25519_fits(const Digest& public_key, std::string_view message, ByteView signature) {
+  const Pkey pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, public_key.data(), public_key.size()), EVP_PKEY_free);
   const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  Bytes signature(signer.id.begin(), signer.id.end());
-  signature.resize(4 + 64);
-  std::size_t size = 64;
-  if (!key || !context || EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) != 1 ||
-      EVP_DigestSign(context.get(), signature.data() + 4, &size, as_bytes(text).data(), text.size()) != 1) {
-    std::abort();  // Ed25519 over memory cannot fail but for want of memory
-  }
-  return std::string(text) + "\n" + std::string(kDash) + signer.name + " " + base64(signature) + "\n";
+  return pkey && context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
+         EVP_DigestVerify(context.get(), signature.data(), signature.size(), as_bytes(message).data(), message.size()) == 1;
 }
 
+Bytes ed25519_sign(const Digest& seed, std::string_view message) {
+  const Pkey key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()), EVP_PKEY_free);
+  const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  Bytes signature(64);
+  std::size_t size = signature.size();
+  if (!key || !context || EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) != 1 ||
+      EVP_DigestSign(context.get(), signature.data(), &size, as_bytes(message).data(), message.size()) != 1) {
+    std::abort();  // Ed25519 over memory cannot fail but for want of memory
+  }
+  return signature;
+}
+
+std::string signature_line(const NoteKey& key, ByteView signature) {
+  Bytes bytes(key.id.begin(), key.id.end());
+  bytes.insert(bytes.end(), signature.begin(), signature.end());
+  return std::string(kDash) + key.name + " " + base64(bytes) + "\n";
+}
+
+std::string signature_line(const NoteKey& signer, std::string_view text) { return signature_line(signer, ed25519_sign(signer.key, text)); }
+
+std::string sign_note(const NoteKey& signer, std::string_view text) { return std::string(text) + "\n" + signature_line(signer, text); }
+
 Result<std::string> open_note(std::string_view note, const NoteKey& verifier) {
-  if (note.size() > 1U << 20 || !cbor::is_utf8(note)) return fail(ErrorKind::Malformed, "note is too long or not UTF-8");
+  const bool control = std::ranges::any_of(note, [](char c) { return static_cast<unsigned char>(c) < ' ' && c != '\n'; });
+  if (note.size() > 1U << 20 || control || !cbor::is_utf8(note)) return fail(ErrorKind::Malformed, "note is too long, not UTF-8, or has control characters");
   const auto gap = note.rfind("\n\n");
   if (gap == std::string_view::npos || !note.ends_with('\n')) return fail(ErrorKind::Malformed, "note has no signatures");
   const auto text = note.substr(0, gap + 1);
@@ -126,7 +142,7 @@ Result<std::string> open_note(std::string_view note, const NoteKey& verifier) {
     const auto bytes = from_base64(line.substr(space + 1));
     if (!is_key_name(name) || !bytes || bytes->size() < 5) return fail(ErrorKind::Malformed, "note has a mangled signature");
     if (name != verifier.name || !std::equal(verifier.id.begin(), verifier.id.end(), bytes->begin())) continue;
-    if (!signature_fits(verifier, text, ByteView(*bytes).subspan(4))) return fail(ErrorKind::Denied, "note has a wrong signature");
+    if (!ed25519_fits(verifier.key, text, ByteView(*bytes).subspan(4))) return fail(ErrorKind::Denied, "note has a wrong signature");
     found = true;
   }
   if (!found) return fail(ErrorKind::Denied, "note has no signature of " + verifier.name);

@@ -16,10 +16,13 @@ std::unexpected<Error> contradiction(const std::string& where, const std::string
 class Replay : public ScanVisitor {
  public:
   Replay(Recovered& out, std::uint64_t signed_size, const Digest& signed_root)
-      : out_(out), signed_size_(signed_size), signed_root_(signed_root) {}
+      : out_(out), signed_size_(signed_size), signed_root_(signed_root) {
+    out_.unsigned_range = CompactRange(signed_size);
+  }
 
   void start_at(const Footer& footer) {
     out_.tree = CompactRange(footer.size, footer.range);
+    out_.read_from = footer.size;
     for (const auto& s : footer.open) {
       auto& session = of(s.id);
       session.sequence = s.entries;
@@ -32,7 +35,9 @@ class Replay : public ScanVisitor {
   }
 
   void entry(const EntryFacts& facts, ByteView leaf) override {
-    out_.tree.append(leaf_hash(leaf));
+    const auto hash = leaf_hash(leaf);
+    if (out_.tree.size() >= signed_size_) out_.unsigned_range.append(hash);
+    out_.tree.append(hash, &out_.tiles);
     out_.clean = facts.kind == Kind::NodeStop;
     look();
     if (!facts.has_session) return;

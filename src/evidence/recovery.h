@@ -22,6 +22,9 @@ struct Recovered {
   bool clean = false;  // its last entry is node.stop
   Id16 incarnation{};  // the last one
   CompactRange tree;
+  TileHashes tiles;              // completed since the footer it was read from
+  std::uint64_t read_from = 0;   // that footer's size
+  CompactRange unsigned_range;  // what was added to the signed head
   std::map<Id16, SessionPtr> open;
   SegmentLink link;
   std::uint64_t discarded = 0;

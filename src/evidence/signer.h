@@ -1,32 +1,35 @@
 #pragma once
-// Signs tree heads (C2SP tlog-checkpoint in a signed-note). It sees sizes and roots only, keeps the last head durable
-// before it signs, and never signs a smaller size or another root for the same size. Used by the log's signing
-// thread only.
-#include <cstdint>
+// Who signs tree heads (C2SP tlog-checkpoint in a signed-note): it sees sizes, hashes of subtrees and announcements of its own
+// keys, nothing else. Two implementations: the notary itself (notary.h), and its client over a socket (notary_link.h), which is
+// what a gateway uses. Used by the log's signing thread only, but for last() before that starts.
 #include <memory>
 #include <string>
 
-#include "base/bytes.h"
 #include "base/result.h"
+#include "evidence/merkle.h"
 
 namespace sallyport::evidence {
 
-struct Signer {
-  virtual ~Signer() = default;
-  /// The checkpoint note for (size, root). Errors: Denied (smaller or contradicting head), Unavailable (cannot keep the head).
-  virtual Result<std::string> sign(std::uint64_t size, const Digest& root) = 0;
-  /// The last head it signed; size 0 when none.
-  virtual std::pair<std::uint64_t, Digest> last() const = 0;
-  /// C2SP verifier key: "<origin>+<hash>+<base64>".
-  virtual std::string verifier_key() const = 0;
+/// The key that will sign from its announcement on, beside the log's stable key.
+struct EpochKey {
+  std::uint64_t number = 0;  // dense from 1
+  Digest key{};              // Ed25519 public key
 };
 
-/// Ed25519 with the key in memory. `private_key` is a C2SP signer key ("PRIVATE+KEY+<name>+<hash>+<base64>");
-/// `state_file` keeps the last head. Errors: Malformed (key), Unavailable (state file).
-Result<std::unique_ptr<Signer>> ed25519_signer(std::string origin, const std::string& private_key,
-                                               const std::string& state_file);
-
-/// A new key pair for an origin, as signer and verifier key texts.
-std::pair<std::string, std::string> generate_note_key(const std::string& origin);
+struct Signer {
+  virtual ~Signer() = default;
+  /// The tree of the last head it signed; size 0 when none. Errors: Unavailable (notary away).
+  virtual Result<CompactRange> last() = 0;
+  /// The head over the last tree and what was added to it: `grown` begins where that ends, so nothing before can have changed.
+  /// With nothing added, the last head again. Errors: Denied (another beginning), Unavailable (head not kept, notary away).
+  virtual Result<std::string> sign(const CompactRange& grown) = 0;
+  /// The next epoch's key, the same until it is begun. Errors: Unavailable.
+  virtual Result<EpochKey> next_epoch() = 0;
+  /// Adds this one entry, which must announce that key, signs that head with the keys so far, and erases the old epoch's key.
+  /// Errors as of sign().
+  virtual Result<std::string> begin_epoch(ByteView announcement) = 0;
+  /// C2SP verifier key of the stable key: "<origin>+<hash>+<base64>".
+  virtual std::string verifier_key() const = 0;
+};
 
 }  // namespace sallyport::evidence

@@ -106,6 +106,16 @@ void Writer::enqueue(Op op) {
   if (late) refuse({&op, 1}, Error(ErrorKind::Unavailable, "the evidence log is closed"));
 }
 
+Result<std::uint64_t> Writer::append(Entry entry) {
+  if (auto refused = refusal(entry, false)) return std::unexpected(std::move(*refused));
+  std::promise<Result<std::uint64_t>> promise;
+  auto future = promise.get_future();
+  Op op{std::move(entry)};
+  op.waiting = &promise;
+  enqueue(std::move(op));
+  return future.get();
+}
+
 bool Writer::writable() const { return !failed_ && !stopped_ && !supply_.full() && !heads_.broken(); }
 
 void Writer::status(LogStatus& out) const {

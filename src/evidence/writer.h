@@ -38,6 +38,8 @@ class Writer {
   /// Why the entry will not be taken now, if so.
   std::optional<Error> refusal(const Entry& entry, bool chunks_only) const;
   void enqueue(Op op);
+  /// Blocks until the entry is durable. Not on the writer's thread.
+  Result<std::uint64_t> append(Entry entry);
   bool writable() const;
   void status(LogStatus& out) const;
 
@@ -50,7 +52,8 @@ class Writer {
   };
   struct Batch {
     std::uint64_t next = 0, chunks = 0;
-    CompactRange tree;
+    std::vector<Added> added;
+    TileHashes tiles;
     std::int64_t wall = 0, mono = 0;
     std::vector<Undo> undo;
     std::vector<Place> places;  // that this batch has told

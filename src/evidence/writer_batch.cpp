@@ -7,7 +7,7 @@ namespace sallyport::evidence {
 void Writer::begin(Batch& batch) {
   ++batch_number_;
   batch.next = next_;
-  batch.tree = tree_;
+  batch.added.push_back({CompactRange(next_), {}});
   batch.wall = clock_.wall_ns();
   batch.mono = std::max(last_mono_, clock_.mono_ns());
 }
@@ -129,7 +129,11 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
   }
   const auto size = static_cast<std::uint32_t>(out.size() - start);
   std::memcpy(&out[record + 1], &size, sizeof size);
-  batch.tree.append(leaf_hash(ByteView(out).subspan(start)));
+  const auto leaf = ByteView(out).subspan(start);
+  // An announcement is put to the notary as it is, alone: what stands before and after it are ranges of their own.
+  if (entry.kind() == Kind::KeyEpoch) batch.added.push_back({CompactRange(batch.next), Bytes(leaf.begin(), leaf.end())});
+  batch.added.back().range.append(leaf_hash(leaf), &batch.tiles);
+  if (entry.kind() == Kind::KeyEpoch) batch.added.push_back({CompactRange(batch.next + 1), {}});
   ++batch.next;
 }
 
@@ -143,7 +147,7 @@ void Writer::close_open_sessions(std::vector<Op>& ops) {
 
 std::vector<Op> Writer::first_entries() {
   std::vector<Op> ops;
-  const auto signed_size = heads_.signer().last().first;
+  const auto signed_size = found_.unsigned_range.begin();
   if (found_.any && !found_.clean) {
     Entry entry(Kind::Recovery);
     entry.text(Field::Reason, "the node ended without node.stop").uint(Field::Discarded, found_.discarded);

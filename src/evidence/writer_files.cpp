@@ -35,11 +35,11 @@ bool Writer::commit(std::span<Op> ops) {
   }
   if (batch.next != next_) last_entry_ = steady_clock::now();
   next_ = batch.next;
-  tree_ = batch.tree;
+  for (const auto& one : batch.added) tree_.append(one.range, &batch.tiles);
   last_mono_ = batch.mono;
   size_ = next_;
   tell(batch);
-  heads_.publish(tree_, false);
+  heads_.publish(batch.added, batch.tiles);
   return true;
 }
 
@@ -105,7 +105,7 @@ void Writer::seal() {
   link_ = {segment_number_, offset_, sha256(frame.bytes())};
   digest_due_ = false;
   (void)::ftruncate(segment_.fd(), static_cast<off_t>(offset_));
-  heads_.publish(tree_, true);
+  heads_.seal();
 }
 
 void Writer::fail_segment(const Error& why) {

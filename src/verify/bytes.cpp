@@ -1,13 +1,8 @@
-#define OPENSSL_SUPPRESS_DEPRECATED  // the low-level SHA-256 costs no allocation and no lookup for each of millions of leaves
 #include "verify/bytes.h"
-
-#include <openssl/sha.h>
 
 #include <cstring>
 
 namespace sallyport::verify {
-
-static_assert(sizeof(SHA256_CTX) <= 128);
 
 std::string hex(View bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -108,7 +103,6 @@ std::uint32_t crc32c(std::uint32_t before, View bytes) {
   return ~crc_by_tables(~before, bytes);
 }
 
-
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -123,27 +117,6 @@ bool is_utf8(std::string_view text) {
     i += n;
   }
   return true;
-}
-
-Sha256::Sha256() { SHA256_Init(reinterpret_cast<SHA256_CTX*>(state_)); }
-Sha256& Sha256::add(View bytes) {
-  SHA256_Update(reinterpret_cast<SHA256_CTX*>(state_), bytes.data(), bytes.size());
-  return *this;
-}
-Hash Sha256::done() {
-  Hash out{};
-  SHA256_Final(out.data(), reinterpret_cast<SHA256_CTX*>(state_));
-  return out;
-}
-
-Hash leaf_hash(View entry) {
-  const std::uint8_t zero = 0;
-  return Sha256().add({&zero, 1}).add(entry).done();
-}
-
-Hash node_hash(const Hash& left, const Hash& right) {
-  const std::uint8_t one = 1;
-  return Sha256().add({&one, 1}).add(left).add(right).done();
 }
 
 }  // namespace sallyport::verify

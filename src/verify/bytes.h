@@ -40,7 +40,7 @@ std::string base64(View bytes);
 std::uint32_t crc32c(std::uint32_t before, View bytes);  // start with 0
 bool is_utf8(std::string_view text);
 
-/// SHA-256 in pieces.
+/// SHA-256 in pieces (crypto.h says by whom).
 class Sha256 {
  public:
   Sha256();

@@ -15,6 +15,7 @@ struct Fault {
 struct Report {
   enum Verdict { Valid = 0, Invalid = 1, Incomplete = 2 } verdict = Valid;
   std::string origin;
+  std::uint64_t witnessed_entries = 0, witnessed_at = 0;  // under the quorum; at: seconds since 1970, the earliest of its cosignatures
   std::uint64_t entries = 0, signed_entries = 0, segments = 0, incarnations = 0, heads = 0;
   std::uint64_t sessions = 0, open_sessions = 0, commands = 0, outcomes = 0, interrupted = 0, payloads = 0, opened_payloads = 0, erased_payloads = 0;
   std::vector<Fault> faults;              // at most 100 are kept
@@ -26,6 +27,8 @@ struct Settings {
   std::string directory;
   NoteKey key;
   std::string keys_directory;             // keys/kek and keys/session-keys: payloads are opened too; "" = not
+  std::vector<NoteKey> witnesses;         // whose cosignatures count
+  std::size_t quorum = 0;                 // how many of them the newest head they saw must bear; 0 = none asked for
   std::vector<std::string> kept_heads;    // files with signed heads from elsewhere: the log must bear them out as well
 };
 

@@ -24,6 +24,7 @@ const std::vector<Control>& controls() {
       {"held", "Commands held for a person", "CC6.1 CC6.3", "5.15 5.18 8.2 8.3", "10.2.1.2", "164.312(a)(1)"},
       {"heartbeat", "Continuity of the record", "CC7.2", "8.15 8.16 8.17", "10.2.1.6 10.6.1", "164.312(b)"},
       {"hold", "Legal holds", "CC6.5", "5.28 5.33", "10.5.1", "164.312(c)(1)"},
+      {"key.epoch", "Keys that sign the record, announced in it", "CC6.1 CC7.2", "5.28 8.15", "10.3.4", "164.312(c)(1)"},
       {"masking", "Masking of sensitive data", "CC6.1 CC6.7", "8.11 8.12", "10.3.1", "164.312(a)(1)"},
       {"node.start", "Starts of the gateway and its log", "CC7.2", "8.15 8.16", "10.2.1.6", "164.312(b)"},
       {"node.stop", "Stops of the gateway and its log", "CC7.2", "8.15 8.16", "10.2.1.6", "164.312(b)"},

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kNames[] = {"?", "node.start", "node.stop", "recovery", "heartbeat", "config.applied", "auth.ok", "auth.failed", "session.open",
                                   "session.close", "command", "outcome", "approval.requested", "approval.granted", "approval.denied", "approval.expired",
-                                  "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered", "prune", "hold", "erase"};
+                                  "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered", "prune", "hold", "erase", "key.epoch"};
 
 template <std::size_t N>
 std::array<std::uint8_t, N> exactly(Cbor& reader, bool& ok) {
@@ -66,7 +66,7 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 6: out.sequence = reader.uint(); break;
     case 7: {
       const auto kind = reader.uint();
-      ok = kind >= 1 && kind <= 24;
+      ok = kind >= 1 && kind <= 25;
       out.kind = static_cast<Kind>(ok ? kind : 1);
       break;
     }
@@ -110,6 +110,10 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 40: out.discarded = reader.uint(); break;
     case 42: out.signed_size = reader.uint(); break;
     case 43: out.before = exactly<16>(reader, ok); break;
+    case 44: out.epoch_key = exactly<32>(reader, ok); break;
+    case 45: out.epoch = reader.uint(); ok = *out.epoch >= 1; break;
+    case 46: out.first = reader.uint(); break;
+    case 47: out.root = exactly<32>(reader, ok); break;
     default: return false;
   }
   return ok && reader.ok();
@@ -149,6 +153,7 @@ std::string read_entry(View bytes, Entry& out) {
   if ((out.kind == Kind::SessionClose) != has(32)) return "totals belong to session.close, and always";
   const bool in_session = out.kind == Kind::SessionOpen || out.kind == Kind::SessionClose || out.kind == Kind::Command || out.kind == Kind::Outcome;
   if (in_session && !has(5)) return "it belongs to a session and names none";
+  if (out.kind == Kind::KeyEpoch && (!has(44) || !has(45))) return "an announcement without its key or its number";
   if (out.kind == Kind::Command && !has(18)) return "a command without a decision";
   if (out.kind == Kind::Outcome && (!has(26) || !has(31))) return "an outcome without its result or its command";
   return "";

@@ -8,7 +8,7 @@ namespace sallyport::verify {
 enum class Kind : std::uint8_t {
   NodeStart = 1, NodeStop, Recovery, Heartbeat, ConfigApplied, AuthOk, AuthFailed, SessionOpen, SessionClose, Command, Outcome,
   ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalUsed, Gap, AdminAction, EvidenceRead, SinkFailed,
-  SinkRecovered, Prune, Hold, Erase
+  SinkRecovered, Prune, Hold, Erase, KeyEpoch
 };
 const char* name_of(Kind kind);
 
@@ -27,7 +27,8 @@ struct Entry {
   std::optional<Id> before;                       // the incarnation before
   std::optional<std::array<std::uint64_t, 4>> totals;
   std::optional<Payload> payload;
-  std::optional<Hash> digest, discarded_digest, policy;
+  std::optional<Hash> digest, discarded_digest, policy, epoch_key, root;
+  std::optional<std::uint64_t> epoch, first;
   std::string_view approval, approver, action, object, subject, request;
   std::string_view issuer, agent, target, peer, protocol, software, reason, error, name;
   std::uint64_t items = 0, sent = 0, duration = 0;

@@ -1,8 +1,10 @@
 #include "verify/heads.h"
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
+#include "verify/crypto.h"
 #include "verify/rules.h"
 #include "verify/segment.h"
 
@@ -36,8 +38,16 @@ bool is_torn_note(std::string_view text, const NoteKey& key) {
   for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1)) ++digits;
   if (text.empty()) return digits <= 20;
   if (digits == 0 || digits > 20 || !eat(text, "\n") || !eat_base64(text, 44, 1) || !eat(text, "\n\n")) return false;
-  if (!eat(text, "\xE2\x80\x94 " + key.name + " ") || !eat_base64(text, 92, 1)) return false;
-  return text.empty();
+  if (!eat(text, "\xE2\x80\x94 " + key.name + " ") || !eat_base64(text, 92, 1) || !eat(text, "\n")) return false;
+  // Further signatures: of the epoch, of witnesses.
+  while (!text.empty()) {
+    if (!eat(text, "\xE2\x80\x94 ")) return false;
+    while (!text.empty() && static_cast<unsigned char>(text.front()) > ' ') text.remove_prefix(1);
+    if (!eat(text, " ")) return false;
+    while (!text.empty() && (is_base64(text.front()) || text.front() == '=')) text.remove_prefix(1);
+    if (!eat(text, "\n")) return false;
+  }
+  return true;
 }
 
 void Heads::fault(std::string code, std::string what, const std::string& file, std::optional<std::uint64_t> index) {
@@ -69,7 +79,6 @@ void Heads::read_archive(std::string_view rest, const std::string& file) {
       continue;
     }
     if (is_torn_note(rest, settings_.key)) report_.notes.push_back("the last head in checkpoints is incomplete, as a crash leaves it");
-    else if (body != std::string_view::npos && rest.ends_with('\n')) take(rest, file);  // whole but for the empty line
     else fault("head-signature", "what checkpoints ends with is no signed head and no beginning of one", file);
     return;
   }
@@ -89,12 +98,57 @@ void Heads::take(std::string_view note, const std::string& file) {
   if (head->origin != settings_.key.name) return fault("head-origin", "a signed head is of the log " + head->origin + ", the key is of " + settings_.key.name, file);
   if (!heads_.empty() && heads_.back().file == file && head->size < heads_.back().head.size)
     fault("head-order", "the heads fall from size " + std::to_string(heads_.back().head.size) + " to " + std::to_string(head->size), file);
-  heads_.push_back({std::move(*head), file, std::nullopt});
+  Known known{std::move(*head), file, std::nullopt, 0, {}, {}};
+  take_others(known);
+  heads_.push_back(std::move(known));
+}
+
+/// What besides the log's key signed a head, in as few bytes as an archive of years can bear.
+void Heads::take_others(Known& known) {
+  const auto prefix = settings_.key.name + "/epoch-";
+  for (const auto& other : known.head.others) {
+    if (other.name.starts_with(prefix)) {
+      const auto* end = other.name.data() + other.name.size();
+      const auto [at, error] = std::from_chars(other.name.data() + prefix.size(), end, known.epoch);
+      const bool good = error == std::errc() && at == end && known.epoch != 0 && other.bytes.size() == known.epoch_signature.size() &&
+                        all_zero(known.epoch_signature);
+      if (!good) fault("epoch", "a head over " + std::to_string(known.head.size) + " entries bears a mangled signature of an epoch", known.file);
+      else std::copy(other.bytes.begin(), other.bytes.end(), known.epoch_signature.begin());
+    }
+    for (const auto& witness : settings_.witnesses) {
+      if (other.name != witness.name || other.id != witness.id) continue;
+      const auto when = cosigned_at(known.head.text, witness, other);
+      if (when) known.cosigned.push_back(*when);
+      else fault("witness", "a cosignature of " + witness.name + " under a head over " + std::to_string(known.head.size) + " entries is wrong", known.file);
+    }
+  }
+  known.head.others = {};
+  known.head.text = {};
+}
+
+/// An epoch's key signs the heads from its announcement to that of the next one, and no others: whoever steals today's key cannot
+/// sign yesterday's heads, for yesterday's key is erased.
+void Heads::judge_epoch(const Known& known) {
+  const auto& epochs = rules_.epochs();
+  const auto size = known.head.size;
+  const auto say = [&](const std::string& what) { fault("epoch", "the head over " + std::to_string(size) + " entries " + what, known.file); };
+  const auto next = epochs.find(known.epoch + 1);
+  if (next != epochs.end() && size > next->second.last + 1) {
+    return say(known.epoch == 0 ? "is not signed by an epoch's key, and entry " + std::to_string(next->second.last) + " announced the first"
+                                : "is signed by the key of epoch " + std::to_string(known.epoch) + ", whose time ended with entry " + std::to_string(next->second.last));
+  }
+  if (known.epoch == 0) return;
+  const auto at = epochs.find(known.epoch);
+  if (at == epochs.end() || at->second.first >= size) return say("is signed by the key of epoch " + std::to_string(known.epoch) + ", which its entries do not announce");
+  const auto text = known.head.origin + "\n" + std::to_string(size) + "\n" + base64(known.head.root) + "\n";
+  if (!ed25519_fits(at->second.key, view(text), known.epoch_signature)) say("has a wrong signature of epoch " + std::to_string(known.epoch));
 }
 
 void Heads::judge(std::uint64_t entries) {
   std::uint64_t good = 0;
-  for (const auto& [head, file, computed] : heads_) {
+  std::uint64_t witnessed = 0;
+  for (const auto& known : heads_) {
+    const auto& [head, file, computed, epoch, signature, cosigned] = known;
     if (head.size > entries) {
       const auto last = head.size - 1;
       fault("log-truncated", "a head for " + std::to_string(head.size) + " entries was signed, and the log holds " + std::to_string(entries) + ": " +
@@ -111,8 +165,15 @@ void Heads::judge(std::uint64_t entries) {
       break;
     }
     good = head.size;
+    judge_epoch(known);
+    if (settings_.quorum == 0 || cosigned.size() < settings_.quorum) continue;
+    witnessed = head.size;
+    report_.witnessed_at = *std::ranges::min_element(cosigned);
   }
   report_.signed_entries = good;
+  report_.witnessed_entries = witnessed;
+  if (settings_.quorum != 0 && witnessed == 0)
+    report_.notes.push_back("no head bears " + std::to_string(settings_.quorum) + " cosignatures of the witnesses that were named");
 }
 
 }  // namespace sallyport::verify

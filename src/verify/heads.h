@@ -26,7 +26,12 @@ class Heads {
     Head head;
     std::string file;
     std::optional<Hash> computed;
+    std::uint64_t epoch = 0;                  // 0 = not signed by one
+    std::array<std::uint8_t, 64> epoch_signature{};
+    std::vector<std::uint64_t> cosigned;      // when, by each witness that did
   };
+  void take_others(Known& known);
+  void judge_epoch(const Known& known);
   void read_archive(std::string_view rest, const std::string& file);
   void read_one(const std::string& path);
   void take(std::string_view note, const std::string& file);

@@ -1,25 +1,22 @@
 #include "verify/note.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
-#include <memory>
+
+#include "verify/crypto.h"
 
 namespace sallyport::verify {
 namespace {
 
 constexpr std::string_view kDash = "\xE2\x80\x94 ";
 
-bool signed_by(const NoteKey& key, std::string_view text, View signature) {
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> pkey(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.key.data(), key.key.size()), EVP_PKEY_free);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  return pkey && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, pkey.get()) == 1 &&
-         EVP_DigestVerify(context.get(), signature.data(), signature.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size()) == 1;
-}
-
 bool is_name(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7F && c != '+'; });
+}
+
+/// UTF-8 without control characters but the line feed.
+bool is_note_text(std::string_view note) {
+  return is_utf8(note) && std::ranges::none_of(note, [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n'; });
 }
 
 /// One line without its end, cut off `rest`.
@@ -33,7 +30,9 @@ std::optional<std::string_view> line(std::string_view& rest) {
 
 }  // namespace
 
-std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
+namespace {
+
+std::optional<NoteKey> parse_typed(std::string_view text, std::uint8_t type, const char* known, std::string& why) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
   const auto first = text.find('+');
   const auto second = first == std::string_view::npos ? first : text.find('+', first + 1);
@@ -43,7 +42,7 @@ std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
   key.name = std::string(text.substr(0, first));
   const auto raw = unbase64(text.substr(second + 1));
   if (!is_name(key.name) || !raw || raw->size() != 33) return std::nullopt;
-  if ((*raw)[0] != 1) return why = "only Ed25519 keys (type 1) are known", std::nullopt;
+  if ((*raw)[0] != type) return why = known, std::nullopt;
   std::copy(raw->begin() + 1, raw->end(), key.key.begin());
   const auto hash = Sha256().add(view(key.name)).add(view("\n")).add(*raw).done();
   std::copy_n(hash.begin(), key.id.size(), key.id.begin());
@@ -52,12 +51,29 @@ std::optional<NoteKey> parse_key(std::string_view text, std::string& why) {
   return key;
 }
 
+}  // namespace
+
+std::optional<NoteKey> parse_key(std::string_view text, std::string& why) { return parse_typed(text, 1, "only Ed25519 keys (type 1) are known", why); }
+std::optional<NoteKey> parse_witness_key(std::string_view text, std::string& why) {
+  return parse_typed(text, 4, "a witness's key is of type 4, cosignature/v1", why);
+}
+
+std::optional<std::uint64_t> cosigned_at(std::string_view text, const NoteKey& witness, const Signature& signature) {
+  if (signature.bytes.size() != 8 + 64) return std::nullopt;
+  std::uint64_t seconds = 0;
+  for (std::size_t i = 0; i < 8; ++i) seconds = seconds << 8 | signature.bytes[i];
+  const auto message = "cosignature/v1\ntime " + std::to_string(seconds) + "\n" + std::string(text);
+  if (!ed25519_fits(witness.key, view(message), View(signature.bytes).subspan(8))) return std::nullopt;
+  return seconds;
+}
+
 std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::string& why) {
   const auto split = note.find("\n\n");
   why = "it is no signed note";
-  if (note.size() > 1u << 20 || split == std::string_view::npos || !is_utf8(note)) return std::nullopt;
+  if (note.size() > 1u << 20 || split == std::string_view::npos || !is_note_text(note)) return std::nullopt;
   const auto text = note.substr(0, split + 1);
   auto signatures = note.substr(split + 2);
+  Head head;
   bool good = false;
   if (signatures.empty() || !signatures.ends_with('\n')) return std::nullopt;
   while (!signatures.empty()) {
@@ -68,14 +84,17 @@ std::optional<Head> open_note(std::string_view note, const NoteKey& key, std::st
     if (space == std::string_view::npos || !is_name(one.substr(0, space))) return std::nullopt;
     const auto raw = unbase64(one.substr(space + 1));
     if (!raw || raw->size() < 5) return std::nullopt;
-    if (one.substr(0, space) != key.name || !std::equal(key.id.begin(), key.id.end(), raw->begin())) continue;  // somebody else's
-    if (!signed_by(key, text, View(*raw).subspan(4))) return why = "the signature of " + key.name + " is wrong", std::nullopt;
+    if (one.substr(0, space) != key.name || !std::equal(key.id.begin(), key.id.end(), raw->begin())) {
+      head.others.push_back({std::string(one.substr(0, space)), {(*raw)[0], (*raw)[1], (*raw)[2], (*raw)[3]}, Blob(raw->begin() + 4, raw->end())});
+      continue;
+    }
+    if (!ed25519_fits(key.key, view(text), View(*raw).subspan(4))) return why = "the signature of " + key.name + " is wrong", std::nullopt;
     good = true;
   }
   if (!good) return why = "it is not signed by the key " + key.name + "+" + hex(key.id), std::nullopt;
 
   auto rest = text;
-  Head head;
+  head.text = std::string(text);
   why = "it is no checkpoint";
   const auto origin = line(rest), size = line(rest), root = line(rest);
   if (!origin || !size || !root || origin->empty()) return std::nullopt;

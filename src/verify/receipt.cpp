@@ -103,6 +103,30 @@ bool is_included(const Hash& leaf, std::uint64_t index, std::uint64_t size, cons
   return last == 0 && hash == root;
 }
 
+bool is_consistent(std::uint64_t old_size, std::uint64_t size, const Hash& old_root, const Hash& root, const std::vector<Hash>& proof) {
+  if (old_size == 0 || old_size > size) return false;
+  if (old_size == size) return proof.empty() && old_root == root;
+  std::uint64_t node = old_size - 1, last = size - 1;
+  for (; (node & 1) != 0; node >>= 1) last >>= 1;
+  // The older tree is one perfect subtree when its size is a power of two, and then its root is where the path begins.
+  const bool perfect = node == 0;
+  if (!perfect && proof.empty()) return false;
+  Hash older = perfect ? old_root : proof.front(), newer = older;
+  for (std::size_t i = perfect ? 0 : 1; i < proof.size(); ++i) {
+    if (last == 0) return false;
+    if ((node & 1) != 0 || node == last) {
+      older = node_hash(proof[i], older);
+      newer = node_hash(proof[i], newer);
+      for (; (node & 1) == 0 && node != 0; node >>= 1) last >>= 1;
+    } else {
+      newer = node_hash(newer, proof[i]);
+    }
+    node >>= 1;
+    last >>= 1;
+  }
+  return last == 0 && older == old_root && newer == root;
+}
+
 std::optional<Receipted> check_receipt(const Receipt& receipt, const NoteKey& key, std::string& code, std::string& why) {
   code = "receipt-head";
   auto head = open_note(receipt.note, key, why);

@@ -24,5 +24,8 @@ std::optional<Receipted> check_receipt(const Receipt& receipt, const NoteKey& ke
 
 /// RFC 9162 §2.1.3.2.
 bool is_included(const Hash& leaf, std::uint64_t index, std::uint64_t size, const std::vector<Hash>& proof, const Hash& root);
+/// RFC 9162 §2.1.4.2: the tree of `size` leaves begins with the `old_size` leaves of the older one. False for an older tree
+/// without leaves, whose root proves nothing.
+bool is_consistent(std::uint64_t old_size, std::uint64_t size, const Hash& old_root, const Hash& root, const std::vector<Hash>& proof);
 
 }  // namespace sallyport::verify

@@ -28,6 +28,7 @@ void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t off
   incarnation(entry, segment_incarnation);
   if (entry.session) session(entry);
   if (entry.kind >= Kind::ApprovalRequested && entry.kind <= Kind::ApprovalUsed) approval(entry);
+  if (entry.kind == Kind::KeyEpoch) epoch(entry);
   // No view may outlive the entry's bytes.
   before_.emplace();
   before_->index = entry.index;
@@ -130,6 +131,15 @@ void Rules::approval(const Entry& entry) {
   if (std::exchange(approval.used, true)) say("approval", entry, "it was used before");
   if (approval.approvers.size() < approval.quorum)
     say("approval", entry, "it was used with " + std::to_string(approval.approvers.size()) + " of " + std::to_string(approval.quorum) + " approvers");
+}
+
+/// Epochs are announced in order; one whose beginning a crash prevented is announced again.
+void Rules::epoch(const Entry& entry) {
+  const auto due = epochs_.empty() ? 1 : epochs_.rbegin()->first + 1;
+  const auto known = epochs_.find(*entry.epoch);
+  if (known != epochs_.end() && *entry.epoch + 1 == due && known->second.key == *entry.epoch_key) known->second.last = entry.index;
+  else if (*entry.epoch == due) epochs_[due] = {*entry.epoch_key, entry.index, entry.index};
+  else say("epoch", entry, "it announces the key of epoch " + std::to_string(*entry.epoch) + ", due is " + std::to_string(due));
 }
 
 void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset) {

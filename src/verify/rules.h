@@ -26,6 +26,12 @@ class Rules {
   /// Reads the footer's list of open sessions; true when it is ours.
   bool same_open_sessions(Cbor& reader) const;
   void finish();
+  /// An epoch's key and where it was announced: the first and the last time.
+  struct Epoch {
+    Hash key{};
+    std::uint64_t first = 0, last = 0;
+  };
+  const std::map<std::uint64_t, Epoch>& epochs() const { return epochs_; }
 
  private:
   struct Session {
@@ -43,6 +49,7 @@ class Rules {
   void incarnation(const Entry& entry, const Id& segment_incarnation);
   void session(const Entry& entry);
   void approval(const Entry& entry);
+  void epoch(const Entry& entry);
   void payload(const Entry& entry, Session& session);
   void say(std::string code, const Entry& entry, std::string what);
 
@@ -53,6 +60,7 @@ class Rules {
   std::unordered_map<Id, Session, IdHash> sessions_;
   std::map<Id, const Session*> open_;  // those of sessions_ without a close
   std::map<std::string, Approval, std::less<>> approvals_;
+  std::map<std::uint64_t, Epoch> epochs_;
   std::optional<Entry> before_;
   const std::string* file_ = nullptr;
   std::uint64_t offset_ = 0;

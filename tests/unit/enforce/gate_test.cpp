@@ -1,6 +1,7 @@
 // The Gate with a real log, a real state database and real approvals: nothing passes without its entry, and what passes
 // is what was judged.
 #include "enforce/gate.h"
+#include "evidence/notary.h"
 
 #include <gtest/gtest.h>
 

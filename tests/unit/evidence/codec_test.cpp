@@ -40,13 +40,75 @@ TEST(Merkle, GivesTheRootsOfTheCertificateTransparencyTests) {
   }
 }
 
+Digest root_of(std::span<const Digest> leaves) {
+  CompactRange tree;
+  for (const auto& leaf : leaves) tree.append(leaf);
+  return tree.root();
+}
+
+NodeSource leaves_only(const std::vector<Digest>& leaves) {
+  return [&leaves](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
+    if (level != 0) return std::nullopt;
+    return leaves.at(number);
+  };
+}
+
+TEST(Merkle, ARangeGrowsATreeToTheSameRootFromEveryPlaceAndProvesThatItOnlyGrew) {
+  std::vector<Digest> leaves;
+  for (std::uint64_t n = 0; n < 70; ++n) leaves.push_back(leaf_hash(as_bytes(std::to_string(n))));
+  for (std::uint64_t n = 0; n <= 70; ++n) {
+    const auto root = root_of(std::span(leaves).first(n));
+    for (std::uint64_t m = 0; m <= n; ++m) {
+      CompactRange tree, grown(m);
+      for (std::uint64_t i = 0; i < m; ++i) tree.append(leaves[i]);
+      const auto old = tree;
+      for (std::uint64_t i = m; i < n; ++i) grown.append(leaves[i]);
+      const auto copy = CompactRange::of(m, n, grown.hashes());
+      ASSERT_TRUE(copy);
+      std::vector<Digest> more(grown.hashes().begin(), grown.hashes().end());
+      more.push_back(root);
+      ASSERT_FALSE(CompactRange::of(m, n, more));
+      if (n > m) ASSERT_FALSE(CompactRange::of(m, n, std::span(more).first(more.size() - 2)));
+      tree.append(*copy);
+      ASSERT_EQ(tree.root(), root) << m << " to " << n;
+      ASSERT_EQ(tree.size(), n);
+      if (m == 0) continue;
+      const auto proof = consistency_proof(m, n, source_of({&old, &grown}));
+      ASSERT_TRUE(proof) << m << " to " << n;
+      ASSERT_TRUE(verify_consistency(m, n, old.root(), root, *proof)) << m << " to " << n;
+    }
+  }
+}
+
+TEST(Merkle, TheHashesOfTilesAreMadeOnceHoweverTheTreeGrows) {
+  for (const std::uint64_t cut : {1, 255, 256, 257, 300, 511, 700}) {
+    TileHashes whole, parts;
+    CompactRange tree, first, second(cut);
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      const auto leaf = leaf_hash(as_bytes(std::to_string(i)));
+      tree.append(leaf, &whole);
+      if (i < cut) first.append(leaf, &parts);
+      else second.append(leaf, &parts);
+    }
+    first.append(second, &parts);
+    std::ranges::sort(parts, {}, &TileHash::number);
+    ASSERT_EQ(whole.size(), 3U);
+    ASSERT_EQ(parts.size(), 3U);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(parts[i].number, i);
+      EXPECT_EQ(parts[i].level, 8U);
+      EXPECT_EQ(parts[i].hash, whole[i].hash);
+    }
+  }
+}
+
 TEST(Merkle, EveryProofOfSmallTreesVerifiesAndNoOtherDoes) {
   std::vector<Digest> leaves;
   for (std::uint8_t n = 1; n <= 33; ++n) {
     leaves.push_back(leaf_hash(ByteView(&n, 1)));
     const auto root = root_of(leaves);
     for (std::uint64_t i = 0; i < n; ++i) {
-      auto proof = inclusion_proof(leaves, i);
+      auto proof = inclusion_proof(i, n, leaves_only(leaves)).value();
       EXPECT_TRUE(verify_inclusion(leaves[i], i, n, proof, root));
       if (n > 1) EXPECT_FALSE(verify_inclusion(leaves[i], (i + 1) % n, n, proof, root));
       proof.push_back(root);
@@ -54,7 +116,7 @@ TEST(Merkle, EveryProofOfSmallTreesVerifiesAndNoOtherDoes) {
     }
     for (std::uint64_t m = 1; m <= n; ++m) {
       const auto old = root_of(std::span(leaves).first(m));
-      auto proof = consistency_proof(leaves, m);
+      auto proof = consistency_proof(m, n, leaves_only(leaves)).value();
       EXPECT_TRUE(verify_consistency(m, n, old, root, proof)) << m << " " << int{n};
       if (m < n) EXPECT_FALSE(verify_consistency(m, n, root, root, proof));
     }

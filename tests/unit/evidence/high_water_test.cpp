@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "evidence/log.h"
-#include "evidence/signer.h"
+#include "evidence/notary.h"
 
 namespace sallyport::evidence {
 namespace {

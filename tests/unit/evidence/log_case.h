@@ -10,6 +10,7 @@
 
 #include "evidence/file_ops.h"
 #include "evidence/log.h"
+#include "evidence/notary.h"
 #include "evidence/recovery.h"
 #include "evidence/session.h"
 
@@ -63,6 +64,7 @@ struct Node {
   std::pair<std::string, std::string> keys;
   std::shared_ptr<FailingDisk> disk = std::make_shared<FailingDisk>();
   std::uint64_t segment_bytes = 256U << 10;
+  std::int64_t epoch_ns = 0;
 
   Result<std::unique_ptr<Log>> try_open() {
     TRY(auto signer, ed25519_signer("node.test/evidence", keys.first, folder.path + "/signer-head"));
@@ -72,6 +74,7 @@ struct Node {
     options.segment_bytes = segment_bytes;
     options.version = "test";
     options.files = disk;
+    options.epoch_ns = epoch_ns;
     return Log::open(options, std::move(signer));
   }
   std::unique_ptr<Log> open() {
@@ -123,5 +126,13 @@ inline Entry outcome(const SessionPtr& s, std::uint64_t index) {
   return std::move(Entry(Kind::Outcome, s).uint(Field::Result, 1).uint(Field::CommandIndex, index));
 }
 inline Entry closed(const SessionPtr& s) { return std::move(Entry(Kind::SessionClose, s).text(Field::Reason, "client left")); }
+
+inline Digest root_of_all(const Node& node, std::uint64_t size) {
+  CompactRange tree;
+  for (const auto& entry : stored(node)) {
+    if (tree.size() < size) tree.append(leaf_hash(entry.leaf));
+  }
+  return tree.root();
+}
 
 }  // namespace sallyport::evidence

@@ -15,14 +15,6 @@ std::uint64_t must(Result<std::uint64_t> result) {
   return result ? *result : UINT64_MAX;
 }
 
-Digest root_of_all(const Node& node, std::uint64_t size) {
-  CompactRange tree;
-  for (const auto& entry : stored(node)) {
-    if (tree.size() < size) tree.append(leaf_hash(entry.leaf));
-  }
-  return tree.root();
-}
-
 TEST(Log, NumbersEntriesAndSessionsDenselyAndEndsWithNodeStop) {
   Node node;
   auto log = node.open();
@@ -51,12 +43,12 @@ TEST(Log, TheSignedHeadIsTheRootOfWhatIsStoredAlsoAfterRestarts) {
     auto s = log->new_session();
     must(log->append_wait(opened(s)));
     must(log->append_wait(closed(s)));
-    log->stop();
+    log.reset();
     auto signer = ed25519_signer("node.test/evidence", node.keys.first, node.folder.path + "/signer-head");
     ASSERT_TRUE(signer);
-    const auto [size, root] = (*signer)->last();
-    EXPECT_EQ(size, stored(node).size());
-    EXPECT_EQ(root, root_of_all(node, size));
+    const auto last = (*signer)->last().value();
+    EXPECT_EQ(last.size(), stored(node).size());
+    EXPECT_EQ(last.root(), root_of_all(node, last.size()));
   }
   EXPECT_EQ(stored(node).size(), 12U);
 }
@@ -178,8 +170,10 @@ TEST(Log, AboveTheHighWaterOnlyWhatRunsMayEndAndItTurnsWritableByItself) {
 
 TEST(Log, NothingNewIsTakenThatTheSignerWillNotSign) {
   struct Refusing : Signer {
-    Result<std::string> sign(std::uint64_t, const Digest&) override { return fail(ErrorKind::Denied, "no"); }
-    std::pair<std::uint64_t, Digest> last() const override { return {0, {}}; }
+    Result<std::string> sign(const CompactRange&) override { return fail(ErrorKind::Denied, "no"); }
+    Result<std::string> begin_epoch(ByteView) override { return fail(ErrorKind::Denied, "no"); }
+    Result<EpochKey> next_epoch() override { return fail(ErrorKind::Unavailable, "no"); }
+    Result<CompactRange> last() override { return CompactRange(); }
     std::string verifier_key() const override { return generate_note_key("node.test/evidence").second; }
   };
   Folder folder;

@@ -1,4 +1,5 @@
 // The whole of authentication on a real log and a real store.
+#include "evidence/notary.h"
 #include "identity/authenticator.h"
 
 #include <boost/asio/co_spawn.hpp>

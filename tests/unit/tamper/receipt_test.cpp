@@ -1,5 +1,6 @@
 // Receipts of the gateway's log, read by its verifier: every place of every size is proven, and nothing else passes.
-#include "evidence/receipt.h"
+#include "evidence/log_view.h"
+#include "evidence/reader.h"
 #include "forge.h"
 #include "verify/receipt.h"
 
@@ -12,12 +13,14 @@ TEST(Receipt, EveryPlaceInEveryTreeIsProvenAndNoOther) {
   std::vector<Digest> leaves;
   for (std::uint64_t size = 1; size <= 70; ++size) {
     leaves.push_back(leaf_of(size - 1));
-    const auto root = evidence::root_of(leaves);
+    evidence::CompactRange tree;
+    for (const auto& leaf : leaves) tree.append(leaf);
+    const auto root = tree.root();
     for (std::uint64_t index = 0; index < size; ++index) {
-      evidence::ProofBuilder builder(index, size);
-      for (std::uint64_t i = 0; i < size; ++i) builder.leaf(i, leaves[i]);
-      const auto proof = builder.proof();
-      ASSERT_EQ(proof, evidence::inclusion_proof(leaves, index)) << index << " of " << size;
+      const auto proof = evidence::inclusion_proof(index, size, [&](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
+        if (level != 0) return std::nullopt;
+        return leaves.at(number);
+      }).value();
       ASSERT_TRUE(verify::is_included(leaves[index], index, size, proof, root));
       ASSERT_FALSE(verify::is_included(leaf_of(999), index, size, proof, root));
       for (std::uint64_t other = 0; other < size; ++other)
@@ -37,13 +40,14 @@ struct Made {
   Made() {
     const auto reader = evidence::Reader::open(log.folder.path);
     EXPECT_TRUE(reader);
-    std::string request;
-    auto receipts = evidence::receipts(*reader, [&](const evidence::StoredEntry& entry) {
-      if (request.empty() && entry.kind == evidence::Kind::Outcome) request = entry.text(evidence::Field::RequestId);
-      return entry.kind == evidence::Kind::Outcome || entry.index == 0;
-    });
-    EXPECT_TRUE(receipts) << (receipts ? "" : receipts.error().what);
-    for (const auto& one : *receipts) text += (text.empty() ? "" : "\n") + one;
+    evidence::LogView view(log.folder.path);
+    EXPECT_TRUE(reader->each([&](const evidence::StoredEntry& entry) {
+      if (entry.kind != evidence::Kind::Outcome && entry.index != 0) return true;
+      const auto one = view.receipt(entry.index);
+      EXPECT_TRUE(one) << (one ? "" : one.error().what);
+      text += (text.empty() ? "" : "\n") + *one;
+      return true;
+    }));
     std::string why;
     key = *verify::parse_key(log.keys.second, why);
   }

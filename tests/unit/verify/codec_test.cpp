@@ -171,7 +171,10 @@ TEST(Heads, ATornNoteIsEachBeginningOfANoteAndNothingElse) {
   std::string why;
   const auto key = parse_key(kPage, why);
   for (std::size_t i = 0; i < kNote.size(); ++i) EXPECT_TRUE(is_torn_note(kNote.substr(0, i), *key)) << i;
-  EXPECT_FALSE(is_torn_note(kNote, *key)) << "it is whole";
+  EXPECT_TRUE(is_torn_note(kNote, *key)) << "the empty line is missing";
+  const std::string two = std::string(kNote) + "\xE2\x80\x94 some.witness abcdefgh\n";
+  for (std::size_t i = kNote.size(); i <= two.size(); ++i) EXPECT_TRUE(is_torn_note(two.substr(0, i), *key)) << i;
+  EXPECT_FALSE(is_torn_note(two + "\n", *key)) << "it is whole";
   EXPECT_FALSE(is_torn_note(std::string(kNote) + "x", *key));
   EXPECT_TRUE(is_torn_note(std::string(300, '\0'), *key));
   for (const char* other : {"x", "example.org/evidencE", "example.org/evidence\nx", "example.org/evidence\n12\n!", "example.org/evidence\n1\nLgsCdgOLuQDsmeqsvGhBYct0IjMiC8RHLEojR4hglhk=\nmore"})
