@@ -15,6 +15,8 @@
 #include <latch>
 
 #include "cli/command.h"
+#include "cli/incarnation.h"
+#include "evidence/cosignature.h"
 #include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
 #include "net/listener.h"
@@ -134,8 +136,6 @@ Result<Tls> load_tls(const cli::Config& config) {
   return out;
 }
 
-std::string origin_of(const cli::Config& config) { return config.gateway.name + "/evidence"; }
-
 Result<void> make_directory(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
@@ -146,10 +146,10 @@ Result<void> make_directory(const std::string& path) {
 
 /// The notary: one apart, or a child of this process with the configured key or one made at first start. The public half of the
 /// key is kept in the state directory for auditors.
-Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config) {
+Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config, const std::string& origin) {
   std::string key;
   if (!config.evidence.notary_socket.empty()) {
-    TRY(auto apart, evidence::notary_client(evidence::unix_door(config.evidence.notary_socket), origin_of(config), config.evidence.notary_key));
+    TRY(auto apart, evidence::notary_client(evidence::unix_door(config.evidence.notary_socket), origin, config.evidence.notary_key));
     TRY_VOID(write_file(config.gateway.state_directory + "/evidence.pub", apart->verifier_key() + "\n", 0644));
     return apart;
   }
@@ -159,7 +159,7 @@ Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config)
   } else {
     const auto path = state + "/evidence.key";
     if (!std::filesystem::exists(path)) {
-      const auto [secret, verifier] = evidence::generate_note_key(origin_of(config));
+      const auto [secret, verifier] = evidence::generate_note_key(origin);
       TRY_VOID(write_file(path, secret + "\n", 0600));
     }
     TRY(key, read_file(path));
@@ -168,7 +168,7 @@ Result<std::unique_ptr<evidence::Signer>> load_signer(const cli::Config& config)
   TRY(const auto parsed, evidence::parse_signer_key(key));
   TRY_VOID(make_directory(state + "/notary"));
   auto door = evidence::child_door("/proc/self/exe", state + "/notary/head", key);
-  TRY(auto signer, evidence::notary_client(std::move(door), origin_of(config), evidence::verifier_key_of(parsed)));
+  TRY(auto signer, evidence::notary_client(std::move(door), origin, evidence::verifier_key_of(parsed)));
   TRY_VOID(write_file(state + "/evidence.pub", signer->verifier_key() + "\n", 0644));
   return signer;
 }
@@ -190,6 +190,18 @@ Result<void> keep_policy(const cli::Config& config) {
   return evidence::sync_folder(config.evidence.directory);
 }
 
+std::unique_ptr<anchor::Witnessing> start_witnessing(const cli::Config& config, evidence::Log& log) {
+  const auto& evidence = config.evidence;
+  if (evidence.witnesses.empty()) return nullptr;
+  anchor::WitnessPolicy policy;
+  for (const auto& one : evidence.witnesses) policy.witnesses.push_back({one.url, *evidence::parse_cosigner_key(one.key)});
+  policy.quorum = static_cast<std::size_t>(evidence.witness_quorum);
+  policy.every_ns = evidence.witness_every_ns;
+  policy.timeout_ns = evidence.witness_timeout_ns;
+  policy.refuse_after_ns = evidence.unwitnessed_ns;
+  return std::make_unique<anchor::Witnessing>(std::move(policy), log, evidence.directory);
+}
+
 /// State, evidence, approvals: everything that stands before the first worker.
 Result<void> open_shared(Shared& shared) {
   const auto& config = shared.config;
@@ -199,17 +211,20 @@ Result<void> open_shared(Shared& shared) {
   shared.tls = std::move(tls.http);
   shared.postgres = std::move(tls.postgres);
   TRY(shared.store, state::Store::open(config.gateway.state_directory + "/state.db"));
-  TRY(auto signer, load_signer(config));
+  TRY(const auto origin, cli::evidence_origin(config));
+  TRY(auto signer, load_signer(config, origin));
   evidence::Options options;
   options.directory = config.evidence.directory;
-  options.origin = origin_of(config);
+  options.origin = origin;
   options.high_water = config.evidence.high_water;
   options.segment_bytes = config.evidence.segment_bytes;
   options.epoch_ns = config.evidence.epoch_ns;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY_VOID(keep_policy(config));
+  shared.witnessing = start_witnessing(config, *shared.log);
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
+  TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
@@ -396,6 +411,7 @@ int stop(Shared& shared, Running& running) {
   bool clean = true;
   for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
   shared.log->stop();
+  shared.witnessing.reset();
   say("stopped{}", clean ? "" : "; some connections did not close in time");
   tell(R"({"event":"stopped"})");
   // A worker whose thread still runs cannot be destroyed; everything durable is done, so the process just ends.
@@ -421,6 +437,7 @@ int serve(const std::string& config_file) {
   if (auto started = start(shared, running); !started) {
     say("cannot start: {}", started.error().what);
     shared.log->stop();
+    shared.witnessing.reset();
     return cli::exit_code::kError;
   }
   announce(shared, running);

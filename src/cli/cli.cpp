@@ -24,6 +24,7 @@ int run(int argc, char** argv, Serve serve) {
   add_evidence_commands(app, exit);
   add_receipt_command(app, exit);
   add_notary_command(app, exit);
+  add_witness_command(app, exit);
 
   try {
     app.parse(argc, argv);

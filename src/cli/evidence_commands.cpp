@@ -418,6 +418,7 @@ void add_evidence_commands(CLI::App& app, int& exit) {
   auto* key = log->add_subcommand("key", "The verifier key for sallyport-verify --key");
   key->add_option("-c,--config", options->config, "Configuration file")->required();
   key->callback([options, &exit] { exit = print_key(*options); });
+  add_incarnation_command(*log, exit);
   auto* keygen = log->add_subcommand("keygen", "A signing key for a notary or a witness of its own; prints its verifier key");
   keygen->add_option("name", options->id, "Name of the key: the log's origin (NAME/evidence), or the witness's name")->required();
   keygen->add_option("-o,--output", options->directory, "File to write; must not exist")->required();

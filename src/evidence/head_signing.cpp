@@ -17,20 +17,7 @@ HeadSigning::HeadSigning(const Options& options, std::unique_ptr<Signer> signer,
     pending_.push_back({unsigned_range, {}});
     unsigned_since_ = steady_clock::now();
   }
-  // An archive that a crash left in the middle of a note goes on where its last whole one ends.
-  if (auto file = File::open(directory_ + "/checkpoints", O_RDWR | O_CREAT)) {
-    archive_ = std::move(*file);
-    if (const auto bytes = read_file(directory_ + "/checkpoints")) {
-      const auto text = as_text(*bytes);
-      // A whole note ends in two line feeds after its signatures; the body's own pair is followed by a signature.
-      auto end = text.rfind("\n\n");
-      while (end != std::string_view::npos && text.substr(0, end).rfind("\n\xE2\x80\x94 ") != text.substr(0, end).rfind('\n')) {
-        end = end == 0 ? std::string_view::npos : text.rfind("\n\n", end - 1);
-      }
-      archive_end_ = end == std::string_view::npos ? 0 : end + 2;
-      (void)::ftruncate(archive_.fd(), static_cast<off_t>(archive_end_));
-    }
-  }
+  if (auto archive = NoteArchive::open(directory_ + "/checkpoints")) archive_ = std::move(*archive);
 }
 
 void HeadSigning::start(Append append) {
@@ -164,10 +151,9 @@ Result<void> HeadSigning::write(const std::string& note, bool archive) {
     TRY_VOID(sync(ops, file, path));
   }
   if (std::rename((path + ".tmp").c_str(), path.c_str()) != 0) return system_failure("cannot replace " + path, errno);
-  if (!archive || !archive_.open()) return {};
-  TRY_VOID(write_all(ops, archive_, as_bytes(note + "\n"), archive_end_, directory_ + "/checkpoints"));
-  archive_end_ += note.size() + 1;
-  return sync(ops, archive_, directory_ + "/checkpoints");
+  if (!archive) return {};
+  if (!archive_) return fail(ErrorKind::Unavailable, "the archive of heads, " + directory_ + "/checkpoints, cannot be opened");
+  return archive_->append(note);
 }
 
 }  // namespace sallyport::evidence

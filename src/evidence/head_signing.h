@@ -11,6 +11,7 @@
 #include "evidence/entry.h"
 #include "evidence/file_ops.h"
 #include "evidence/log.h"
+#include "evidence/note_archive.h"
 #include "evidence/signer.h"
 #include "evidence/tile_files.h"
 
@@ -70,8 +71,7 @@ class HeadSigning {
 
   // The thread only.
   TileFiles tiles_;
-  File archive_;
-  std::uint64_t archive_end_ = 0;
+  std::optional<NoteArchive> archive_;
   Time archived_{}, signed_at_{}, epoch_at_{};
   std::thread thread_;
 };

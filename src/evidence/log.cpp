@@ -90,6 +90,8 @@ SessionPtr Log::new_session() {
   return std::make_shared<SessionRecord>(random_id(), key);
 }
 
+void Log::refuse_new(const std::string& why) { state_->writer->refuse_new(why); }
+
 bool Log::writable() const { return state_->writer->writable(); }
 
 LogStatus Log::status() const {

@@ -56,6 +56,10 @@ class Log {
   /// A new session with its payload key, which becomes durable no later than the session's first entry. Any thread.
   SessionPtr new_session();
 
+  /// From now on nothing new is taken, for this reason; "" takes it back. What runs can end, and entries of the log about itself
+  /// go on. For witnesses and time stamps. Any thread.
+  void refuse_new(const std::string& why);
+
   /// Cheap; any thread.
   bool writable() const;
   LogStatus status() const;

@@ -31,6 +31,22 @@ bool ends_something(Kind kind) {
   }
 }
 
+/// What the log and its keepers write about it: also while nothing new is taken.
+bool is_of_the_log(Kind kind) {
+  switch (kind) {
+    case Kind::NodeStart:
+    case Kind::Recovery:
+    case Kind::Heartbeat:
+    case Kind::ConfigApplied:
+    case Kind::AuthFailed:
+    case Kind::Gap:
+    case Kind::SinkFailed:
+    case Kind::SinkRecovered:
+    case Kind::KeyEpoch: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 Writer::Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, HeadSigning& heads, Recovered found)
@@ -76,6 +92,10 @@ std::optional<Error> Writer::refusal(const Entry& entry, bool chunks_only) const
   if (heads_.broken() && !chunks_only && !ends_something(entry.kind())) {
     return refuse(ErrorKind::Unavailable, heads_.status().problem);
   }
+  if (nothing_new_ && !chunks_only && !ends_something(entry.kind()) && !is_of_the_log(entry.kind())) {
+    const std::lock_guard lock(mutex_);
+    return refuse(ErrorKind::Unavailable, why_nothing_new_);
+  }
   if (entry.body().size() > kBodyMost) {
     return refuse(ErrorKind::Denied, fmt::format("an evidence entry of {} bytes is over the limit of {}", entry.body().size(), kBodyMost));
   }
@@ -116,7 +136,13 @@ Result<std::uint64_t> Writer::append(Entry entry) {
   return future.get();
 }
 
-bool Writer::writable() const { return !failed_ && !stopped_ && !supply_.full() && !heads_.broken(); }
+void Writer::refuse_new(const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  why_nothing_new_ = why;
+  nothing_new_ = !why.empty();
+}
+
+bool Writer::writable() const { return !failed_ && !stopped_ && !nothing_new_ && !supply_.full() && !heads_.broken(); }
 
 void Writer::status(LogStatus& out) const {
   out.writable = writable();
@@ -126,7 +152,10 @@ void Writer::status(LogStatus& out) const {
   out.failures = failures_;
   out.refused = refused_;
   if (stopped_) out.why_not = "the evidence log is closed";
-  else if (failed_) {
+  else if (nothing_new_) {
+    const std::lock_guard lock(mutex_);
+    out.why_not = why_nothing_new_;
+  } else if (failed_) {
     const std::lock_guard lock(mutex_);
     out.why_not = why_not_;
   } else if (supply_.full()) out.why_not = "the disk is filled above the high water";

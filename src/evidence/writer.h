@@ -40,6 +40,7 @@ class Writer {
   void enqueue(Op op);
   /// Blocks until the entry is durable. Not on the writer's thread.
   Result<std::uint64_t> append(Entry entry);
+  void refuse_new(const std::string& why);
   bool writable() const;
   void status(LogStatus& out) const;
 
@@ -112,8 +113,8 @@ class Writer {
   std::vector<Op> queue_;
   std::size_t queue_bytes_ = 0;
   bool sleeping_ = false, urgent_ = false, stopping_ = false;
-  std::string why_not_;
-  std::atomic<bool> failed_{false}, stopped_{false};
+  std::string why_not_, why_nothing_new_;
+  std::atomic<bool> failed_{false}, stopped_{false}, nothing_new_{false};
   std::atomic<std::size_t> queued_{0}, queued_bytes_{0};
   std::atomic<std::uint64_t> size_{0}, bytes_{0}, batches_{0}, failures_{0};
   mutable std::atomic<std::uint64_t> refused_{0};

@@ -62,7 +62,7 @@ class Checker {
     report_.entries = tree_.size();
     report_.segments = segments_.size();
     if (report_.fault_count > 0) report_.verdict = Report::Invalid;
-    else if (report_.signed_entries < report_.entries || report_.entries == 0 || torn_) report_.verdict = Report::Incomplete;
+    else if (report_.signed_entries < report_.entries || report_.entries == 0 || torn_ || (settings_.quorum != 0 && report_.witnessed_entries < report_.entries)) report_.verdict = Report::Incomplete;
     return std::move(report_);
   }
 

@@ -64,6 +64,12 @@ void Heads::read() {
   if (std::filesystem::exists(newest, error)) read_one(newest);
   else if (archived) report_.notes.push_back("checkpoint, the newest signed head, is missing; those in checkpoints are judged");
   else report_.notes.push_back("there is no checkpoint: nothing is signed yet");
+  const auto witnessed = settings_.directory + "/checkpoint.witnessed", all_witnessed = settings_.directory + "/checkpoints.witnessed";
+  if (std::filesystem::exists(witnessed, error)) read_one(witnessed);
+  if (std::filesystem::exists(all_witnessed, error)) {
+    if (auto file = File::open(all_witnessed, why)) read_archive(text_of(*file), all_witnessed);
+    else fault("head-unreadable", why, all_witnessed);
+  }
   for (const auto& kept : settings_.kept_heads) read_one(kept);
   std::ranges::sort(heads_, {}, [](const Known& one) { return one.head.size; });
 }
@@ -171,6 +177,7 @@ void Heads::judge(std::uint64_t entries) {
     report_.witnessed_at = *std::ranges::min_element(cosigned);
   }
   report_.signed_entries = good;
+  report_.quorum = settings_.quorum;
   report_.witnessed_entries = witnessed;
   if (settings_.quorum != 0 && witnessed == 0)
     report_.notes.push_back("no head bears " + std::to_string(settings_.quorum) + " cosignatures of the witnesses that were named");

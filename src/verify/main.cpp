@@ -22,13 +22,15 @@ constexpr int kUsage = 3;
 
 int usage(const std::string& why) {
   if (!why.empty()) std::fprintf(stderr, "sallyport-verify: %s\n", why.c_str());
-  std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--json] [--quiet]\n"
+  std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--json] [--quiet]\n"
              "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
              "       sallyport-verify pack FILE --key KEY [--json] [--quiet] [--report OUT]\n"
              "  DIR          evidence directory\n"
              "  FILE         receipts (sallyport receipt) or pack (sallyport evidence export); - for standard input\n"
              "  --key KEY    verifier key, or a file that holds it (sallyport evidence key prints it)\n"
              "  --keys PATH  folder with kek and session-keys: payloads are decrypted and compared, too\n"
+             "  --witness K  verifier key of a witness, or a file that holds it; may be repeated\n"
+             "  --quorum N   cosignatures that a head needs; default: all of the witnesses named\n"
              "  --head FILE  a signed head (checkpoint) kept elsewhere: the log must still bear it out\n"
              "  --report OUT write the report here, made from what was verified\n"
              "  --json       one JSON object\n"
@@ -44,9 +46,10 @@ void shrank(int) {
   ::_exit(1);
 }
 
-std::optional<sallyport::verify::NoteKey> key_of(const std::string& given, std::string& why) {
-  auto parsed = sallyport::verify::parse_key(given, why);
-  if (std::ifstream file(given); !parsed && file) parsed = sallyport::verify::parse_key(std::string(std::istreambuf_iterator<char>(file), {}), why);
+template <class Parse>
+std::optional<sallyport::verify::NoteKey> key_of(const std::string& given, std::string& why, Parse parse) {
+  auto parsed = parse(given, why);
+  if (std::ifstream file(given); !parsed && file) parsed = parse(std::string(std::istreambuf_iterator<char>(file), {}), why);
   return parsed;
 }
 
@@ -54,20 +57,17 @@ int check_receipts(const std::string& path, const sallyport::verify::NoteKey& ke
   std::ifstream file(path);
   if (path != "-" && !file) return usage("cannot read " + path);
   const std::string text(std::istreambuf_iterator<char>(path == "-" ? std::cin : file), {});
-  std::string why, code = "receipt-form", out;
-  const auto receipts = sallyport::verify::read_receipts(text, why);
-  for (std::size_t i = 0; receipts && i < receipts->size(); ++i) {
-    const auto good = sallyport::verify::check_receipt((*receipts)[i], key, code, why);
-    if (!good) break;
-    out += "proven: " + sallyport::verify::describe(good->entry) + ", in the log " + good->head.origin + " of " + std::to_string(good->head.size) + " entries\n";
+  const auto report = sallyport::verify::check_receipts(text, key);
+  if (quiet) return report.valid ? 0 : 1;
+  if (json) {
+    std::printf("%s\n", sallyport::verify::to_json(report).c_str());
+  } else if (report.valid) {
+    for (const auto& line : report.proven) std::printf("proven: %s\n", line.c_str());
+    std::printf("valid: %zu receipts\n", report.receipts);
+  } else {
+    std::printf("INVALID: %s: %s\n", report.code.c_str(), sallyport::verify::printable(report.what).c_str());
   }
-  const bool valid = receipts && code.empty();
-  if (quiet) return valid ? 0 : 1;
-  const auto words = sallyport::verify::printable(why);
-  if (json) std::printf("{\"verdict\":\"%s\",\"receipts\":%zu,\"code\":\"%s\",\"what\":%s}\n", valid ? "valid" : "invalid", receipts ? receipts->size() : 0, code.c_str(), sallyport::verify::quote(why).c_str());
-  else if (valid) std::printf("%svalid: %zu receipts\n", out.c_str(), receipts->size());
-  else std::printf("INVALID: %s: %s\n", code.c_str(), words.c_str());
-  return valid ? 0 : 1;
+  return report.valid ? 0 : 1;
 }
 
 int check_pack(const std::string& path, const sallyport::verify::NoteKey& key, const std::string& out, bool json, bool quiet) {
@@ -108,6 +108,16 @@ int main(int argc, char** argv) {
       if (!value(settings.kept_heads.emplace_back())) return usage("--head needs a value");
     } else if (pack && arg == "--report") {
       if (!value(out)) return usage("--report needs a value");
+    } else if (arg == "--witness") {
+      std::string given, wrong;
+      if (!value(given)) return usage("--witness needs a value");
+      auto witness = key_of(given, wrong, sallyport::verify::parse_witness_key);
+      if (!witness) return usage("--witness: " + wrong);
+      settings.witnesses.push_back(std::move(*witness));
+    } else if (arg == "--quorum") {
+      std::string given;
+      if (!value(given) || given.empty() || given.size() > 3 || given.find_first_not_of("0123456789") != std::string::npos) return usage("--quorum needs a number");
+      settings.quorum = std::stoul(given);
     } else if (arg == "--json") json = true;
     else if (arg == "--quiet") quiet = true;
     else if (arg == "--help" || arg == "-h") return usage(""), 0;
@@ -116,7 +126,9 @@ int main(int argc, char** argv) {
   }
   if (settings.directory.empty() || key.empty()) return usage(receipt || pack ? "the file and --key are needed" : "the directory and --key are needed");
   std::string why;
-  const auto parsed = key_of(key, why);
+  const auto parsed = key_of(key, why, sallyport::verify::parse_key);
+  if (settings.quorum > settings.witnesses.size()) return usage("--quorum is larger than the number of witnesses");
+  if (settings.quorum == 0) settings.quorum = settings.witnesses.size();
   if (!parsed) return usage("--key: " + why);
   if (receipt) return check_receipts(settings.directory, *parsed, json, quiet);
   if (pack) return check_pack(settings.directory, *parsed, out, json, quiet);

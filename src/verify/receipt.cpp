@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "verify/check.h"
+
 namespace sallyport::verify {
 namespace {
 
@@ -142,6 +144,30 @@ std::optional<Receipted> check_receipt(const Receipt& receipt, const NoteKey& ke
   out.head = std::move(*head);
   code.clear();
   return out;
+}
+
+ReceiptsReport check_receipts(std::string_view text, const NoteKey& key) {
+  ReceiptsReport out;
+  out.code = "receipt-form";
+  const auto receipts = read_receipts(text, out.what);
+  if (!receipts) return out;
+  out.receipts = receipts->size();
+  std::vector<std::string> proven;
+  for (const auto& receipt : *receipts) {
+    const auto good = check_receipt(receipt, key, out.code, out.what);
+    if (!good) return out;
+    proven.push_back(describe(good->entry) + ", in the log " + printable(good->head.origin) + " of " + std::to_string(good->head.size) + " entries");
+  }
+  out.valid = true;
+  out.proven = std::move(proven);
+  out.code.clear();
+  out.what.clear();
+  return out;
+}
+
+std::string to_json(const ReceiptsReport& report) {
+  return std::string("{\"verdict\":\"") + (report.valid ? "valid" : "invalid") + "\",\"receipts\":" + std::to_string(report.receipts) + ",\"code\":" + quote(report.code) +
+         ",\"what\":" + quote(report.what) + "}";
 }
 
 }  // namespace sallyport::verify
