@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/incarnation.h"
 #include "evidence/cosignature.h"
+#include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
 #include "net/listener.h"
 #include "worker.h"
@@ -179,6 +180,16 @@ evidence::Entry config_applied(const cli::Config& config, std::string_view why) 
   return entry;
 }
 
+/// The text that a policy digest in the log stands for: durable before the entry that says it applies. It names secrets, and
+/// holds none.
+Result<void> keep_policy(const cli::Config& config) {
+  const auto folder = config.evidence.directory + "/policies", path = folder + "/" + hex(config.policy->digest()) + ".yaml";
+  TRY_VOID(make_directory(folder));
+  if (const auto there = evidence::read_file(path); there && sha256(*there) == config.policy->digest()) return {};
+  TRY_VOID(evidence::replace_file(path, as_bytes(config.text), 0600));
+  return evidence::sync_folder(config.evidence.directory);
+}
+
 std::unique_ptr<anchor::Witnessing> start_witnessing(const cli::Config& config, evidence::Log& log) {
   const auto& evidence = config.evidence;
   if (evidence.witnesses.empty()) return nullptr;
@@ -210,6 +221,7 @@ Result<void> open_shared(Shared& shared) {
   options.epoch_ns = config.evidence.epoch_ns;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
+  TRY_VOID(keep_policy(config));
   shared.witnessing = start_witnessing(config, *shared.log);
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
@@ -305,6 +317,7 @@ void reload(Shared& shared, Workers& workers) {
     return refuse(shared.config.file + ": " + fixed + " cannot change while the gateway runs; restart it");
   auto tls = load_tls(*loaded.config);
   if (!tls) return refuse(tls.error().what);
+  if (auto kept = keep_policy(*loaded.config); !kept) return refuse(kept.error().what);
   if (auto index = shared.log->append_wait(config_applied(*loaded.config, "reload")); !index) return refuse(index.error().what);
   shared.config = std::move(*loaded.config);
   shared.tls = tls->http;

@@ -18,6 +18,7 @@ void add_policy_commands(CLI::App& app, int& exit);     // policy check|test|exp
 void add_identity_commands(CLI::App& app, int& exit);   // token issue, user hash, whoami
 void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, deny
 void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
+void add_export_command(CLI::App& evidence, int& exit); // evidence export; evidence_commands.cpp calls it
 void add_receipt_command(CLI::App& app, int& exit);     // receipt
 void add_incarnation_command(CLI::App& evidence, int& exit);  // evidence incarnation
 void add_witness_command(CLI::App& app, int& exit);     // witness

@@ -62,6 +62,7 @@ std::optional<Config> read(const yaml::Node& root, yaml::Diagnostics& diagnostic
   top.finish();
   config.policy = enforce::Policy::load(policy, tests, diagnostics.text(), *catalog, diagnostics);
   if (!diagnostics.ok() || !config.policy) return std::nullopt;
+  config.text = diagnostics.text();
   config.digest = config.policy->digest();
   config.rule_count = policy ? policy->items.size() : 0;
   return config;

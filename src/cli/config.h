@@ -54,7 +54,8 @@ struct EvidenceConfig {
 
 struct Config {
   std::string file;                          // absolute path
-  Digest digest{};                           // SHA-256 of its text; equals policy->digest()
+  std::string text;                          // as it was read
+  Digest digest{};                           // SHA-256 of it; equals policy->digest()
   GatewayConfig gateway;
   identity::IdentityConfig identity;
   EvidenceConfig evidence;

@@ -59,11 +59,19 @@ class Mapped {
   std::size_t size_ = 0;
 };
 
-struct LeafVisitor : ScanVisitor {
-  explicit LeafVisitor(const std::function<bool(ByteView)>& v) : visit(v) {}
-  void entry(const EntryFacts&, ByteView leaf) override { stop = stop || !visit(leaf); }
-  void chunk(const Id16&, std::uint64_t, ByteView) override {}
-  const std::function<bool(ByteView)>& visit;
+using EntryVisit = std::function<bool(ByteView)>;
+using ChunkVisit = std::function<void(const Id16&, std::uint64_t, const Reader::ChunkPlace&)>;
+
+struct PlaceVisitor : ScanVisitor {
+  PlaceVisitor(const EntryVisit& e, const ChunkVisit& c) : on_entry(e), on_chunk(c) {}
+  void entry(const EntryFacts&, ByteView leaf) override { stop = stop || !on_entry(leaf); }
+  void chunk(const Id16& session, std::uint64_t number, ByteView ciphertext) override {
+    if (on_chunk && !stop) on_chunk(session, number, {segment, static_cast<std::uint32_t>(ciphertext.size()), static_cast<std::uint64_t>(ciphertext.data() - base)});
+  }
+  const EntryVisit& on_entry;
+  const ChunkVisit& on_chunk;
+  const std::uint8_t* base = nullptr;
+  std::uint32_t segment = 0;
   bool stop = false;
 };
 
@@ -76,6 +84,8 @@ struct ChunkVisitor : ScanVisitor {
   const Id16& wanted;
   Reader::Chunks chunks;
 };
+
+}  // namespace
 
 Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t number, ByteView sealed) {
   if (sealed.size() < kTag || sealed.size() > kMost) return fail(ErrorKind::Malformed, "a chunk is of no possible size");
@@ -97,8 +107,6 @@ Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t n
   if (!ok) return fail(ErrorKind::Malformed, "a chunk does not decrypt under the session's key");
   return out;
 }
-
-}  // namespace
 
 Result<Reader> Reader::open(std::string directory) {
   Reader out;
@@ -138,13 +146,17 @@ Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) 
   return {};
 }
 
-Result<void> Reader::leaves(const std::function<bool(ByteView)>& visit) const {
-  LeafVisitor visitor(visit);
+Result<void> Reader::leaves(const std::function<bool(ByteView)>& visit) const { return scan(visit, {}); }
+
+Result<void> Reader::scan(const std::function<bool(ByteView)>& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk) const {
+  PlaceVisitor visitor(entry, chunk);
   std::uint64_t next = 0;
   for (const auto& segment : segments_) {
     TRY(const auto file, Mapped::open(segment.path, !segment.length));
     const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
     TRY(const auto header, decode_header(bytes));
+    visitor.base = bytes.data();
+    visitor.segment = static_cast<std::uint32_t>(&segment - segments_.data());
     if (header.first_index != next)
       return fail(ErrorKind::Malformed, fmt::format("{} begins with entry {}, due is {}: a segment is missing; run sallyport-verify", segment.path, header.first_index, next));
     const auto scan = scan_segment(bytes, header, visitor);

@@ -31,6 +31,9 @@ struct StoredEntry {
 /// The entry of docs/formats/entry.md, every field. Errors: Malformed.
 Result<StoredEntry> decode_entry(ByteView leaf);
 
+/// What is sealed in a chunk: of a payload's first one the salt and a zstd frame, else a frame. Errors: Malformed.
+Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t number, ByteView sealed);
+
 std::string_view name_of(Field field);          // "request_id", "subject", …
 std::string to_json(const StoredEntry& entry);
 
@@ -45,6 +48,15 @@ class Reader {
 
   /// The same with the entries' bytes, which are the leaves of the tree.
   Result<void> leaves(const std::function<bool(ByteView)>& visit) const;
+
+  /// Where a chunk's ciphertext lies, to be read later: `segment` is a place in segments().
+  struct ChunkPlace {
+    std::uint32_t segment = 0, size = 0;
+    std::uint64_t offset = 0;
+  };
+  /// Entries and chunks in the order of the log. Ends when `entry` returns false.
+  Result<void> scan(const std::function<bool(ByteView)>& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk) const;
+  const std::string& segment_path(std::uint32_t segment) const { return segments_[segment].path; }
 
   /// The chunks of one session by number, still encrypted.
   using Chunks = std::map<std::uint64_t, Bytes>;

@@ -124,6 +124,37 @@ Result<Digest> load_session_key(const std::string& directory, const std::string&
   return unwrap(found, origin, session, kek);
 }
 
+Result<StoredKeys> StoredKeys::open(const std::string& directory, std::string origin) {
+  StoredKeys out;
+  out.directory_ = directory;
+  out.origin_ = std::move(origin);
+  struct stat info {};
+  if (::stat((directory + "/keys/session-keys").c_str(), &info) != 0 && errno == ENOENT) return out;
+  TRY(out.records_, read_file(directory + "/keys/session-keys"));
+  for (std::size_t at = 0; at + kRecord <= out.records_.size(); at += kRecord) {
+    if (!intact(&out.records_[at])) continue;
+    Id16 id;
+    std::memcpy(id.data(), &out.records_[at + 4], id.size());
+    out.at_[id] = at;
+  }
+  return out;
+}
+
+bool StoredKeys::erased(const Id16& session) const {
+  const auto at = at_.find(session);
+  return at != at_.end() && as_text(ByteView(records_).subspan(at->second, 4)) != kLive;
+}
+
+Result<Digest> StoredKeys::key(const Id16& session) {
+  const auto at = at_.find(session);
+  if (at == at_.end()) return fail(ErrorKind::Unavailable, "no key of session " + hex(session) + " is kept here");
+  if (erased(session)) return fail(ErrorKind::Denied, "the key of session " + hex(session) + " was erased");
+  if (!kek_) {
+    TRY(kek_, read_kek(directory_ + "/keys/kek"));
+  }
+  return unwrap(&records_[at->second], origin_, session, *kek_);
+}
+
 Result<bool> erase_session_key(const std::string& directory, const Id16& session) {
   const auto path = directory + "/keys/session-keys";
   FileOps ops;

@@ -1,6 +1,9 @@
 #pragma once
 // The payload keys of sessions, each encrypted under the node's key, in a file of records that can be erased one by
 // one. Format: docs/formats/payload.md. The writer thread stores; reading and erasing open the file anew.
+#include <map>
+#include <optional>
+
 #include "base/clock.h"
 #include "evidence/file_ops.h"
 #include "evidence/session.h"
@@ -27,6 +30,22 @@ class SessionKeys {
 
 /// The key of a session. Errors: Unavailable (no such record, files), Denied (erased), Malformed (does not decrypt).
 Result<Digest> load_session_key(const std::string& directory, const std::string& origin, const Id16& session);
+/// All keys of a folder, read once: for who opens many payloads.
+class StoredKeys {
+ public:
+  /// A folder without keys has none. Errors: Unavailable.
+  static Result<StoredKeys> open(const std::string& directory, std::string origin);
+  bool erased(const Id16& session) const;
+  /// As load_session_key.
+  Result<Digest> key(const Id16& session);
+
+ private:
+  std::string directory_, origin_;
+  Bytes records_;
+  std::map<Id16, std::size_t> at_;       // the record that counts
+  std::optional<Digest> kek_;            // read when the first key is asked for
+};
+
 /// Overwrites every record of the session; true if there was one. Errors: Unavailable.
 Result<bool> erase_session_key(const std::string& directory, const Id16& session);
 

@@ -1,7 +1,6 @@
 // What is made of Sha256, whoever implements it. See bytes.h and crypto.h.
 #include "verify/crypto.h"
-
-#include <algorithm>
+#include "verify/hmac.h"
 
 namespace sallyport::verify {
 
@@ -15,18 +14,6 @@ Hash node_hash(const Hash& left, const Hash& right) {
   return Sha256().add({&one, 1}).add(left).add(right).done();
 }
 
-Hash hmac_sha256(View key, View message) {
-  std::array<std::uint8_t, 64> inner{};
-  if (key.size() > inner.size()) {
-    const Hash shorter = Sha256().add(key).done();
-    std::copy(shorter.begin(), shorter.end(), inner.begin());
-  } else {
-    std::copy(key.begin(), key.end(), inner.begin());
-  }
-  auto outer = inner;
-  for (auto& b : inner) b ^= 0x36;
-  for (auto& b : outer) b ^= 0x5C;
-  return Sha256().add(outer).add(Sha256().add(inner).add(message).done()).done();
-}
+Hash hmac_sha256(View key, View message) { return HmacSha256(key).add(message).done(); }
 
 }  // namespace sallyport::verify

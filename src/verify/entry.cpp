@@ -56,7 +56,7 @@ bool read_payload(Cbor& reader, Payload& out) {
 bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
   bool ok = true;
   const auto text = [&](std::string_view& into) { into = reader.text(); return reader.ok() && !into.empty(); };
-  std::string_view ignored;
+  const auto from = reader.at();
   switch (key) {
     case 1: out.index = reader.uint(); break;
     case 2: out.wall = reader.uint(); break;
@@ -76,17 +76,29 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 21: return text(out.action);
     case 22: return text(out.object);
     case 35: return text(out.approver);
-    case 10: case 11: case 13: case 14: case 15: case 16: case 27: case 33: case 38: return text(ignored);
-    case 12: case 19: return skip_texts(reader);
-    case 17: exactly<32>(reader, ok); break;
+    case 10: return text(out.issuer);
+    case 11: return text(out.agent);
+    case 13: return text(out.target);
+    case 14: return text(out.peer);
+    case 15: return text(out.protocol);
+    case 16: return text(out.software);
+    case 27: return text(out.error);
+    case 33: return text(out.reason);
+    case 38: return text(out.name);
+    case 12: return skip_texts(reader);
+    case 19: ok = skip_texts(reader); out.rules = reader.since(from); break;
+    case 17: out.policy = exactly<32>(reader, ok); break;
     case 41: out.discarded_digest = exactly<32>(reader, ok); break;
     case 37: out.digest = exactly<32>(reader, ok); break;
     case 18: out.decision = reader.uint(); ok = out.decision >= 1 && out.decision <= 3; break;
     case 23: return skip_map(reader, false);
     case 24: return read_payload(reader, out.payload.emplace());
-    case 25: return skip_map(reader, true);
+    case 25: ok = skip_map(reader, true); out.masked = reader.since(from); break;
     case 26: out.result = reader.uint(); ok = out.result >= 1 && out.result <= 6; break;
-    case 28: case 29: case 30: case 36: reader.uint(); break;
+    case 28: out.items = reader.uint(); break;
+    case 29: out.sent = reader.uint(); break;
+    case 30: out.duration = reader.uint(); break;
+    case 36: reader.uint(); break;
     case 31: out.command = reader.uint(); break;
     case 32: {
       ok = reader.array() == 4;

@@ -27,9 +27,12 @@ struct Entry {
   std::optional<Id> before;                       // the incarnation before
   std::optional<std::array<std::uint64_t, 4>> totals;
   std::optional<Payload> payload;
-  std::optional<Hash> digest, discarded_digest, epoch_key, root;
+  std::optional<Hash> digest, discarded_digest, policy, epoch_key, root;
   std::optional<std::uint64_t> epoch, first;
   std::string_view approval, approver, action, object, subject, request;
+  std::string_view issuer, agent, target, peer, protocol, software, reason, error, name;
+  std::uint64_t items = 0, sent = 0, duration = 0;
+  View rules, masked;                             // CBOR as it stands there: a list of texts, a map of text to count
 };
 
 /// "" and a filled entry, or what is wrong with the bytes.

@@ -1,5 +1,6 @@
 // sallyport-verify DIR --key KEY: is this evidence what the key signed? Needs nothing but the directory and the public key.
 // sallyport-verify receipt FILE --key KEY: do these entries stand in the log that the key signed? Needs the receipt alone.
+// sallyport-verify pack FILE --key KEY: is this evidence pack what the key signed? Needs the pack alone.
 // Exit codes: 0 valid, 1 invalid, 2 valid but incomplete (the tail is not signed yet), 3 usage.
 #include <signal.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <iterator>
 
 #include "verify/check.h"
+#include "verify/pack.h"
 #include "verify/receipt.h"
 
 namespace {
@@ -22,13 +24,15 @@ int usage(const std::string& why) {
   if (!why.empty()) std::fprintf(stderr, "sallyport-verify: %s\n", why.c_str());
   std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--json] [--quiet]\n"
              "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
+             "       sallyport-verify pack FILE --key KEY [--witness KEY]... [--quorum N] [--json] [--quiet] [--report OUT]\n"
              "  DIR          evidence directory\n"
-             "  FILE         receipts (sallyport receipt); - for standard input\n"
+             "  FILE         receipts (sallyport receipt) or pack (sallyport evidence export); - for standard input\n"
              "  --key KEY    verifier key, or a file that holds it (sallyport evidence key prints it)\n"
              "  --keys PATH  folder with kek and session-keys: payloads are decrypted and compared, too\n"
              "  --witness K  verifier key of a witness, or a file that holds it; may be repeated\n"
              "  --quorum N   cosignatures that a head needs; default: all of the witnesses named\n"
              "  --head FILE  a signed head (checkpoint) kept elsewhere: the log must still bear it out\n"
+             "  --report OUT write the report here, made from what was verified\n"
              "  --json       one JSON object\n"
              "  --quiet      only the exit code\n"
              "exit: 0 valid, 1 invalid, 2 valid but the tail is not signed yet, 3 usage\n", stderr);
@@ -66,14 +70,35 @@ int check_receipts(const std::string& path, const sallyport::verify::NoteKey& ke
   return report.valid ? 0 : 1;
 }
 
+int check_pack(const std::string& path, const sallyport::verify::PackSettings& settings, const std::string& out, bool json, bool quiet) {
+  std::ifstream file(path, std::ios::binary);
+  if (path != "-" && !file) return usage("cannot read " + path);
+  auto& in = path == "-" ? std::cin : static_cast<std::istream&>(file);
+  sallyport::verify::PackChecker checker(settings);
+  std::vector<char> piece(1u << 20);
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())), in.gcount() > 0)
+    checker.feed({reinterpret_cast<const std::uint8_t*>(piece.data()), static_cast<std::size_t>(in.gcount())});
+  const auto report = checker.finish();
+  if (!quiet) std::fputs((json ? to_json(report) + "\n" : to_text(report)).c_str(), stdout);
+  const int verdict = !report.valid ? 1 : report.complete() ? 0 : 2;
+  if (out.empty()) return verdict;
+  // Of a pack that is not valid there is nothing that could be believed.
+  if (!report.valid) return std::fputs("sallyport-verify: no report is written of a pack that is not valid\n", stderr), 1;
+  std::ofstream to(out, std::ios::binary | std::ios::trunc);
+  to << report.html;
+  to.close();
+  return to ? verdict : usage("cannot write " + out);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   sallyport::verify::Settings settings;
-  std::string key;
+  std::string key, out;
   bool json = false, quiet = false;
   const bool receipt = argc > 1 && std::string_view(argv[1]) == "receipt";
-  for (int i = receipt ? 2 : 1; i < argc; ++i) {
+  const bool pack = argc > 1 && std::string_view(argv[1]) == "pack";
+  for (int i = receipt || pack ? 2 : 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const auto value = [&](std::string& into) { return i + 1 < argc ? (into = argv[++i], true) : false; };
     if (arg == "--key") {
@@ -82,6 +107,8 @@ int main(int argc, char** argv) {
       if (!value(settings.keys_directory)) return usage(arg + " needs a value");
     } else if (arg == "--head") {
       if (!value(settings.kept_heads.emplace_back())) return usage("--head needs a value");
+    } else if (pack && arg == "--report") {
+      if (!value(out)) return usage("--report needs a value");
     } else if (arg == "--witness") {
       std::string given, wrong;
       if (!value(given)) return usage("--witness needs a value");
@@ -95,16 +122,17 @@ int main(int argc, char** argv) {
     } else if (arg == "--json") json = true;
     else if (arg == "--quiet") quiet = true;
     else if (arg == "--help" || arg == "-h") return usage(""), 0;
-    else if (arg.starts_with("-") || !settings.directory.empty()) return usage("unknown argument " + arg);
+    else if ((arg.starts_with("-") && arg != "-") || !settings.directory.empty()) return usage("unknown argument " + arg);
     else settings.directory = arg;
   }
-  if (settings.directory.empty() || key.empty()) return usage(receipt ? "the file and --key are needed" : "the directory and --key are needed");
+  if (settings.directory.empty() || key.empty()) return usage(receipt || pack ? "the file and --key are needed" : "the directory and --key are needed");
   std::string why;
   const auto parsed = key_of(key, why, sallyport::verify::parse_key);
   if (settings.quorum > settings.witnesses.size()) return usage("--quorum is larger than the number of witnesses");
   if (settings.quorum == 0) settings.quorum = settings.witnesses.size();
   if (!parsed) return usage("--key: " + why);
   if (receipt) return check_receipts(settings.directory, *parsed, json, quiet);
+  if (pack) return check_pack(settings.directory, {*parsed, settings.witnesses, settings.quorum}, out, json, quiet);
   if (!std::filesystem::is_directory(settings.directory)) return usage("there is no directory " + settings.directory);
   ::signal(SIGBUS, shrank);
   settings.key = *parsed;

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "verify/check.h"
+#include "verify/pack.h"
 #include "verify/receipt.h"
 #include "verify/tree.h"
 
@@ -48,19 +49,41 @@ class ReceiptFile {
   std::string text_;
 };
 
-/// A ZIP file, which this page does not know.
-class ZipFile {
+/// An evidence pack (docs/formats/pack.md): what a ZIP file must be here.
+class PackFile {
  public:
-  explicit ZipFile(const Keys&) {}
-  void feed(View) {}
-  std::string finish() { return error("this is a ZIP file; this page checks receipts (.tlog-proof)"); }
+  explicit PackFile(const Keys& keys) : checker_(settings_of(keys)) {}
+  void feed(View bytes) { checker_.feed(bytes); }
+  std::string finish() {
+    const auto report = checker_.finish();
+    std::vector<std::string> said;
+    const auto text = to_text(report);
+    for (std::size_t at = 0; at < text.size();) {
+      const auto end = std::min(text.find('\n', at), text.size());
+      said.push_back(text.substr(at, end - at));
+      at = end + 1;
+    }
+    return envelope("pack", to_json(report), said, report.notes);
+  }
+
+ private:
+  static PackSettings settings_of(const Keys& keys) {
+    // A line that is no key counts as a witness that did not cosign: the verdict is then never more than was asked for.
+    PackSettings out{keys.log, {}, keys.witnesses.size()};
+    for (const auto& line : keys.witnesses) {
+      std::string why;
+      if (const auto key = parse_witness_key(line, why)) out.witnesses.push_back(*key);
+    }
+    return out;
+  }
+  PackChecker checker_;
 };
 
-using AnyFile = std::variant<ReceiptFile, ZipFile>;
+using AnyFile = std::variant<ReceiptFile, PackFile>;
 
 AnyFile kind_of(View start, const Keys& keys) {
   constexpr std::string_view kZip = "PK";
-  if (start.size() >= kZip.size() && std::equal(kZip.begin(), kZip.end(), start.begin())) return ZipFile(keys);
+  if (start.size() >= kZip.size() && std::equal(kZip.begin(), kZip.end(), start.begin())) return PackFile(keys);
   return ReceiptFile(keys);  // it says itself when it is none
 }
 

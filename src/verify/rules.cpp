@@ -29,8 +29,12 @@ void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t off
   if (entry.session) session(entry);
   if (entry.kind >= Kind::ApprovalRequested && entry.kind <= Kind::ApprovalUsed) approval(entry);
   if (entry.kind == Kind::KeyEpoch) epoch(entry);
-  before_ = entry;
-  before_->approval = before_->approver = before_->action = before_->object = before_->subject = before_->request = {};
+  // No view may outlive the entry's bytes.
+  before_.emplace();
+  before_->index = entry.index;
+  before_->mono = entry.mono;
+  before_->kind = entry.kind;
+  before_->incarnation = entry.incarnation;
 }
 
 void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {

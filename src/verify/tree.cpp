@@ -2,14 +2,14 @@
 
 namespace sallyport::verify {
 
-void Tree::add(const Hash& leaf) {
-  Hash hash = leaf;
-  for (std::uint64_t n = size_; n & 1; n >>= 1) {
+void Tree::add_subtree(const Hash& root, unsigned level) {
+  Hash hash = root;
+  for (std::uint64_t n = size_ >> level; n & 1; n >>= 1) {
     hash = node_hash(range_.back(), hash);
     range_.pop_back();
   }
   range_.push_back(hash);
-  ++size_;
+  size_ += std::uint64_t{1} << level;
 }
 
 Hash Tree::root() const {

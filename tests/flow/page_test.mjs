@@ -16,7 +16,7 @@ const ANOTHER_KEY = 'example.org/evidence+113fdc51+AQOhB7/zzhC+HXDdGOdLwJln5NYwm
 
 const ROOT_OF_1000 = 2123677544;  // tests/unit/verify/page_test.cpp
 
-let browser, key, receipt;
+let browser, key, receipt, pack;
 const dir = folder();
 before(async () => {
   const { gateway, end } = await ticketsBehind();
@@ -28,6 +28,9 @@ before(async () => {
   const request = gateway.entries('command').find(entry => entry.object === 'slow' || JSON.stringify(entry).includes('slow')).request_id;
   // The newest head is up to 100 ms behind.
   await until(async () => { const { code, err } = await gateway.run(['receipt', request, '-d', gateway.evidence, '-o', receipt]); if (code !== 6) assert.equal(code, 0, err); return code === 0; }, 'it is signed');
+  pack = path.join(dir, 'mine.zip');
+  const { code, err } = await gateway.run(['evidence', 'export', '-c', gateway.config, '-o', pack, '--payloads', 'opened']);
+  assert.equal(code, 0, err);
   assert.equal(await end(), 0);
   browser = await Chromium.start();
   await browser.navigate(pathToFileURL(PAGE).href);
@@ -75,7 +78,7 @@ test('what is forged is INVALID with the program’s code and words', async () =
     [lines[0], `extra ${entry.toString('base64')}`, ...lines.slice(2)].join('\n'),
     good.replace(/^index (\d+)$/m, (_, n) => `index ${Number(n) + 1}`),
     good.replace(/^\d+$/m, n => String(Number(n) + 1)),
-    good.replace(/[^\n]{12}\n$/, tail => tail.replace(/[A-Za-z]/, c => (c === 'A' ? 'B' : 'A'))),
+    good.replace(/(— test\/evidence .{40})./, (all, start) => start + (all.at(-1) === 'A' ? 'B' : 'A')),
     lines.slice(1).join('\n'),
     good.slice(0, 200),
     '',
@@ -101,10 +104,21 @@ test('under another key it is INVALID; without a key there is no verdict', async
   assert.equal((await seen(receipt, `  ${key}  `)).verdict, 'VALID', 'a key that was pasted with blanks');
 });
 
-test('a ZIP file is none of what it checks', async () => {
-  const said = await seen(write('PK\x03\x04 and more', 'a.zip'));
-  assert.equal(said.verdict, 'NO VERDICT');
-  assert.match(said.meaning, /ZIP/);
+test('a pack is VALID, as the program says; a forged copy, a torn one and another ZIP file are INVALID with its codes', async () => {
+  const judged = name => { const { status, stdout } = spawnSync(VERIFY, ['pack', name, '--key', key, '--json'], { encoding: 'utf8' }); return { status, report: JSON.parse(stdout) }; };
+  const said = await seen(pack);
+  assert.equal(said.verdict, 'VALID', JSON.stringify(said));
+  assert.equal(judged(pack).status, 0);
+  assert.match(said.said, /VALID: every entry of the range is accounted for/);
+  const bytes = fs.readFileSync(pack), at = bytes.indexOf('tools/call');
+  const forged = Buffer.from(bytes);
+  forged.write('tools/cast', at);
+  for (const [name, text] of [['forged.zip', forged], ['torn.zip', bytes.subarray(0, bytes.length - 100)], ['a.zip', 'PK\x03\x04 and more']]) {
+    const file = write(text, name), said = await seen(file), { status, report } = judged(file);
+    assert.equal(status, 1);
+    assert.equal(said.verdict, 'INVALID');
+    assert.ok(said.faults.startsWith(`${report.faults[0].code}: ${report.faults[0].what}`), said.faults);
+  }
 });
 
 test('a dropped file is taken as a chosen one is, and what a file names is text', async () => {

@@ -165,6 +165,7 @@ export class Gateway {
     let out = '', err = '';
     child.stdout.on('data', d => { out += d; });
     child.stderr.on('data', d => { err += d; });
+    child.stdin.on('error', () => { /* a command that reads nothing may have ended before we wrote */ });
     child.stdin.end(input ?? '');
     const [code] = await once(child, 'close');
     return { code, out, err };

@@ -49,7 +49,7 @@ TEST(Page, NamesWhatIsWrong) {
 TEST(Page, GivesNoVerdictWithoutAKeyOrOnAFileThatItDoesNotKnow) {
   EXPECT_EQ(said(kReceipt, 1 << 20, ""), R"({"error":"the verifier key: a verifier key is NAME+HASH+BASE64"})");
   EXPECT_EQ(said(kReceipt, 1 << 20, kKey.substr(1)), R"({"error":"the verifier key: the key's hash does not belong to it"})");
-  EXPECT_EQ(said("PK\x03\x04zip").find(R"({"error":)"), 0U);
+  EXPECT_EQ(said("PK\x03\x04zip").find(R"({"kind":"pack","report":{"verdict":"invalid")"), 0U) << "a ZIP file that is no pack";
 }
 
 TEST(Page, TellsThatWitnessKeysWereNotUsed) {

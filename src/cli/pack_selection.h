@@ -1,0 +1,44 @@
+#pragma once
+// Which entries a question discloses (docs/formats/pack.md, entries). Two steps: every entry of the log is shown to learn(), in
+// order; then is_disclosed() knows, also of approvals, which stand before the commands that name them. Pure.
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "evidence/reader.h"
+#include "verify/entry.h"
+#include "verify/manifest.h"
+
+namespace sallyport::cli {
+
+class PackSelection {
+ public:
+  explicit PackSelection(const verify::Query& query) : query_(query) {}
+  /// `in_range`: it is one of those the question is about. Errors: Malformed.
+  Result<void> learn(const verify::Entry& entry, ByteView leaf, bool in_range);
+  bool is_disclosed(const verify::Entry& entry, ByteView leaf) const;
+  /// Entries before the range that explain what is disclosed in it, ascending.
+  const std::set<std::uint64_t>& contexts() const { return contexts_; }
+  bool found_session(const std::string& id) const { return seen_sessions_.contains(id); }
+
+ private:
+  struct IdHash {
+    std::size_t operator()(const Id16& id) const { return static_cast<std::size_t>(verify::little(id, 0, 8)); }
+  };
+  struct Live {
+    std::uint64_t opened = UINT64_MAX;
+    bool matches = false, used = false;
+  };
+  bool fits(const verify::Entry& entry, ByteView leaf) const;
+  bool fits_open(const verify::Entry& entry, ByteView leaf) const;
+
+  const verify::Query& query_;
+  std::unordered_map<Id16, Live, IdHash> live_;      // sessions that are open
+  std::set<Id16> matching_;                          // those with entries in the range
+  std::set<std::string, std::less<>> approvals_, seen_sessions_;
+  std::map<verify::Hash, std::uint64_t> applied_;    // policy to its last config.applied before the range
+  std::set<verify::Hash> settled_;                   // policies that need no context any more
+  std::set<std::uint64_t> contexts_;
+};
+
+}  // namespace sallyport::cli

@@ -1,0 +1,266 @@
+#include "cli/pack_writer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include <algorithm>
+
+#include "evidence/log_view.h"
+#include "verify/controls.h"
+#include "verify/hmac.h"
+#include "verify/report_html.h"
+
+namespace sallyport::cli {
+namespace {
+
+using verify::Disposition;
+constexpr std::uint64_t kPart = 65536;
+constexpr std::size_t kPiece = 64u << 10, kSalt = 16;
+
+std::string numbered(const char* before, std::uint64_t number, const char* after = "") { return fmt::format("{}{:020}{}", before, number, after); }
+
+std::string report_of(const PackPlan& plan) { return verify::report_html(plan.manifest, plan.head.root, plan.story, plan.openings); }
+
+class Writer {
+ public:
+  Writer(const evidence::Reader& reader, const PackPlan& plan, evidence::StoredKeys& keys, PackFile& file) : reader_(reader), plan_(plan), keys_(keys), file_(file) {
+    for (std::uint32_t i = 0; i < plan.story.payloads().size(); ++i) {
+      const auto kind = disposition(i);
+      if (kind != Disposition::Sealed && kind != Disposition::Opened) continue;
+      const auto& one = plan.story.payloads()[i];
+      payload_at_[{one.session, one.payload.first >> 24}] = i;
+    }
+    for (std::uint32_t i = 0; i < plan.story.sessions().size(); ++i) session_at_[plan.story.sessions()[i].id] = i;
+  }
+
+  Result<void> run() {
+    TRY_VOID(file_.add("README.txt", verify::kReadme));
+    TRY_VOID(file_.add("checkpoint", plan_.note));
+    const auto proof = verify::write_range_proof(plan_.proof);
+    TRY_VOID(file_.add("checkpoint-proof", as_text(proof)));
+    if (!plan_.heads.empty()) TRY_VOID(file_.add("checkpoints", plan_.heads));
+    for (const auto& [index, text] : plan_.contexts) TRY_VOID(file_.add(numbered("context/", index, ".tlog-proof"), text));
+    TRY_VOID(file_.add("controls.json", verify::write_controls(plan_.story)));
+    TRY_VOID(entries());
+    auto manifest = plan_.manifest;
+    manifest.members = members();
+    TRY_VOID(file_.leave_room("manifest.json", verify::write_manifest(manifest).size()));
+    if (!plan_.names.empty()) TRY_VOID(file_.add("names", plan_.names));
+    TRY_VOID(payloads(Disposition::Opened));
+    TRY_VOID(policies());
+    TRY_VOID(file_.add("report.html", report_of(plan_)));
+    TRY_VOID(payloads(Disposition::Sealed));
+    TRY_VOID(timestamps());
+    manifest.members = file_.digests();
+    return file_.finish(verify::write_manifest(manifest));
+  }
+
+ private:
+  Disposition disposition(std::size_t i) const {
+    const auto& one = plan_.story.payloads()[i];
+    return verify::disposition_of(plan_.manifest.query, one.index, plan_.manifest.sessions[one.session].erased);
+  }
+
+  /// What the manifest will list: as many members and names as there will be, the digests not yet known.
+  std::vector<verify::MemberDigest> members() const {
+    verify::MemberDigests all;
+    const auto some = [&](const std::string& folder, std::uint64_t count) {
+      for (std::uint64_t i = 0; i < count; ++i) all.add(folder, {});
+    };
+    for (const char* name : {"README.txt", "checkpoint", "checkpoint-proof"}) all.add(name, {});
+    if (!plan_.heads.empty()) all.add("checkpoints", {});
+    some("context/", plan_.contexts.size());
+    all.add("controls.json", {});
+    some("entries/", plan_.part_sizes.size());
+    if (!plan_.names.empty()) all.add("names", {});
+    some("payloads/", plan_.manifest.opened);
+    some("policies/", plan_.story.policies().size() - plan_.manifest.missing_policies.size());
+    all.add("report.html", {});
+    some("sealed/", plan_.manifest.sealed);
+    some("timestamps/", plan_.timestamps.size());
+    return all.done();
+  }
+
+  /// The third pass: the leaves are written, and where the chunks of wanted payloads lie is kept.
+  Result<void> entries() {
+    const auto a = plan_.proof.a, b = plan_.proof.b;
+    bool due = false;
+    std::size_t number = 0;
+    Bytes record;
+    Error error;
+    std::uint64_t index = 0;
+    const auto one = [&](ByteView leaf) -> Result<void> {
+      if ((index - a) % kPart == 0) {
+        TRY(due, file_.begin(numbered("entries/", index), plan_.part_sizes[number++]));
+      }
+      if (due) {
+        put_leaf(record, leaf);
+        TRY_VOID(file_.write(record));
+      }
+      ++index;
+      return due && ((index - a) % kPart == 0 || index == b) ? file_.end() : Result<void>{};
+    };
+    TRY_VOID(reader_.scan(
+        [&](ByteView leaf) {
+          if (index >= b) return false;
+          if (index < a) return ++index, true;
+          auto done = one(leaf);
+          if (!done) error = std::move(done).error();
+          return done.has_value();
+        },
+        [&](const Id16& session, std::uint64_t chunk, const evidence::Reader::ChunkPlace& place) {
+          const auto at = session_at_.find(session);
+          if (at == session_at_.end()) return;
+          const auto payload = payload_at_.find({at->second, chunk >> 24});
+          if (payload != payload_at_.end()) chunks_.push_back({payload->second, static_cast<std::uint32_t>(chunk & 0xFFFFFF), place});
+        }));
+    if (!error.what.empty()) return std::unexpected(std::move(error));
+    std::ranges::sort(chunks_, {}, [](const Chunk& one) { return std::pair(one.payload, one.number); });
+    return {};
+  }
+
+  void put_leaf(Bytes& part, ByteView leaf) {
+    part.clear();
+    verify::Entry entry;
+    if (verify::read_entry(leaf, entry).empty() && plan_.selection.is_disclosed(entry, leaf)) {
+      part.push_back(1);
+      for (int i = 0; i < 4; ++i) part.push_back(static_cast<std::uint8_t>(leaf.size() >> (8 * i)));
+      part.insert(part.end(), leaf.begin(), leaf.end());
+      return;
+    }
+    const auto hash = evidence::leaf_hash(leaf);
+    part.push_back(0);
+    part.insert(part.end(), hash.begin(), hash.end());
+  }
+
+  Result<void> payloads(Disposition kind) {
+    auto chunk = chunks_.begin();
+    const auto& all = plan_.story.payloads();
+    for (std::uint32_t i = 0; i < all.size(); ++i) {
+      const auto from = chunk = std::lower_bound(chunk, chunks_.end(), i, [](const Chunk& one, std::uint32_t payload) { return one.payload < payload; });
+      std::uint64_t sealed = 0;
+      while (chunk != chunks_.end() && chunk->payload == i) sealed += chunk++->place.size;
+      if (disposition(i) != kind) continue;
+      const std::span<const Chunk> chunks(from, chunk);
+      if (chunks.size() != all[i].payload.chunks || chunks.front().number != 0 || chunks.back().number + 1 != chunks.size()) return fail(ErrorKind::Malformed, fmt::format("chunks of the payload of entry {} are missing: run sallyport-verify", all[i].index));
+      const bool as_it_is = kind == Disposition::Sealed;
+      TRY(const bool due, as_it_is ? file_.begin(numbered("sealed/", all[i].index), sealed) : file_.begin(numbered("payloads/", all[i].index, "-payload"), kSalt + all[i].payload.bytes));
+      if (!due) continue;
+      TRY_VOID(as_it_is ? copy(all[i], chunks) : open(all[i], chunks));
+      TRY_VOID(file_.end());
+    }
+    return {};
+  }
+
+  struct Chunk {
+    std::uint32_t payload = 0, number = 0;
+    evidence::Reader::ChunkPlace place;
+  };
+
+  Result<Bytes> read(const Chunk& chunk) {
+    if (!segment_.open() || segment_number_ != chunk.place.segment) {
+      TRY(segment_, evidence::File::open(reader_.segment_path(chunk.place.segment), O_RDONLY));
+      segment_number_ = chunk.place.segment;
+    }
+    Bytes out(chunk.place.size);
+    if (::pread(segment_.fd(), out.data(), out.size(), static_cast<off_t>(chunk.place.offset)) != static_cast<ssize_t>(out.size())) return fail(ErrorKind::Unavailable, "cannot read " + reader_.segment_path(chunk.place.segment));
+    return out;
+  }
+
+  static std::unexpected<Error> another(const verify::PayloadStory& one) {
+    return fail(ErrorKind::Malformed, fmt::format("the payload of entry {} is not the one that was recorded: run sallyport-verify", one.index));
+  }
+
+  Result<void> copy(const verify::PayloadStory& one, std::span<const Chunk> chunks) {
+    verify::Sha256 digest;
+    for (const auto& chunk : chunks) {
+      TRY(const auto bytes, read(chunk));
+      digest.add(bytes);
+      TRY_VOID(file_.write(bytes));
+    }
+    return digest.done() == one.payload.ciphertext ? Result<void>{} : another(one);
+  }
+
+  Result<void> open(const verify::PayloadStory& one, std::span<const Chunk> chunks) {
+    const auto& session = plan_.story.sessions()[one.session].id;
+    TRY(const auto key, keys_.key(session));
+    std::optional<verify::HmacSha256> mac;
+    std::uint64_t plain = 0;
+    Bytes piece(kPiece);
+    for (const auto& chunk : chunks) {
+      TRY(const auto sealed, read(chunk));
+      TRY(const auto text, evidence::open_chunk(key, session, one.payload.first + chunk.number, sealed));
+      std::size_t from = 0;
+      if (!mac) {
+        if (text.size() < kSalt) return another(one);
+        mac.emplace(ByteView(text).first(kSalt));
+        TRY_VOID(file_.write(ByteView(text).first(kSalt)));
+        from = kSalt;
+      }
+      const auto size = ZSTD_decompress(piece.data(), piece.size(), text.data() + from, text.size() - from);
+      if (ZSTD_isError(size) || (plain += size) > one.payload.bytes) return another(one);
+      mac->add(ByteView(piece).first(size));
+      TRY_VOID(file_.write(ByteView(piece).first(size)));
+    }
+    return mac && mac->done() == one.payload.commitment ? Result<void>{} : another(one);
+  }
+
+  Result<void> policies() {
+    for (const auto& policy : plan_.story.policies()) {
+      if (std::ranges::binary_search(plan_.manifest.missing_policies, policy)) continue;
+      TRY(const auto text, evidence::read_file(reader_.directory() + "/policies/" + hex(policy) + ".yaml"));
+      TRY_VOID(file_.add("policies/" + hex(policy) + ".yaml", as_text(text)));
+    }
+    return {};
+  }
+
+  Result<void> timestamps() {
+    for (const auto& name : plan_.timestamps) {
+      TRY(const auto bytes, evidence::read_file(reader_.directory() + "/timestamps/" + name));
+      TRY_VOID(file_.add("timestamps/" + name, as_text(bytes)));
+    }
+    return {};
+  }
+
+  const evidence::Reader& reader_;
+  const PackPlan& plan_;
+  evidence::StoredKeys& keys_;
+  PackFile& file_;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint32_t> payload_at_;  // session and its payload's number
+  std::map<Id16, std::uint32_t> session_at_;
+  std::vector<Chunk> chunks_;
+  evidence::File segment_;
+  std::uint32_t segment_number_ = 0;
+};
+
+/// Names the plan: a journal of another one is not gone on with.
+std::string identity_of(const PackPlan& plan) {
+  verify::Sha256 all;
+  const auto proof = verify::write_range_proof(plan.proof);
+  for (const auto& text : {verify::write_manifest(plan.manifest), plan.note, std::string(as_text(proof)), plan.heads, report_of(plan)}) all.add(as_bytes(std::to_string(text.size()) + "\n")).add(as_bytes(text));
+  return hex(all.done());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PackPlan>> make_pack(const evidence::Reader& reader, PackQuestion question, const PackTask& task) {
+  TRY(auto keys, evidence::StoredKeys::open(reader.directory(), reader.origin()));
+  const verify::Manifest asked{.origin = reader.origin(), .query = question.query};
+  const auto text = verify::write_manifest(asked);
+  std::string note;
+  if (const auto journal = PackJournal::read(task.out); journal && journal->question == text) {
+    note = journal->note;
+  } else {
+    // Where there are witnesses, the newest head that they cosigned: an auditor then need not take the gateway's word for its time.
+    TRY(const auto head, evidence::LogView(reader.directory()).head(0));
+    note = head.note;
+  }
+  TRY(auto plan, plan_pack(reader, std::move(question), std::move(note), keys, task.tool));
+  TRY(auto file, PackFile::open(task.out, {text, plan->note, identity_of(*plan)}, task.files));
+  if (task.begun) file.on_progress(task.begun(*plan, file.resumed()));
+  TRY_VOID(Writer(reader, *plan, keys, file).run());
+  return plan;
+}
+
+}  // namespace sallyport::cli

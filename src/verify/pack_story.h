@@ -1,0 +1,104 @@
+#pragma once
+// What the entries of a pack say: counts, sessions, and the rows of the report, gathered as they pass by, in log order. Both who
+// writes a pack and who checks one feed it, so that both tell the same. Memory grows with sessions and payloads, not with
+// entries: of those the first few thousand are kept for the report. Single-threaded.
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "verify/manifest.h"
+
+namespace sallyport::verify {
+
+constexpr std::size_t kMostRows = 5000, kMostEvents = 2000, kMostSessionsShown = 1000, kMostGaps = 1000;
+constexpr std::size_t kMostPayloads = 4'194'304;
+
+/// One thing of which a pack can be evidence: "blocked", "masking", … (controls.cpp has the list).
+struct Feature {
+  std::uint64_t count = 0, first = 0, last = 0;
+};
+
+struct SessionStory {
+  Id id{};
+  std::uint64_t first = 0, last = 0, entries = 0, commands = 0, blocked = 0, held = 0, masked = 0, opened_wall = 0, closed_wall = 0;
+  bool opened = false, closed = false, dense = true, known = false;   // known: its session.open was seen
+  std::uint64_t next = 0;                                             // sequence due
+  std::string subject, issuer, agent, target, peer, protocol, software, reason;  // of the first kMostSessionsShown
+  bool complete() const { return opened && closed && dense; }
+};
+
+struct CommandRow {
+  std::uint64_t index = 0, wall = 0, decision = 0, result = 0, items = 0, sent = 0, duration = 0, outcome = 0;
+  std::size_t session = 0;
+  std::string action, object, request, approval, reason, error;
+  std::string rules, masked;                    // "a, b" and "rule:detector x2"
+  bool payload = false, answer = false;         // there is one
+};
+
+struct EventRow {
+  std::uint64_t index = 0, wall = 0;
+  Kind kind = Kind::NodeStart;
+  std::string subject, what;
+};
+
+struct ApprovalStory {
+  std::string requester, state, reason;
+  std::vector<std::string> approvers;
+};
+
+struct PayloadStory {
+  std::uint64_t index = 0;
+  std::uint32_t session = 0;   // place in sessions()
+  Payload payload;
+};
+
+class PackStory {
+ public:
+  void context(const Entry& entry);                // before the first entry
+  void disclosed(const Entry& entry);
+  void withheld() { ++withheld_; }
+
+  std::uint64_t disclosed_count() const { return disclosed_; }
+  std::uint64_t withheld_count() const { return withheld_; }
+  const std::map<std::string, std::uint64_t>& kinds() const { return kinds_; }
+  const std::map<std::string, Feature>& features() const { return features_; }
+  const std::vector<SessionStory>& sessions() const { return sessions_; }
+  const std::vector<CommandRow>& commands() const { return commands_; }
+  const std::vector<EventRow>& events() const { return events_; }
+  std::uint64_t event_count() const { return event_count_; }
+  const std::map<std::string, ApprovalStory, std::less<>>& approvals() const { return approvals_; }
+  const std::vector<std::uint64_t>& gaps() const { return gaps_; }
+  const std::set<Hash>& policies() const { return policies_; }
+  const std::vector<PayloadStory>& payloads() const { return payloads_; }
+  /// Contexts that explain nothing that was disclosed, by what they are.
+  std::vector<std::string> needless_contexts() const;
+  /// The part of a manifest that the entries decide, given the question and whose payload keys were erased.
+  void fill(Manifest& manifest) const;
+
+ private:
+  struct IdHash {
+    std::size_t operator()(const Id& id) const { return static_cast<std::size_t>(little(id, 0, 8)); }
+  };
+  SessionStory& session_of(const Entry& entry);
+  void command(const Entry& entry, SessionStory& session);
+  void outcome(const Entry& entry, SessionStory& session);
+  void approval(const Entry& entry);
+  void event(const Entry& entry);
+  void feature(const char* name, std::uint64_t index);
+
+  std::uint64_t disclosed_ = 0, withheld_ = 0, event_count_ = 0;
+  std::map<std::string, std::uint64_t> kinds_;
+  std::map<std::string, Feature> features_;
+  std::vector<SessionStory> sessions_;
+  std::unordered_map<Id, std::uint32_t, IdHash> place_;
+  std::unordered_map<Id, SessionStory, IdHash> before_;  // sessions that began before the range, from their context
+  std::vector<CommandRow> commands_;
+  std::unordered_map<std::uint64_t, std::size_t> waiting_;  // rows of commands without outcome
+  std::vector<EventRow> events_;
+  std::map<std::string, ApprovalStory, std::less<>> approvals_;
+  std::vector<std::uint64_t> gaps_;
+  std::set<Hash> policies_, context_policies_;
+  std::vector<PayloadStory> payloads_;
+};
+
+}  // namespace sallyport::verify
