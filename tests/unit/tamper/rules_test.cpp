@@ -91,6 +91,11 @@ TEST(Rules, IndexesAreDenseTimesDoNotFallAndIncarnationsBeginInOrder) {
   EXPECT_FAULT(beyond.verified(), "recovery", 0U);
   headless.add(std::move(Entry(Kind::NodeStart).uint(Field::SignedSize, 0).bytes(Field::Incarnation, Id16{1})));
   EXPECT_FAULT(headless.verified(), "incarnation", 0U);
+  EXPECT_TRUE(verify::to_text(with([](Forge& log) {
+                log.add(Entry(Kind::NodeStop));
+                log.incarnation[0] = 99;
+                log.start();
+              })).contains("does not name the incarnation before it"));
   Forge none;
   none.add(Entry(Kind::Heartbeat));
   EXPECT_FAULT(none.verified(), "incarnation", 0U);
