@@ -63,6 +63,24 @@ test('a changed entry, another place, another’s proof and another key are refu
   assert.deepEqual(said(''), [1, 'receipt-form']);
 });
 
+test('SHOW sallyport.receipt gives the last statement’s, in a transaction as out of one, and leaves its state alone', async () => {
+  const alice = await gateway.token('alice');
+  const shown = ['select', 'insert'].map(action => ({ action, file: path.join(dir, action) }));
+  const { out, err } = await psql(gateway.libpq('alice', 'shop', alice), `\\pset format unaligned\n\\pset tuples_only on\nselect 'one';\n\\o ${shown[0].file}\nshow sallyport.receipt;\n\\o\n` +
+    `begin;\ninsert into t values (7);\n\\o ${shown[1].file}\n  SHOW  Sallyport.Receipt ;\n\\o\nselect count(*) from t where a = 7;\nrollback;\n` +
+    `begin;\nselect 1/0;\nshow sallyport.receipt;\nrollback;\nselect 'end';\n`);
+  for (const { action, file } of shown) {
+    const { status, stdout } = verify(file);
+    assert.equal(status, 0, stdout + err + fs.readFileSync(file, 'utf8'));
+    assert.match(stdout, new RegExp(`\\(command ${action} [^]*\\(outcome[^]*valid: 2 receipts`));
+  }
+  assert.match(err, /current transaction is aborted/);
+  assert.match(out, /^1\n/m, 'the transaction went on');
+  assert.match(out, /\nend\n$/);
+  const fresh = await psql(gateway.libpq('alice', 'shop', alice), 'show sallyport.receipt;\n');
+  assert.match(fresh.err, /there is no receipt/);
+});
+
 test('an unknown request is told, and so is what is missing', async () => {
   assert.equal((await gateway.run(['receipt', 'req_00', '-d', gateway.evidence])).code, 3);
   assert.equal((await gateway.run(['receipt', '-d', gateway.evidence])).code, 2);
