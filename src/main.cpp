@@ -223,6 +223,8 @@ Result<void> open_shared(Shared& shared) {
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY_VOID(keep_policy(config));
   shared.witnessing = start_witnessing(config, *shared.log);
+  if (const auto& evidence = config.evidence; !evidence.timestamp_url.empty())
+    shared.timestamping = std::make_unique<anchor::Timestamping>(anchor::TimestampPolicy{evidence.timestamp_url, evidence.timestamp_ca, evidence.timestamp_every_ns}, *shared.log, evidence.directory);
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
@@ -410,6 +412,7 @@ int stop(Shared& shared, Running& running) {
   boost::asio::post(running.workers.front()->context(), [&running] { running.api->close(); });
   bool clean = true;
   for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
+  shared.timestamping.reset();
   shared.log->stop();
   shared.witnessing.reset();
   say("stopped{}", clean ? "" : "; some connections did not close in time");
@@ -436,6 +439,7 @@ int serve(const std::string& config_file) {
   Running running;
   if (auto started = start(shared, running); !started) {
     say("cannot start: {}", started.error().what);
+    shared.timestamping.reset();
     shared.log->stop();
     shared.witnessing.reset();
     return cli::exit_code::kError;
