@@ -219,13 +219,14 @@ Result<void> open_shared(Shared& shared) {
   options.high_water = config.evidence.high_water;
   options.segment_bytes = config.evidence.segment_bytes;
   options.epoch_ns = config.evidence.epoch_ns;
+  options.pseudonyms = true;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY_VOID(keep_policy(config));
   shared.witnessing = start_witnessing(config, *shared.log);
   if (const auto& evidence = config.evidence; !evidence.timestamp_url.empty())
     shared.timestamping = std::make_unique<anchor::Timestamping>(anchor::TimestampPolicy{evidence.timestamp_url, evidence.timestamp_ca, evidence.timestamp_every_ns}, *shared.log, evidence.directory);
-  shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
+  shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory, origin);
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));

@@ -36,7 +36,7 @@ test('a command’s receipt has its intent and its outcome, and holds without th
   const file = await made(command.request_id);
   const { status, stdout } = verify(file);
   assert.equal(status, 0, stdout);
-  assert.match(stdout, /^proven: entry \d+ \(command insert public\.t by alice[^]*proven: entry \d+ \(outcome[^]*valid: 2 receipts\n$/);
+  assert.match(stdout, /^proven: entry \d+ \(command insert public\.t by ~[\w-]{22}[^]*proven: entry \d+ \(outcome[^]*valid: 2 receipts\n$/);
   assert.deepEqual(JSON.parse(verify(file, '--json').stdout), { verdict: 'valid', receipts: 2, code: '', what: '' });
   assert.match(fs.readFileSync(file, 'utf8'), /^c2sp\.org\/tlog-proof@v1\nextra [A-Za-z0-9+/=]+\nindex \d+\n/);
 });
@@ -44,7 +44,7 @@ test('a command’s receipt has its intent and its outcome, and holds without th
 test('what was refused has a receipt as well, by the id that its error shows', async () => {
   const { status, stdout } = verify(await made(gateway.refused));
   assert.equal(status, 0, stdout);
-  assert.match(stdout, /\(command delete public\.t by alice[^]*valid: 1 receipts/);
+  assert.match(stdout, /\(command delete public\.t by ~[\w-]{22}[^]*valid: 1 receipts/);
 });
 
 test('a changed entry, another place, another’s proof and another key are refused by name', async () => {
