@@ -68,24 +68,26 @@ test('the entries, the head and the cosignature of the pages are a log that the 
   }
 });
 
-test('the witness of the page knows its cosignature again', async () => {
+test('the witness of the page knows its cosignature again', async t => {
   const dir = folder(), state = path.join(dir, 'witness.example.state');
   fs.mkdirSync(state);
   fs.writeFileSync(path.join(dir, 'witness.example.key'), witnessSigner + '\n');
   fs.writeFileSync(path.join(state, sha(origin).toString('hex')), note);
   const witness = await new Witness(dir, 'witness.example', [logKey]).start();
+  t.after(() => witness.stop());
   assert.equal(witness.key, witnessKey);
   assert.equal(await (await fetch(`${witness.url}/${sha(origin).toString('hex')}/checkpoint`)).text(), note);
   const behind = await fetch(witness.url + '/add-checkpoint', { method: 'POST', body: `old 0\n\n${note}` });
   assert.deepEqual([behind.status, await behind.text()], [409, '3\n']);
-  await witness.stop();
 });
 
-test('the notary answers as notary.md shows, and remembers as checkpoint.md lays out', async () => {
+test('the notary answers as notary.md shows, and remembers as checkpoint.md lays out', async t => {
   const dir = folder(), file = path.join(dir, 'log.key');
   fs.writeFileSync(file, logSigner + '\n');
   const notary = await new Notary(dir, { origin, key: ['--key', file] }).start();
+  t.after(() => notary.stop());
   const socket = net.connect(notary.socket);
+  t.after(() => socket.destroy());
   await once(socket, 'connect');
   let got = Buffer.alloc(0);
   const answer = async request => {
@@ -98,7 +100,6 @@ test('the notary answers as notary.md shows, and remembers as checkpoint.md lays
   const frames = hexes('notary.md');
   assert.equal(frames.length, 6);
   for (let i = 0; i < frames.length; i += 2) assert.equal((await answer(frames[i])).toString('hex'), frames[i + 1].toString('hex'));
-  socket.end();
   // Born with a slot of sequence 1 over nothing, then the head over three entries as sequence 2.
   const memory = fs.readFileSync(notary.state);
   assert.equal(memory.length, 8192);
@@ -115,7 +116,6 @@ test('the notary answers as notary.md shows, and remembers as checkpoint.md lays
   const epochs = fs.readFileSync(notary.state + '-epochs');
   assert.deepEqual([epochs.length, epochs.toString('latin1', 0, 8), epochs.readUInt32LE(8), epochs.readUInt32LE(124)], [128, 'SPEPOCH1', 0, crc32c(epochs.subarray(0, 124))]);
   assert.ok(epochs.subarray(16, 48).every(byte => byte === 0) && epochs.subarray(48, 80).some(byte => byte !== 0) && epochs.subarray(80, 124).every(byte => byte === 0));
-  await notary.stop();
 });
 
 test('the tiles of tiles.md are those of the entries of entry.md, and the programs make a receipt of them', () => {
