@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "evidence/file_ops.h"
+#include "evidence/log_view.h"
 #include "verify/pack_names.h"
 
 namespace sallyport::cli {
@@ -50,7 +51,8 @@ class Planner {
   Result<void> first_pass() {
     const auto& q = plan_.question;
     const std::uint64_t size = plan_.head.size;
-    evidence::CompactRange tree;
+    evidence::CompactRange tree = reader_.before();
+    if (q.from_index && *q.from_index < tree.size()) return fail(ErrorKind::Denied, fmt::format("entries 0 to {} were pruned: a range can begin with entry {}", tree.size() - 1, tree.size()));
     std::optional<std::uint64_t> a, b;
     std::vector<evidence::CompactRange> right;
     std::vector<unsigned> levels;
@@ -86,7 +88,7 @@ class Planner {
         if (right.empty() || right.back().size() == std::uint64_t{1} << levels[right.size() - 1]) right.emplace_back();
         right.back().append(hash);
       }
-      blocks_.leaf(hash);
+      if (reader_.first() == 0) blocks_.leaf(hash);
       tree.append(hash);
       return true;
     }));
@@ -111,7 +113,10 @@ class Planner {
     std::map<std::uint64_t, std::pair<Bytes, std::vector<Digest>>> contexts;
     const auto& wanted = plan_.selection.contexts();
     const auto last = wanted.empty() ? proof.b : std::max(proof.b, std::min(proof.size, (*wanted.rbegin() / BlockHashes::kBlock + 1) * BlockHashes::kBlock));
-    std::uint64_t index = 0;
+    // Of a pruned log the blocks cannot be had, and its tiles are read.
+    evidence::LogView view(reader_.directory());
+    const bool from_tiles = reader_.first() != 0;
+    std::uint64_t index = reader_.first();
     Error error;
     TRY_VOID(reader_.leaves([&](ByteView leaf) {
       if (index >= last) return false;
@@ -125,7 +130,7 @@ class Planner {
         }
         if ((index + 1) % BlockHashes::kBlock == 0 || index + 1 == proof.size) {
           for (auto& [i, bytes] : found) {
-            auto made = blocks_.proof(i, block);
+            auto made = from_tiles ? evidence::inclusion_proof(i, proof.size, view.nodes()) : blocks_.proof(i, block);
             if (!made) return error = std::move(made).error(), false;
             contexts[i] = {std::move(bytes), std::move(*made)};
           }

@@ -89,7 +89,7 @@ class Writer {
     std::size_t number = 0;
     Bytes record;
     Error error;
-    std::uint64_t index = 0;
+    std::uint64_t index = reader_.first();
     const auto one = [&](ByteView leaf) -> Result<void> {
       if ((index - a) % kPart == 0) {
         TRY(due, file_.begin(numbered("entries/", index), plan_.part_sizes[number++]));

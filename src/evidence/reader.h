@@ -8,7 +8,7 @@
 #include <optional>
 #include <variant>
 
-#include "evidence/entry.h"
+#include "evidence/pruned.h"
 
 namespace sallyport::evidence {
 
@@ -18,6 +18,7 @@ using FieldValue = std::variant<std::uint64_t, std::string, Bytes, std::vector<s
 struct StoredEntry {
   std::uint64_t index = 0, sequence = 0;
   std::int64_t wall_ns = 0;
+  std::uint64_t mono_ns = 0;
   Id16 incarnation{};
   std::optional<Id16> session;
   Kind kind = Kind::NodeStart;
@@ -43,6 +44,9 @@ class Reader {
 
   const std::string& origin() const { return origin_; }
   const std::string& directory() const { return directory_; }
+  /// The first kept entry, and the tree before it.
+  std::uint64_t first() const { return before_.size(); }
+  const CompactRange& before() const { return before_; }
   /// Calls `visit` for each entry in order until it returns false.
   Result<void> each(const std::function<bool(const StoredEntry&)>& visit) const;
 
@@ -71,6 +75,7 @@ class Reader {
     std::optional<std::uint64_t> length;        // stated by the successor
   };
   std::string directory_, origin_;
+  CompactRange before_;
   std::vector<Segment> segments_;
 };
 

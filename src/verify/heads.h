@@ -19,6 +19,8 @@ class Heads {
   void pass(const Tree& tree) {
     while (next_ < heads_.size() && heads_[next_].head.size == tree.size()) heads_[next_++].computed = tree.root();
   }
+  /// The tree begins at this size: smaller heads can no longer be compared with entries.
+  void begin_at(std::uint64_t size);
   void judge(std::uint64_t entries);
 
  private:
@@ -41,7 +43,7 @@ class Heads {
   Report& report_;
   Rules& rules_;
   std::vector<Known> heads_;  // ascending by size once read
-  std::size_t next_ = 0;
+  std::size_t next_ = 0, begin_ = 0;        // the next to be passed; the first that can be compared
 };
 
 /// True when `text`, the end of a file from byte `offset` on, can be what a crash in the middle of an append left of a note of
