@@ -18,6 +18,11 @@ std::unexpected<Error> not_a_log(std::uint64_t index, const std::string& why) {
   return fail(ErrorKind::Malformed, fmt::format("entry {}: {}; run sallyport-verify", index, why));
 }
 
+/// A range that would have entries in it that are gone is no answer to its question.
+std::unexpected<Error> pruned_before(std::uint64_t first) {
+  return fail(ErrorKind::Denied, fmt::format("entries 0 to {} were pruned: a range can begin with entry {} (--from-index {})", first - 1, first, first));
+}
+
 /// The notes of an archive, one at a time; a last one without its empty line is what a crash left.
 void each_note(const std::string& path, const std::function<void(std::uint64_t size, const std::string& note)>& visit) {
   std::ifstream in(path, std::ios::binary);
@@ -52,7 +57,7 @@ class Planner {
     const auto& q = plan_.question;
     const std::uint64_t size = plan_.head.size;
     evidence::CompactRange tree = reader_.before();
-    if (q.from_index && *q.from_index < tree.size()) return fail(ErrorKind::Denied, fmt::format("entries 0 to {} were pruned: a range can begin with entry {}", tree.size() - 1, tree.size()));
+    if (q.from_index && *q.from_index < tree.size()) return pruned_before(tree.size());
     std::optional<std::uint64_t> a, b;
     std::vector<evidence::CompactRange> right;
     std::vector<unsigned> levels;
@@ -70,6 +75,10 @@ class Planner {
       verify::Entry entry;
       if (const auto wrong = verify::read_entry(leaf, entry); !wrong.empty() || entry.index != index) {
         error = not_a_log(index, wrong.empty() ? "it has another index" : wrong).error();
+        return false;
+      }
+      if (!a && q.from_ns && index != 0 && index == reader_.first() && bound({}, q.from_ns, entry)) {
+        error = pruned_before(index).error();
         return false;
       }
       if (!a && ((!q.from_index && !q.from_ns) || bound(q.from_index, q.from_ns, entry))) begin(index);

@@ -210,6 +210,7 @@ Result<std::string> Keeping::prune(const Keeper& who, const std::string& basis, 
     const std::lock_guard lock(mutex_);
     terms = terms_;
   }
+  if (const auto size = log_.status().size; size > 0) TRY_VOID(wait_signed(size - 1));
   TRY_VOID(follow());
   auto covered = log_.status().signed_size;
   if (witnessed_) {

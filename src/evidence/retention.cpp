@@ -70,11 +70,9 @@ class Planner : ScanVisitor {
     std::size_t end = 0;
     while (end < segments_.size() && may_go(segments_[end])) ++end;
     // No payload may be cut, and what tlog-tiles still has to serve must be there: a whole bundle of 256.
-    while (end > 0 && (end == segments_.size() || cut_.contains(static_cast<std::uint32_t>(end)) || (segments_[end].number + 255) / 256 * 256 > covered_)) {
-      if (out_.blocks.empty())
-        out_.blocks.push_back(end == segments_.size() ? "nothing follows" : fmt::format("no prune can end before entry {}: a payload goes across it, or no head that counts lies 256 entries behind it", segments_[end].number));
-      --end;
-    }
+    const auto old = end;
+    while (end > 0 && (end == segments_.size() || cut_.contains(static_cast<std::uint32_t>(end)) || (segments_[end].number + 255) / 256 * 256 > covered_)) --end;
+    if (end < old && old < segments_.size()) out_.blocks.push_back(fmt::format("no prune can end with entry {}: a payload goes across, or it is less than 256 entries before the newest head that counts", segments_[old].number - 1));
     if (end > 0) take(end);
     return std::move(out_);
   }
