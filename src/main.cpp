@@ -15,6 +15,7 @@
 #include <latch>
 
 #include "cli/command.h"
+#include "cli/held_packs.h"
 #include "cli/incarnation.h"
 #include "evidence/cosignature.h"
 #include "evidence/file_ops.h"
@@ -202,6 +203,27 @@ std::unique_ptr<anchor::Witnessing> start_witnessing(const cli::Config& config, 
   return std::make_unique<anchor::Witnessing>(std::move(policy), log, evidence.directory);
 }
 
+/// How long the sessions of each target are kept.
+evidence::RetentionTerms retention_of(const cli::Config& config) {
+  evidence::RetentionTerms out;
+  if (config.evidence.retention_ns == 0) return out;
+  out.otherwise = evidence::Keep{"default", config.evidence.retention_ns};
+  for (const auto& [name, target] : config.targets->targets) {
+    const auto fits = [&](const cli::RetentionClass& one) {
+      return std::ranges::all_of(one.labels, [&](const auto& label) {
+        const auto at = target.labels.find(label.first);
+        return at != target.labels.end() && at->second == label.second;
+      });
+    };
+    const auto found = std::ranges::find_if(config.evidence.retention, fits);
+    if (found == config.evidence.retention.end()) continue;
+    std::string words;
+    for (const auto& [label, value] : found->labels) words += (words.empty() ? "" : ",") + label + "=" + value;
+    out.targets[name] = {std::move(words), found->keep_ns};
+  }
+  return out;
+}
+
 /// State, evidence, approvals: everything that stands before the first worker.
 Result<void> open_shared(Shared& shared) {
   const auto& config = shared.config;
@@ -227,6 +249,10 @@ Result<void> open_shared(Shared& shared) {
   if (const auto& evidence = config.evidence; !evidence.timestamp_url.empty())
     shared.timestamping = std::make_unique<anchor::Timestamping>(anchor::TimestampPolicy{evidence.timestamp_url, evidence.timestamp_ca, evidence.timestamp_every_ns}, *shared.log, evidence.directory);
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory, origin);
+  shared.keeping = std::make_unique<evidence::Keeping>(*shared.log, config.evidence.directory, !config.evidence.witnesses.empty(),
+                                                       [directory = config.evidence.directory](const evidence::PrunePlan::Session& session) { return cli::carry_held(directory, session); });
+  shared.keeping->terms(retention_of(config));
+  TRY_VOID(shared.keeping->finish());
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
@@ -323,12 +349,19 @@ void reload(Shared& shared, Workers& workers) {
   if (auto kept = keep_policy(*loaded.config); !kept) return refuse(kept.error().what);
   if (auto index = shared.log->append_wait(config_applied(*loaded.config, "reload")); !index) return refuse(index.error().what);
   shared.config = std::move(*loaded.config);
+  shared.keeping->terms(retention_of(shared.config));
   shared.tls = tls->http;
   shared.postgres = tls->postgres;
   shared.keys = identity::make_key_source(shared.config.identity.oidc);
   on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
   say("configuration reloaded");
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
+}
+
+std::function<bool(const identity::Principal&)> one_of(std::vector<std::string> groups) {
+  return [groups = std::move(groups)](const identity::Principal& who) {
+    return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
+  };
 }
 
 struct Running {
@@ -368,9 +401,7 @@ Result<void> start(Shared& shared, Running& running) {
   }
   auto& first = *workers.front();
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, [readers = shared.config.evidence.log_readers](const identity::Principal& who) {
-        return std::ranges::any_of(readers, [&](const std::string& group) { return who.in_group(group); });
-      },
+      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, one_of(shared.config.evidence.keepers), one_of(shared.config.evidence.log_readers),
       [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }});
   TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
     net::HttpLimits limits;
@@ -415,6 +446,7 @@ int stop(Shared& shared, Running& running) {
   for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
   shared.timestamping.reset();
   shared.log->stop();
+  shared.keeping.reset();  // before the worker that waits for its answers
   shared.witnessing.reset();
   say("stopped{}", clean ? "" : "; some connections did not close in time");
   tell(R"({"event":"stopped"})");

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <set>
 
+#include "admin/keeping_api.h"
 #include "admin/log_pages.h"
 #include "base/clock.h"
 
@@ -13,7 +14,6 @@ using identity::PrincipalPtr;
 
 namespace {
 
-constexpr std::size_t kMaxBody = 64u << 10;
 constexpr std::int64_t kLongPoll = 55'000'000'000;
 constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
 
@@ -47,21 +47,6 @@ std::uint64_t number_or(std::string_view text, std::uint64_t otherwise) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value : otherwise;
 }
 
-/// A JSON object whose keys are all known.
-Result<json::Document> read_body(const net::HttpRequest& request, std::initializer_list<std::string_view> known) {
-  json::Limits limits;
-  limits.max_bytes = kMaxBody;
-  limits.max_depth = 4;
-  auto type = request.headers.get("Content-Type");
-  type = type.substr(0, type.find(';'));
-  if (type != "application/json") return fail(ErrorKind::Malformed, "Content-Type must be application/json");
-  TRY(auto document, json::Document::parse(request.body.empty() ? "{}" : request.body, limits));
-  if (!document.root().is_object()) return fail(ErrorKind::Malformed, "the body must be a JSON object");
-  for (const auto member : document.root())
-    if (std::ranges::find(known, member.key()) == known.end()) return fail(ErrorKind::Malformed, "the body has an unknown key \"" + std::string(member.key()).substr(0, 40) + "\"");
-  return document;
-}
-
 void sample(std::string& out, const Metric& metric, std::set<std::string>& described) {
   if (described.insert(metric.name).second) out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.help, metric.name, metric.type);
   out += metric.name;
@@ -88,6 +73,7 @@ struct Admin::State {
   awaitable<Answer> vote(Call call, std::string id, bool approve);
   awaitable<Answer> receipt(Call call);
   awaitable<Answer> log_page(Call call);
+  awaitable<Answer> keep(Call call, std::string verb);
   std::map<std::string, std::int64_t> log_readers;  // by person: when reading was last put on record
   awaitable<void> record(const Call& call, std::string action, std::string reason);
   awaitable<std::string> metrics();
@@ -218,6 +204,12 @@ awaitable<Answer> Admin::State::with_who(Call call) {
     if (method != "GET") co_return wrong("GET");
     co_return co_await receipt(std::move(call));
   }
+  if (rest.starts_with("/api/evidence/") && is_keeping_verb(rest.substr(14))) {
+    const char* due = rest.ends_with("/holds") ? "GET" : "POST";
+    if (method != due) co_return wrong(due);
+    std::string verb(rest.substr(14));
+    co_return co_await keep(std::move(call), std::move(verb));
+  }
   if (rest.starts_with("/log/")) {
     if (method != "GET" && method != "HEAD") co_return wrong("GET, HEAD");
     co_return co_await log_page(std::move(call));
@@ -339,6 +331,14 @@ awaitable<Answer> Admin::State::log_page(Call call) {
     }
   }
   co_return co_await serve_log(services.reading, *page, call.request_id);
+}
+
+awaitable<Answer> Admin::State::keep(Call call, std::string verb) {
+  if (!services.may_keep(*call.who)) {
+    co_await record(call, "evidence " + verb, "not of evidence.keepers");
+    co_return problem(403, "denied", "that is for the groups of evidence.keepers", call.request_id);
+  }
+  co_return co_await serve_keeping(services.keeping, std::move(verb), call.request, {call.request_id, call.who->subject, call.who->issuer, call.who->agent, call.peer});
 }
 
 awaitable<void> Admin::State::record(const Call& call, std::string action, std::string reason) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "enforce/approval.h"
+#include "evidence/keeping.h"
 #include "evidence/log_reading.h"
 #include "identity/authenticator.h"
 #include "net/http.h"
@@ -30,6 +31,8 @@ struct AdminServices {
   evidence::Log& log;
   evidence::Port& port;                      // that worker's
   evidence::LogReading& reading;
+  evidence::Keeping& keeping;
+  std::function<bool(const identity::Principal&)> may_keep;      // on this worker, as configured now
   std::function<bool(const identity::Principal&)> may_read_log;  // on this worker, as configured now
   std::function<bool()> draining;            // true after SIGTERM: /readyz is red
   std::function<boost::asio::awaitable<std::vector<Metric>>()> metrics;  // of the protocols and the process

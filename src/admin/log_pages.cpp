@@ -64,7 +64,9 @@ boost::asio::awaitable<Answer> serve_log(evidence::LogReading& log, LogPage page
     if (page.what == LogPage::Checkpoint) return head.note;
     TRY(const auto newest, view.head());
     const auto end = (page.number * 256 + page.width) << (8 * page.level);
-    there = end <= newest.checkpoint.size;
+    // The minimum index of tlog-tiles: what ends there or before is gone with the pruned entries, or in part.
+    TRY(const auto first, view.first());
+    there = end <= newest.checkpoint.size && (page.level != 0 || page.number * 256 >= first);
     if (!there) return std::string();
     TRY(const auto bytes, page.what == LogPage::Tile ? view.tile(page.level, page.number, page.width) : view.bundle(page.number, page.width));
     return std::string(as_text(bytes));

@@ -1,5 +1,6 @@
 #pragma once
-// Answers of the admin API: JSON, and RFC 9457 problems for everything that went wrong.
+// Bodies and answers of the admin API: JSON, and RFC 9457 problems for everything that went wrong.
+#include <initializer_list>
 #include <string>
 
 #include "enforce/approval.h"
@@ -19,6 +20,9 @@ Answer json_answer(std::string body, unsigned status = 200);
 Answer problem(unsigned status, std::string_view title, std::string_view detail, std::string_view request_id);
 /// The status that an error's kind stands for.
 Answer problem_of(const Error& error, std::string_view request_id);
+
+/// A JSON object whose keys are all known. Errors: Malformed.
+Result<json::Document> read_body(const net::HttpRequest& request, std::initializer_list<std::string_view> known);
 
 std::string approval_json(const enforce::Approval& approval);
 

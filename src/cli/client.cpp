@@ -100,7 +100,8 @@ int explain(const Result<Reply>& reply) {
   fmt::print(stderr, "sallyport: {} (HTTP {}, request {})\n", printable(root["detail"].as_string()), reply->status, printable(root["request_id"].as_string()));
   switch (reply->status) {
     case 401: return exit_code::kUnauthenticated;
-    case 403: return exit_code::kDenied;
+    case 403:
+    case 409: return exit_code::kDenied;
     case 404: return exit_code::kNotFound;
     case 400: return exit_code::kUsage;
     default: return exit_code::kError;

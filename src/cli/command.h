@@ -20,6 +20,7 @@ void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, de
 void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
 void add_export_command(CLI::App& evidence, int& exit); // evidence export; evidence_commands.cpp calls it
 void add_receipt_command(CLI::App& app, int& exit);     // receipt
+void add_keeping_commands(CLI::App& evidence, int& exit);  // evidence erase|hold|release|holds|prune
 void add_incarnation_command(CLI::App& evidence, int& exit);  // evidence incarnation
 void add_witness_command(CLI::App& app, int& exit);     // witness
 void add_notary_command(CLI::App& app, int& exit);      // notary

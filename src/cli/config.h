@@ -35,6 +35,13 @@ struct WitnessConfig {
   bool operator==(const WitnessConfig&) const = default;
 };
 
+/// A retention class: targets with all of these labels.
+struct RetentionClass {
+  std::map<std::string, std::string> labels;
+  std::int64_t keep_ns = 0;
+  bool operator==(const RetentionClass&) const = default;
+};
+
 struct EvidenceConfig {
   std::string directory;
   SecretRef signing_key;                     // absent = a key made at first start, <state_directory>/evidence.key
@@ -49,6 +56,9 @@ struct EvidenceConfig {
   std::string timestamp_url, timestamp_ca;   // RFC 3161; "" = none
   std::int64_t timestamp_every_ns = 3'600'000'000'000;
   std::vector<std::string> log_readers;      // groups that may read /log; empty = nobody
+  std::vector<std::string> keepers;          // groups that may erase, hold and prune; empty = nobody
+  std::int64_t retention_ns = 0;             // 0 = nothing is ever pruned
+  std::vector<RetentionClass> retention;     // the first that fits a target counts
   bool operator==(const EvidenceConfig&) const = default;
 };
 

@@ -15,9 +15,11 @@ void ConfigReader::evidence(const yaml::Node& node, EvidenceConfig& out) {
   if (!fields.valid()) return;
   path(fields, "directory", out.directory);
   secret(fields, "signing_key", out.signing_key);
-  size(fields, "segment", out.segment_bytes, 1u << 20, 1u << 30);
+  size(fields, "segment", out.segment_bytes, 64u << 10, 1u << 30);
   fields.duration("epoch", out.epoch_ns, kSecond, 30 * kDay);
   fields.strings("log_readers", out.log_readers);
+  fields.strings("keepers", out.keepers);
+  if (const auto* found = fields.get("retention")) retention(*found, out);
   if (const auto* found = fields.get("notary")) notary(*found, out);
   if (const auto* found = fields.get("witnesses")) witnesses(*found, out);
   if (const auto* found = fields.get("timestamps")) timestamps(*found, out);
@@ -27,6 +29,23 @@ void ConfigReader::evidence(const yaml::Node& node, EvidenceConfig& out) {
     const int percent = plain ? (text[0] - '0') * 10 + (text[1] - '0') : 0;
     if (percent < 50) return error(found->place, "high_water is a share of the disk from 50% to 99%");
     out.high_water = percent / 100.0;
+  }
+}
+
+void ConfigReader::retention(const yaml::Node& node, EvidenceConfig& out) {
+  yaml::Mapping fields(node, diagnostics_, "retention");
+  if (!fields.valid()) return;
+  if (fields.require("default") != nullptr) fields.duration("default", out.retention_ns, kSecond, 36'500 * kDay);
+  const auto* classes = fields.get("classes");
+  if (classes == nullptr) return;
+  if (classes->kind != yaml::Node::Kind::Sequence) return error(classes->place, "classes is a list: [{ labels: { env: dev }, keep: 90d }]");
+  for (const auto& item : classes->items) {
+    yaml::Mapping one(item, diagnostics_, "class");
+    if (!one.valid()) continue;
+    auto& made = out.retention.emplace_back();
+    if (one.require("labels") != nullptr) one.string_map("labels", made.labels);
+    if (one.require("keep") != nullptr) one.duration("keep", made.keep_ns, kSecond, 36'500 * kDay);
+    if (made.labels.empty()) error(item.place, "a class names the labels it is for; what none fits is kept for default");
   }
 }
 

@@ -30,6 +30,7 @@ class ConfigReader {
   void mcp(const yaml::Node& node, target::McpTarget& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
+  void retention(const yaml::Node& node, EvidenceConfig& out);
   void notary(const yaml::Node& node, EvidenceConfig& out);
   void witnesses(const yaml::Node& node, EvidenceConfig& out);
   void timestamps(const yaml::Node& node, EvidenceConfig& out);

@@ -90,7 +90,16 @@ std::string target(const target::Target& one) {
 }
 
 void more(const EvidenceConfig& config, Object& out) {
-  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers);
+  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers);
+  if (config.retention_ns != 0) {
+    std::string classes;
+    for (const auto& one : config.retention) {
+      Object labels;
+      for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
+      classes += (classes.empty() ? "" : ",") + Object().raw("labels", labels.str()).duration("keep", one.keep_ns).str();
+    }
+    out.raw("retention", Object().duration("default", config.retention_ns).raw("classes", "[" + classes + "]").str());
+  }
   if (!config.notary_socket.empty()) out.raw("notary", Object().text("socket", config.notary_socket).text("key", config.notary_key).str());
   if (!config.witnesses.empty()) {
     std::string use;

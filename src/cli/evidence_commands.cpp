@@ -415,6 +415,7 @@ void add_evidence_commands(CLI::App& app, int& exit) {
   common(shown);
   shown->callback([options, &exit] { exit = show_entry(*options); });
   add_export_command(*log, exit);
+  add_keeping_commands(*log, exit);
   auto* key = log->add_subcommand("key", "The verifier key for sallyport-verify --key");
   key->add_option("-c,--config", options->config, "Configuration file")->required();
   key->callback([options, &exit] { exit = print_key(*options); });

@@ -76,7 +76,7 @@ Result<std::vector<std::string>> sessions_of(const evidence::Reader& reader, con
   if (prefixes.empty()) return std::vector<std::string>{};
   TRY_VOID(reader.leaves([&](ByteView leaf) {
     verify::Entry entry;
-    if (!verify::read_entry(leaf, entry).empty() || !entry.session || entry.sequence != 0) return true;
+    if (!verify::read_entry(leaf, entry).empty() || !entry.session || (entry.sequence != 0 && reader.first() == 0)) return true;
     const auto id = hex(*entry.session);
     for (std::size_t i = 0; i < prefixes.size(); ++i)
       if (id.starts_with(prefixes[i]) && found[i].size() < 2) found[i].insert(id);

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "evidence/file_ops.h"
+#include "evidence/log_view.h"
 #include "verify/json_text.h"
 #include "verify/pack_names.h"
 
@@ -16,6 +17,11 @@ constexpr std::size_t kMostHeads = 65536;
 
 std::unexpected<Error> not_a_log(std::uint64_t index, const std::string& why) {
   return fail(ErrorKind::Malformed, fmt::format("entry {}: {}; run sallyport-verify", index, why));
+}
+
+/// A range that would have entries in it that are gone is no answer to its question.
+std::unexpected<Error> pruned_before(std::uint64_t first) {
+  return fail(ErrorKind::Denied, fmt::format("entries 0 to {} were pruned: a range can begin with entry {} (--from-index {})", first - 1, first, first));
 }
 
 /// The notes of an archive, one at a time; a last one without its empty line is what a crash left.
@@ -51,7 +57,8 @@ class Planner {
   Result<void> first_pass() {
     const auto& q = plan_.question;
     const std::uint64_t size = plan_.head.size;
-    evidence::CompactRange tree;
+    evidence::CompactRange tree = reader_.before();
+    if (q.from_index && *q.from_index < tree.size()) return pruned_before(tree.size());
     std::optional<std::uint64_t> a, b;
     std::vector<evidence::CompactRange> right;
     std::vector<unsigned> levels;
@@ -71,6 +78,10 @@ class Planner {
         error = not_a_log(index, wrong.empty() ? "it has another index" : wrong).error();
         return false;
       }
+      if (!a && q.from_ns && index != 0 && index == reader_.first() && bound({}, q.from_ns, entry)) {
+        error = pruned_before(index).error();
+        return false;
+      }
       if (!a && ((!q.from_index && !q.from_ns) || bound(q.from_index, q.from_ns, entry))) begin(index);
       if (a && !b && (q.to_index || q.to_ns) && bound(q.to_index, q.to_ns, entry)) {
         b = index;
@@ -87,7 +98,7 @@ class Planner {
         if (right.empty() || right.back().size() == std::uint64_t{1} << levels[right.size() - 1]) right.emplace_back();
         right.back().append(hash);
       }
-      blocks_.leaf(hash);
+      if (reader_.first() == 0) blocks_.leaf(hash);
       tree.append(hash);
       return true;
     }));
@@ -112,7 +123,10 @@ class Planner {
     std::map<std::uint64_t, std::pair<Bytes, std::vector<Digest>>> contexts;
     const auto& wanted = plan_.selection.contexts();
     const auto last = wanted.empty() ? proof.b : std::max(proof.b, std::min(proof.size, (*wanted.rbegin() / BlockHashes::kBlock + 1) * BlockHashes::kBlock));
-    std::uint64_t index = 0;
+    // Of a pruned log the blocks cannot be had, and its tiles are read.
+    evidence::LogView view(reader_.directory());
+    const bool from_tiles = reader_.first() != 0;
+    std::uint64_t index = reader_.first();
     Error error;
     TRY_VOID(reader_.leaves([&](ByteView leaf) {
       if (index >= last) return false;
@@ -126,7 +140,7 @@ class Planner {
         }
         if ((index + 1) % BlockHashes::kBlock == 0 || index + 1 == proof.size) {
           for (auto& [i, bytes] : found) {
-            auto made = blocks_.proof(i, block);
+            auto made = from_tiles ? evidence::inclusion_proof(i, proof.size, view.nodes()) : blocks_.proof(i, block);
             if (!made) return error = std::move(made).error(), false;
             contexts[i] = {std::move(bytes), std::move(*made)};
           }

@@ -89,7 +89,7 @@ class Writer {
     std::size_t number = 0;
     Bytes record;
     Error error;
-    std::uint64_t index = 0;
+    std::uint64_t index = reader_.first();
     const auto one = [&](ByteView leaf) -> Result<void> {
       if ((index - a) % kPart == 0) {
         TRY(due, file_.begin(numbered("entries/", index), plan_.part_sizes[number++]));
@@ -246,6 +246,11 @@ std::string identity_of(const PackPlan& plan) {
 
 Result<std::unique_ptr<PackPlan>> make_pack(const evidence::Reader& reader, PackQuestion question, const PackTask& task) {
   TRY(auto keys, evidence::StoredKeys::open(reader.directory(), reader.origin()));
+  if (reader.first() != 0 && !question.from_index && !question.from_ns) {
+    // All that there is; the manifest says that it is not all there was.
+    question.from_index = reader.first();
+    question.query.from_index = std::to_string(reader.first());
+  }
   const verify::Manifest asked{.origin = reader.origin(), .query = question.query};
   const auto text = verify::write_manifest(asked);
   std::string note;

@@ -56,7 +56,9 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   state->files = options.files ? options.files : std::make_shared<FileOps>();
   TRY_VOID(compare_with_checkpoint(options, *signer));
   TRY(const auto last, signer->last());
-  TRY(auto found, recover(options.directory + "/segments", options.origin, last.size(), last.root(), *state->files));
+  TRY(const auto pruned, read_pruned(options.directory));
+  TRY(auto found, recover(options.directory + "/segments", options.origin, last.size(), last.root(), pruned, *state->files));
+  if (pruned) TRY_VOID(remove_pruned_segments(options.directory, pruned->first()));
   TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
   std::optional<Names> names;
   if (options.pseudonyms) {
@@ -67,7 +69,8 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   (void)sync_folder(options.directory + "/..");
   TRY(auto tiles, TileFiles::open(options.directory));
   if (!tiles.covers(found.read_from)) {
-    CompactRange tree;
+    // Of pruned entries the hashes are gone with the tiles; proofs of kept ones do without.
+    CompactRange tree = pruned ? pruned->tree() : CompactRange();
     found.tiles.clear();
     TRY(const auto reader, Reader::open(options.directory));
     TRY_VOID(reader.leaves([&](ByteView leaf) {

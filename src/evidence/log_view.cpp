@@ -1,6 +1,7 @@
 #include "evidence/log_view.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -76,6 +77,26 @@ Result<SignedHead> LogView::head(std::uint64_t index) const {
   return read_head(directory_ + "/checkpoint");
 }
 
+/// A prune can have come in between: its file is another one then.
+Result<void> LogView::look_for_pruned() {
+  struct stat info {};
+  std::array<std::uint64_t, 3> now{};
+  if (::stat((directory_ + "/pruned").c_str(), &info) == 0)
+    now = {info.st_ino, static_cast<std::uint64_t>(info.st_mtim.tv_sec), static_cast<std::uint64_t>(info.st_mtim.tv_nsec)};
+  if (now == pruned_) return {};
+  TRY(const auto pruned, read_pruned(directory_));
+  before_ = pruned ? pruned->tree() : CompactRange();
+  pruned_ = now;
+  cached_ = UINT64_MAX;
+  segments_.clear();
+  return {};
+}
+
+Result<std::uint64_t> LogView::first() {
+  TRY_VOID(look_for_pruned());
+  return before_.size();
+}
+
 Result<void> LogView::list() {
   std::error_code error;
   std::map<std::uint64_t, Segment> found;
@@ -83,6 +104,7 @@ Result<void> LogView::list() {
     const auto name = item.path().filename().string();
     if (name.size() != 24 || !name.ends_with(".seg") || name.find_first_not_of("0123456789") != 20) continue;
     const auto number = std::stoull(name);
+    if (number < before_.size()) continue;
     const auto known = segments_.find(number);
     found[number] = known != segments_.end() && segments_.size() < kMostSegments ? std::move(known->second) : Segment{item.path(), {}};
   }
@@ -127,6 +149,8 @@ Result<void> LogView::read_frames(Segment& segment, std::uint64_t bound, std::ui
 }
 
 Result<void> LogView::entries(std::uint64_t first, std::uint64_t count, const std::function<void(std::uint64_t, ByteView)>& visit) {
+  TRY_VOID(look_for_pruned());
+  if (first < before_.size()) return fail(ErrorKind::Denied, fmt::format("entry {} was pruned; the log keeps entries from {} on", first, before_.size()));
   auto next = first;
   for (bool listed = false; next < first + count;) {
     auto at = segments_.upper_bound(next);
@@ -152,6 +176,7 @@ Result<void> LogView::entries(std::uint64_t first, std::uint64_t count, const st
 }
 
 Result<void> LogView::each_segment_backwards(const std::function<Result<bool>(std::uint64_t, std::uint64_t)>& visit) {
+  TRY_VOID(look_for_pruned());
   TRY_VOID(list());
   TRY(const auto newest, head());
   auto end = newest.checkpoint.size;
@@ -168,20 +193,26 @@ Result<void> LogView::each_segment_backwards(const std::function<Result<bool>(st
 
 NodeSource LogView::nodes() {
   return [this](unsigned level, std::uint64_t number) -> Result<std::optional<Digest>> {
+    TRY_VOID(look_for_pruned());
+    if (number << level < before_.size()) {
+      TRY(const auto found, source_of({&before_})(level, number));
+      if (found) return found;
+    }
     if (level != 0 && level % 8 == 0) {
       if (const auto hash = read_tile_hashes(directory_, level / 8, number, 1)) return hash->front();
     }
     if (level != 0) return std::nullopt;
-    const auto bundle = number / 256;
-    if (cached_ != bundle || leaves_.size() <= number % 256) {
+    const auto bundle = number / 256, from = std::max(bundle * 256, before_.size());
+    if (number < from) return fail(ErrorKind::Denied, fmt::format("entry {} was pruned; the log keeps entries from {} on", number, from));
+    if (cached_ != bundle || leaves_.size() <= number - from) {
       TRY(const auto newest, head());
       const auto end = std::min((bundle + 1) * 256, std::max(newest.checkpoint.size, number + 1));
       leaves_.clear();
       cached_ = UINT64_MAX;
-      TRY_VOID(entries(bundle * 256, end - bundle * 256, [&](std::uint64_t, ByteView leaf) { leaves_.push_back(leaf_hash(leaf)); }));
+      TRY_VOID(entries(from, end - from, [&](std::uint64_t, ByteView leaf) { leaves_.push_back(leaf_hash(leaf)); }));
       cached_ = bundle;
     }
-    return leaves_[number % 256];
+    return leaves_[number - from];
   };
 }
 

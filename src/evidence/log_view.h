@@ -1,7 +1,7 @@
 #pragma once
 // Random access to a log, also one that is being written: entries by index, tiles (C2SP tlog-tiles), proofs and receipts under the
 // newest signed head. It reads a few KiB for each, never the log. One thread at a time. Errors: Unavailable (files, or beyond the newest
-// head), Malformed (what is stored does not lead to the signed head: run sallyport-verify).
+// head), Malformed (what is stored does not lead to the signed head: run sallyport-verify), Denied (the entries were pruned).
 #include <functional>
 #include <map>
 
@@ -9,6 +9,7 @@
 #include "evidence/merkle.h"
 #include "evidence/names.h"
 #include "evidence/note.h"
+#include "evidence/pruned.h"
 
 namespace sallyport::evidence {
 
@@ -34,6 +35,8 @@ class LogView {
   /// Calls `visit` with the first entry and the number of entries of each segment under the newest head, the last first, until it
   /// returns false or an error.
   Result<void> each_segment_backwards(const std::function<Result<bool>(std::uint64_t first, std::uint64_t count)>& visit);
+  /// The first kept entry.
+  Result<std::uint64_t> first();
   /// The perfect subtrees of the stored tree.
   NodeSource nodes();
   /// tile/<level>/<number> with `width` hashes, or with the entries: tile/entries/<number>.
@@ -48,12 +51,15 @@ class LogView {
     std::map<std::uint64_t, std::uint64_t> places;  // of some frames: first index to offset
   };
   Result<void> list();
+  Result<void> look_for_pruned();
   Result<void> read_frames(Segment& segment, std::uint64_t bound, std::uint64_t& next, std::uint64_t end,
                            const std::function<void(std::uint64_t, ByteView)>& visit);
 
   std::string directory_;
   std::map<std::uint64_t, Segment> segments_;
-  std::uint64_t cached_ = UINT64_MAX;   // the bundle whose leaf hashes are in leaves_
+  CompactRange before_;                 // the tree before the first kept entry
+  std::array<std::uint64_t, 3> pruned_{};  // the state of the file it was read from
+  std::uint64_t cached_ = UINT64_MAX;   // the bundle whose leaf hashes, from the first kept one on, are in leaves_
   std::vector<Digest> leaves_;
 };
 

@@ -102,10 +102,13 @@ Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t n
 Result<Reader> Reader::open(std::string directory) {
   Reader out;
   out.directory_ = std::move(directory);
+  TRY(const auto pruned, read_pruned(out.directory_));
+  if (pruned) out.before_ = pruned->tree();
+  const auto first = fmt::format("{:020}", out.before_.size());
   std::error_code error;
   std::vector<std::string> paths;
   for (const auto& file : std::filesystem::directory_iterator(out.directory_ + "/segments", error))
-    if (file.path().extension() == ".seg") paths.push_back(file.path());
+    if (file.path().extension() == ".seg" && file.path().stem().string() >= first) paths.push_back(file.path());
   if (error) return fail(ErrorKind::Unavailable, "there is no evidence in " + out.directory_ + ": " + error.message());
   std::ranges::sort(paths);
   std::uint64_t before = kNoSegment;
@@ -152,7 +155,7 @@ Result<void> Reader::leaves(const std::function<bool(ByteView)>& visit) const { 
 
 Result<void> Reader::scan(const std::function<bool(ByteView)>& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk) const {
   PlaceVisitor visitor(entry, chunk);
-  std::uint64_t next = 0;
+  std::uint64_t next = before_.size();
   for (const auto& segment : segments_) {
     TRY(const auto file, Mapped::open(segment.path, !segment.length));
     const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();

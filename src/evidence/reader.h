@@ -10,6 +10,7 @@
 
 #include "evidence/entry.h"
 #include "evidence/names.h"
+#include "evidence/pruned.h"
 
 namespace sallyport::evidence {
 
@@ -19,6 +20,7 @@ using FieldValue = std::variant<std::uint64_t, std::string, Bytes, std::vector<s
 struct StoredEntry {
   std::uint64_t index = 0, sequence = 0;
   std::int64_t wall_ns = 0;
+  std::uint64_t mono_ns = 0;
   Id16 incarnation{};
   std::optional<Id16> session;
   Kind kind = Kind::NodeStart;
@@ -48,6 +50,9 @@ class Reader {
   const std::string& directory() const { return directory_; }
   /// Whom pseudonyms stand for, as far as it is kept and readable; entries that each() gives bear names already.
   const NameTable& names() const { return names_; }
+  /// The first kept entry, and the tree before it.
+  std::uint64_t first() const { return before_.size(); }
+  const CompactRange& before() const { return before_; }
   /// Calls `visit` for each entry in order until it returns false.
   Result<void> each(const std::function<bool(const StoredEntry&)>& visit) const;
 
@@ -76,6 +81,7 @@ class Reader {
     std::optional<std::uint64_t> length;        // stated by the successor
   };
   std::string directory_, origin_;
+  CompactRange before_;
   std::vector<Segment> segments_;
   NameTable names_;
 };

@@ -145,7 +145,7 @@ Result<StoredEntry> decode_entry(ByteView leaf) {
     switch (key) {
       case 1: { TRY(out.index, reader.uint()); break; }
       case 2: { TRY(const auto wall, reader.uint()); out.wall_ns = static_cast<std::int64_t>(wall); break; }
-      case 3: { TRY([[maybe_unused]] const auto mono, reader.uint()); break; }
+      case 3: { TRY(out.mono_ns, reader.uint()); break; }
       case 4: { TRY(out.incarnation, read_id(reader)); break; }
       case 5: { TRY(out.session, read_id(reader)); break; }
       case 6: { TRY(out.sequence, reader.uint()); break; }

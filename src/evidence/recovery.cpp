@@ -100,12 +100,13 @@ std::size_t used(ByteView bytes) {
 
 class Recovery {
  public:
-  Recovery(std::string folder, std::string origin, std::uint64_t size, const Digest& root, FileOps& ops)
-      : folder_(std::move(folder)), origin_(std::move(origin)), size_(size), ops_(ops), replay_(out_, size, root) {}
+  Recovery(std::string folder, std::string origin, std::uint64_t size, const Digest& root, const std::optional<Pruned>& pruned, FileOps& ops)
+      : folder_(std::move(folder)), origin_(std::move(origin)), size_(size), pruned_(pruned), ops_(ops), replay_(out_, size, root) {}
 
   Result<Recovered> run() {
     TRY_VOID(list());
     TRY_VOID(drop_unborn());
+    TRY_VOID(check_beginning());
     TRY_VOID(find_start());
     for (auto i = start_; i < segments_.size(); ++i) TRY_VOID(replay(i));
     if (replay_.contradicts()) return contradiction(folder_, fmt::format("the first {} entries have another root than the signed head", size_));
@@ -131,6 +132,8 @@ class Recovery {
         return contradiction(item.path().string(), "no log is that long");
       }
       s.path = item.path().string();
+      // What a crash left of a removal; it goes when the rest was found good.
+      if (pruned_ && s.number < pruned_->first()) continue;
       segments_.push_back(std::move(s));
     }
     if (error) return fail(ErrorKind::Unavailable, "cannot list " + folder_ + ": " + error.message());
@@ -176,6 +179,16 @@ class Recovery {
     return {};
   }
 
+  Result<void> check_beginning() const {
+    if (segments_.empty()) return pruned_ ? contradiction(folder_, "the segments behind the pruned ones are missing") : Result<void>{};
+    const auto& s = segments_[0];
+    if (!pruned_) return s.number == 0 ? Result<void>{} : contradiction(s.path, "the segments before it are missing");
+    const auto& h = s.header;
+    if (s.number != pruned_->first() || h.previous != pruned_->segment || h.previous_length != pruned_->length || h.previous_digest != pruned_->digest)
+      return contradiction(s.path, "it does not follow the segments that were pruned");
+    return {};
+  }
+
   Result<void> find_start() {
     for (auto i = segments_.size(); i-- > 0;) {
       if (i + 1 < segments_.size() ? segments_[i + 1].number > size_ : segments_[i].number > size_) continue;
@@ -189,7 +202,10 @@ class Recovery {
       start_ = i + 1;
       return {};
     }
-    if (!segments_.empty() && segments_[0].number != 0) return contradiction(segments_[0].path, "the segments before it are missing");
+    if (pruned_) {
+      replay_.start_at(pruned_->footer);
+      out_.clean = pruned_->kind == Kind::NodeStop;
+    }
     return {};
   }
 
@@ -241,6 +257,7 @@ class Recovery {
 
   std::string folder_, origin_;
   std::uint64_t size_;
+  const std::optional<Pruned>& pruned_;
   FileOps& ops_;
   Recovered out_;
   Replay replay_;
@@ -256,8 +273,8 @@ class Recovery {
 std::string segment_name(std::uint64_t number) { return fmt::format("{:020}.seg", number); }
 
 Result<Recovered> recover(const std::string& segments, const std::string& origin, std::uint64_t signed_size,
-                          const Digest& signed_root, FileOps& ops) {
-  return Recovery(segments, origin, signed_size, signed_root, ops).run();
+                          const Digest& signed_root, const std::optional<Pruned>& pruned, FileOps& ops) {
+  return Recovery(segments, origin, signed_size, signed_root, pruned, ops).run();
 }
 
 }  // namespace sallyport::evidence

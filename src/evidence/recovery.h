@@ -3,7 +3,7 @@
 // The rules are those of docs/formats/directory.md. Runs before any thread of the log.
 #include <map>
 
-#include "evidence/segment.h"
+#include "evidence/pruned.h"
 #include "evidence/session.h"
 #include "evidence/file_ops.h"
 
@@ -31,8 +31,9 @@ struct Recovered {
   Digest discarded_digest{};
 };
 
-/// Errors: Malformed (the log contradicts itself or the signed head; nothing was changed), Unavailable (files).
+/// `pruned`: what stands for the log's beginning. Errors: Malformed (the log contradicts itself or the signed head; nothing was
+/// changed), Unavailable (files).
 Result<Recovered> recover(const std::string& segments, const std::string& origin, std::uint64_t signed_size,
-                          const Digest& signed_root, FileOps& ops);
+                          const Digest& signed_root, const std::optional<Pruned>& pruned, FileOps& ops);
 
 }  // namespace sallyport::evidence

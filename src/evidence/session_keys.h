@@ -37,6 +37,7 @@ class StoredKeys {
  public:
   /// A folder without keys has none. Errors: Unavailable.
   static Result<StoredKeys> open(const std::string& directory, std::string origin);
+  bool has(const Id16& session) const { return at_.contains(session); }
   bool erased(const Id16& session) const;
   /// As load_session_key.
   Result<Digest> key(const Id16& session);

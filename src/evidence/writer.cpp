@@ -42,6 +42,9 @@ bool is_of_the_log(Kind kind) {
     case Kind::Gap:
     case Kind::SinkFailed:
     case Kind::SinkRecovered:
+    case Kind::Prune:
+    case Kind::Hold:
+    case Kind::Erase:
     case Kind::KeyEpoch: return true;
     default: return false;
   }

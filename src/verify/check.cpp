@@ -71,12 +71,14 @@ class Checker {
 
   Report run() {
     heads_.read();
+    read_beginning();
     read_segments();
     for (auto& segment : segments_) walk(segment);
     judge_tail("");
     rules_.finish();
     heads_.pass(tree_);
     heads_.judge(tree_.size());
+    judge_prunes();
     report_.entries = tree_.size();
     report_.segments = segments_.size();
     if (report_.fault_count > 0) report_.verdict = Report::Invalid;
@@ -89,6 +91,41 @@ class Checker {
     rules_.fault({std::move(code), std::move(what), segment ? segment->path : "", offset, index});
   }
 
+  /// What stands for pruned entries. Whether it may is judged when the log was read.
+  void read_beginning() {
+    const auto path = settings_.directory + "/pruned";
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) return;
+    std::string why;
+    const auto file = File::read(path, why);
+    auto& pruned = pruned_.emplace();
+    if (file) why = read_pruned(file->bytes(), pruned);
+    if (why.empty() && !rules_.go_on_from(pruned)) why = "the announcement in it is none";
+    if (!why.empty()) {
+      rules_.fault({"pruned", path + ": " + why, path, {}, {}});
+      return pruned_.reset();
+    }
+    tree_ = Tree(pruned.first, pruned.range);
+    roots_[pruned.first] = tree_.root();
+    report_.first_entry = pruned.first;
+    heads_.begin_at(pruned.first);
+  }
+
+  /// A prune is an entry under a signed head, and names exactly what is there in place of what is gone.
+  void judge_prunes() {
+    const Rules::Prune* due = nullptr;
+    for (const auto& one : rules_.prunes()) {
+      const auto root = roots_.find(one.first);
+      if (root != roots_.end() && root->second != one.root) rules_.fault({"pruned", one.said + ": it names another root than that of the first " + std::to_string(one.first) + " entries", "", {}, one.index});
+      if (pruned_ && one.index < report_.signed_entries && one.first == pruned_->first && one.root == roots_[one.first] && one.digest == pruned_->digest) due = &one;
+      if (one.first > report_.first_entry) report_.notes.push_back(one.said + ": what it names is still there");
+    }
+    if (!pruned_) return;
+    if (due != nullptr) return report_.notes.push_back("entries 0 to " + std::to_string(pruned_->first - 1) + " were pruned, as " + due->said + " tells");
+    rules_.fault({"pruned", "no prune that the log tells of under a signed head is the one that the file pruned stands for", settings_.directory + "/pruned", {}, {}});
+    rules_.fault({"segment-missing", "the log begins with entry " + std::to_string(pruned_->first) + ": the segments before it are missing", "", {}, pruned_->first});
+  }
+
   void read_segments() {
     std::error_code error;
     std::vector<std::string> paths;
@@ -96,6 +133,10 @@ class Checker {
       if (one.path().extension() == ".seg") paths.push_back(one.path());
     if (error) return fault("no-segments", "there is no folder of segments in " + settings_.directory + ": " + error.message());
     std::ranges::sort(paths);
+    if (pruned_) {
+      const auto left = std::erase_if(paths, [&](const std::string& path) { return number_of(std::filesystem::path(path).stem().string()) < pruned_->first; });
+      if (left > 0) report_.notes.push_back(std::to_string(left) + " segments of pruned entries are still there: the next start of the gateway removes them");
+    }
     for (const auto& path : paths) {
       std::string why;
       // The last one can be cut to its footer by a gateway that runs: a copy cannot change under us.
@@ -131,6 +172,12 @@ class Checker {
       fault("segment-origin", segment.path + " is of the log " + segment.header.origin + ", the key is of " + settings_.key.name, &segment);
     segment.last = i + 1 == segments_.size();
     segment.end = segment.last ? segment.file.bytes().size() : std::min<std::uint64_t>(segments_[i + 1].header.previous_length, segment.file.bytes().size());
+    if (i == 0 && pruned_) {
+      const auto& h = segment.header;
+      if (h.first != pruned_->first || h.previous != pruned_->segment || h.previous_length != pruned_->length || h.previous_digest != pruned_->last_frame)
+        fault("segment-missing", segment.path + " does not follow the segments that were pruned", &segment);
+      return;
+    }
     if (i == 0) {
       if (segment.header.previous != UINT64_MAX || segment.header.first != 0)
         fault("segment-missing", "the log begins with entry " + std::to_string(segment.header.first) + ": the segments before " + segment.path + " are missing", &segment);
@@ -146,6 +193,7 @@ class Checker {
       fault("segment-gap", segment.path + " begins with entry " + std::to_string(segment.header.first) + ", due is " + std::to_string(tree_.size()), &segment, {}, tree_.size());
       lost_ = true;
     }
+    roots_[tree_.size()] = tree_.root();
     std::size_t at = kHeader;
     std::uint64_t entries = 0, chunks = 0;
     View last_frame = bytes.first(kHeader);  // a header stands in for a frame where there is none
@@ -288,6 +336,8 @@ class Checker {
   Heads heads_;
   bool lost_ = false;   // entries are missing: indexes are off from here on, and that was said once
   bool torn_ = false;
+  std::optional<Pruned> pruned_;
+  std::map<std::uint64_t, Hash> roots_;   // where a prune could end: at the segments' beginnings
   struct Tail {
     std::string path;
     std::uint64_t offset = 0, size = 0;

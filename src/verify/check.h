@@ -18,6 +18,7 @@ struct Report {
   std::uint64_t timestamps = 0, stamped_entries = 0, stamped_at = 0;   // under the newest of them
   std::uint64_t quorum = 0;               // of witnesses, as asked for
   std::uint64_t witnessed_entries = 0, witnessed_at = 0;  // under the quorum; at: seconds since 1970, the earliest of its cosignatures
+  std::uint64_t first_entry = 0;          // those before it were pruned
   std::uint64_t entries = 0, signed_entries = 0, segments = 0, incarnations = 0, heads = 0;
   std::uint64_t sessions = 0, open_sessions = 0, commands = 0, outcomes = 0, interrupted = 0, payloads = 0, opened_payloads = 0, erased_payloads = 0;
   std::vector<Fault> faults;              // at most 100 are kept

@@ -43,6 +43,11 @@ void Heads::read() {
   std::ranges::sort(heads_, {}, [](const Known& one) { return one.head.size; });
 }
 
+void Heads::begin_at(std::uint64_t size) {
+  next_ = begin_ = static_cast<std::size_t>(std::ranges::lower_bound(heads_, size, {}, [](const Known& one) { return one.head.size; }) - heads_.begin());
+  if (begin_ > 0) report_.notes.push_back(std::to_string(begin_) + " signed heads are over fewer entries than were pruned: their signatures hold, what they were signed over is gone");
+}
+
 /// A note ends with a line of a signature; the empty line after it parts it from the next.
 void Heads::read_archive(std::string_view rest, const std::string& file) {
   const auto size = rest.size();
@@ -156,6 +161,8 @@ void Heads::judge_epoch(const Known& known) {
   }
   if (known.epoch == 0) return;
   const auto at = epochs.find(known.epoch);
+  // The one before the first that is known: its announcement was pruned, and its time is not over.
+  if (at == epochs.end() && next != epochs.end() && rules_.pruned()) return;
   if (at == epochs.end() || at->second.first >= size) return say("is signed by the key of epoch " + std::to_string(known.epoch) + ", which its entries do not announce");
   const auto text = known.head.origin + "\n" + std::to_string(size) + "\n" + base64(known.head.root) + "\n";
   if (!ed25519_fits(at->second.key, view(text), known.epoch_signature)) say("has a wrong signature of epoch " + std::to_string(known.epoch));
@@ -164,7 +171,7 @@ void Heads::judge_epoch(const Known& known) {
 void Heads::judge(std::uint64_t entries) {
   std::uint64_t good = 0;
   std::uint64_t witnessed = 0;
-  for (const auto& known : heads_) {
+  for (const auto& known : std::span(heads_).subspan(begin_)) {
     const auto& [head, file, computed, epoch, signature, cosigned, stamped] = known;
     if (head.size > entries) {
       const auto last = head.size - 1;

@@ -27,6 +27,8 @@ class Heads {
     if (wall < earliest_) earliest_ = wall, earliest_index_ = index;
     if (wall > latest_) latest_ = wall, latest_index_ = index;
   }
+  /// The tree begins at this size: smaller heads can no longer be compared with entries.
+  void begin_at(std::uint64_t size);
   void judge(std::uint64_t entries);
 
  private:
@@ -52,7 +54,7 @@ class Heads {
   Report& report_;
   Rules& rules_;
   std::vector<Known> heads_;  // ascending by size once read
-  std::size_t next_ = 0;
+  std::size_t next_ = 0, begin_ = 0;        // the next to be passed; the first that can be compared
   // Of the entries since the last head with a time, in ns.
   std::uint64_t earliest_ = UINT64_MAX, earliest_index_ = 0, latest_ = 0, latest_index_ = 0;
   std::uint64_t known_time_ = 0;              // of that head, in seconds

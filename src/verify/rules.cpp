@@ -22,6 +22,26 @@ void Rules::say(std::string code, const Entry& entry, std::string what) {
   fault({std::move(code), describe(entry) + ": " + what, *file_, offset_, entry.index});
 }
 
+bool Rules::go_on_from(const Pruned& pruned) {
+  pruned_ = true;
+  for (const auto& one : pruned.open) {
+    auto& session = session_of(one.id);
+    session.entries = one.entries, session.commands = one.commands, session.outcomes = one.outcomes, session.chunks = one.chunks;
+    session.open_commands.insert(one.commands_open.begin(), one.commands_open.end());
+  }
+  before_.emplace();
+  before_->index = pruned.first - 1;
+  before_->mono = pruned.mono;
+  before_->kind = static_cast<Kind>(pruned.kind);
+  before_->incarnation = pruned.incarnation;
+  ++report_.incarnations;
+  if (pruned.epoch.empty()) return true;
+  Entry entry;
+  if (!read_entry(pruned.epoch, entry).empty() || entry.kind != Kind::KeyEpoch || entry.index >= pruned.first) return false;
+  epochs_[*entry.epoch] = {*entry.epoch_key, entry.index, entry.index};
+  return true;
+}
+
 void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation) {
   file_ = &file;
   offset_ = offset;
@@ -29,6 +49,7 @@ void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t off
   if (entry.session) session(entry);
   if (entry.kind >= Kind::ApprovalRequested && entry.kind <= Kind::ApprovalUsed) approval(entry);
   if (entry.kind == Kind::KeyEpoch) epoch(entry);
+  if (entry.kind == Kind::Prune) prune(entry);
   // No view may outlive the entry's bytes.
   before_.emplace();
   before_->index = entry.index;
@@ -83,7 +104,8 @@ void Rules::session(const Entry& entry) {
       if (entry.decision == 1) session.open_commands.insert(entry.index);
       if (entry.decision == 1 && !entry.approval.empty()) {
         const auto used = approvals_.find(entry.approval);
-        if (used == approvals_.end() || !used->second.used) say("approval", entry, "it ran on an approval that was not used before");
+        if (used == approvals_.end() && pruned_) ++older_approvals_, approvals_[std::string(entry.approval)] = {.run = true, .older = true};
+        else if (used == approvals_.end() || (!used->second.used && !used->second.older)) say("approval", entry, "it ran on an approval that was not used before");
         else if (std::exchange(used->second.run, true)) say("approval", entry, "it ran on an approval that had let another command run");
       }
       break;
@@ -124,6 +146,8 @@ void Rules::approval(const Entry& entry) {
     approval.quorum = entry.quorum.value_or(1);
     return;
   }
+  if (fresh && pruned_) ++older_approvals_, approval.older = true;
+  if (approval.older) return;
   if (fresh) return say("approval", entry, "it was never requested");
   if (approval.digest != entry.digest) say("approval", entry, "it is bound to another command than was requested");
   if (entry.kind == Kind::ApprovalGranted) approval.approvers.insert(std::string(entry.approver) + "\n" + std::string(entry.subject));
@@ -140,6 +164,11 @@ void Rules::epoch(const Entry& entry) {
   if (known != epochs_.end() && *entry.epoch + 1 == due && known->second.key == *entry.epoch_key) known->second.last = entry.index;
   else if (*entry.epoch == due) epochs_[due] = {*entry.epoch_key, entry.index, entry.index};
   else say("epoch", entry, "it announces the key of epoch " + std::to_string(*entry.epoch) + ", due is " + std::to_string(due));
+}
+
+void Rules::prune(const Entry& entry) {
+  if (!entry.first || !entry.root || !entry.digest || *entry.first == 0 || *entry.first > entry.index) return say("pruned", entry, "it does not say what was pruned");
+  prunes_.push_back({entry.index, *entry.first, *entry.root, *entry.digest, describe(entry)});
 }
 
 void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset) {
@@ -185,6 +214,7 @@ bool Rules::same_open_sessions(Cbor& reader) const {
 
 void Rules::finish() {
   report_.open_sessions = open_.size();
+  if (older_approvals_ > 0) report_.notes.push_back(std::to_string(older_approvals_) + " approvals were requested in what is pruned: their rules cannot be judged");
   if (report_.open_sessions > 0) report_.notes.push_back(std::to_string(report_.open_sessions) + " sessions are open at the log's end");
 }
 

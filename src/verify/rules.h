@@ -9,6 +9,7 @@
 #include "verify/check.h"
 #include "verify/entry.h"
 #include "verify/payload.h"
+#include "verify/pruned.h"
 
 namespace sallyport::verify {
 
@@ -21,6 +22,9 @@ class Rules {
   Rules(Report& report, const Settings& settings);
 
   void fault(Fault fault);
+  /// The log begins behind what was pruned. False: what stands for that is no state of a log. Once, before the first entry.
+  bool go_on_from(const Pruned& pruned);
+  bool pruned() const { return pruned_; }
   void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
   void chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset);
   /// Reads the footer's list of open sessions; true when it is ours.
@@ -32,6 +36,13 @@ class Rules {
     std::uint64_t first = 0, last = 0;
   };
   const std::map<std::uint64_t, Epoch>& epochs() const { return epochs_; }
+  /// A prune that the log tells of.
+  struct Prune {
+    std::uint64_t index = 0, first = 0;
+    Hash root{}, digest{};
+    std::string said;                       // the entry in words
+  };
+  const std::vector<Prune>& prunes() const { return prunes_; }
 
  private:
   struct Session {
@@ -45,11 +56,13 @@ class Rules {
     std::set<std::string> approvers;
     std::uint64_t quorum = 0;
     bool used = false, run = false;
+    bool older = false;                     // it was requested in what is pruned: its rules cannot be judged
   };
   void incarnation(const Entry& entry, const Id& segment_incarnation);
   void session(const Entry& entry);
   void approval(const Entry& entry);
   void epoch(const Entry& entry);
+  void prune(const Entry& entry);
   void payload(const Entry& entry, Session& session);
   void say(std::string code, const Entry& entry, std::string what);
 
@@ -64,7 +77,9 @@ class Rules {
   std::optional<Entry> before_;
   const std::string* file_ = nullptr;
   std::uint64_t offset_ = 0;
-  bool recovery_pending_ = false;
+  bool recovery_pending_ = false, pruned_ = false;
+  std::vector<Prune> prunes_;
+  std::uint64_t older_approvals_ = 0;
 };
 
 }  // namespace sallyport::verify

@@ -170,7 +170,7 @@ std::string Oracle::judge(std::size_t n, const Found& found, const std::string& 
   Leaves leaves;
   if (found.folders.contains("segments")) {
     Dry dry;
-    const auto recovered = recover(segments_of(folder), kOrigin, memory.size, memory.root, dry);
+    const auto recovered = recover(segments_of(folder), kOrigin, memory.size, memory.root, std::nullopt, dry);
     if (!recovered) return "recovery refuses: " + recovered.error().what;
     if (auto wrong = entries(n, *recovered, folder, leaves); !wrong.empty()) return wrong;
   }
@@ -193,7 +193,7 @@ std::string Oracle::reopen(std::size_t n, const std::string& folder) const {
   (*log)->stop();
   if (auto wrong = verified(folder, true); !wrong.empty()) return "after a start and a stop " + wrong;
   Dry dry;
-  const auto recovered = recover(segments_of(folder), kOrigin, tree.size(), tree.root(), dry);
+  const auto recovered = recover(segments_of(folder), kOrigin, tree.size(), tree.root(), std::nullopt, dry);
   if (!recovered) return "after a start and a stop recovery refuses: " + recovered.error().what;
   Leaf leaf;
   std::vector<std::string> files;

@@ -46,7 +46,7 @@ void Gateway::start(std::int64_t now, std::int64_t wall) {
   }
   disk_.write(setup_.folder);
   FileOps ops;
-  auto found = recover(setup_.folder + "/segments", kOrigin, last->size(), last->root(), ops);
+  auto found = recover(setup_.folder + "/segments", kOrigin, last->size(), last->root(), std::nullopt, ops);
   if (!found) return refuse_start(found.error().what);
   if (found->tree.size() != disk_.history.size() || (found->any && found->tree.root() != disk_.history.root(disk_.history.size()))) {
     return truth_.violated("recovery does not find the entries that are durable");
