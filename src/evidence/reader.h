@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "evidence/entry.h"
+#include "evidence/names.h"
 
 namespace sallyport::evidence {
 
@@ -28,6 +29,8 @@ struct StoredEntry {
   const PayloadRef* payload() const;            // nullptr when absent
 };
 
+/// Puts names for the pseudonyms of an entry.
+void resolve(const NameTable& names, StoredEntry& entry);
 /// The entry of docs/formats/entry.md, every field. Errors: Malformed.
 Result<StoredEntry> decode_entry(ByteView leaf);
 
@@ -43,6 +46,8 @@ class Reader {
 
   const std::string& origin() const { return origin_; }
   const std::string& directory() const { return directory_; }
+  /// Whom pseudonyms stand for, as far as it is kept and readable; entries that each() gives bear names already.
+  const NameTable& names() const { return names_; }
   /// Calls `visit` for each entry in order until it returns false.
   Result<void> each(const std::function<bool(const StoredEntry&)>& visit) const;
 
@@ -72,6 +77,7 @@ class Reader {
   };
   std::string directory_, origin_;
   std::vector<Segment> segments_;
+  NameTable names_;
 };
 
 }  // namespace sallyport::evidence
