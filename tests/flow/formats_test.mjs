@@ -1,7 +1,7 @@
 // The worked examples of docs/formats, put together to a log as the pages say and judged by the programs: a page that is wrong fails here.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -129,4 +129,9 @@ test('the tiles of tiles.md are those of the entries of entry.md, and the progra
   const { status, stdout, stderr } = spawnSync(SALLYPORT, ['receipt', '--index', '2', '-d', dir], { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
   assert.equal(stdout, `c2sp.org/tlog-proof@v1\nextra ${entries[2].toString('base64')}\nindex 2\n${node(leaves[0], leaves[1]).toString('base64')}\n\n${note}`);
+});
+
+test('the pseudonym of payload.md is made as the page says', () => {
+  const salt = Buffer.from(Array.from({ length: 16 }, (_, i) => i));
+  assert.ok(blocks('payload.md').includes(`~${createHmac('sha256', salt).update('alice').digest('base64url').slice(0, 22)}\n`));
 });
