@@ -127,11 +127,11 @@ void Gateway::sign(std::int64_t now) {
   p.unsigned_since = now;
 }
 
-void Gateway::announce(std::int64_t now, std::int64_t wall, bool early) {
-  if (!process_ || process_->queue.announces() || (!early && now < process_->epoch_at)) return;
+void Gateway::announce(std::int64_t now, std::int64_t wall) {
+  if (!process_ || process_->queue.announces() || now < process_->epoch_at) return;
   const auto next = notary_.next_epoch();
   const bool soon = !next && setup_.defect != Defect::AnnouncesOnce;
-  process_->epoch_at = now + (soon ? 500 * kMillisecond : 3'600'000 * kMillisecond);
+  process_->epoch_at = now + (soon ? 500 * kMillisecond : setup_.epoch_ns);
   if (!next) return;
   append(Entry(Kind::KeyEpoch).bytes(Field::EpochKey, next->key).uint(Field::Epoch, next->number), now, wall);
   sync(now);

@@ -22,6 +22,7 @@ class Gateway {
   struct Setup {
     std::string folder, signer_key;
     anchor::WitnessPolicy policy;
+    std::int64_t epoch_ns = 0;
     Defect defect = Defect::None;
   };
   Gateway(Setup setup, std::mt19937_64& random, Truth& truth);
@@ -56,8 +57,8 @@ class Gateway {
   bool command(std::int64_t now, std::int64_t wall, const std::string& name);
   void sync(std::int64_t now);
   void sign(std::int64_t now);
-  /// The signer's next epoch key, when it is time or `early`.
-  void announce(std::int64_t now, std::int64_t wall, bool early);
+  /// The signer's next epoch key, when it is time.
+  void announce(std::int64_t now, std::int64_t wall);
   /// The next step of a round with the witnesses, if one is due.
   void round(std::int64_t now, std::int64_t wall, const std::function<Answer(std::size_t witness, const std::string& body)>& post);
   /// Its memory is lost; with the power, also names that no sync made durable.
@@ -73,7 +74,10 @@ class Gateway {
   /// By whoever has the key as well.
   void forge();
 
+  bool announces() const { return process_ && process_->queue.announces(); }
   bool settled() const;
+  /// Settled, or not to be any more.
+  bool ended() const { return settled() || takes_nothing() || malicious_; }
   bool is_malicious() const { return malicious_; }
   const Disk& disk() const { return disk_; }
   NotaryHost& notary() { return notary_; }

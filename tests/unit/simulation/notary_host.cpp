@@ -51,6 +51,9 @@ std::string NotaryHost::forge() {
   return sign(gateway_.range(0, gateway_.size())).value();
 }
 
+/// Of requests that change nothing a lost answer is the same; the other faults wait for one that does.
+bool NotaryHost::is_away() { return fault_ == Fault::Away && std::exchange(fault_, Fault::None) == Fault::Away; }
+
 template <class Request>
 Result<std::string> NotaryHost::ask(std::uint64_t size, Request request) {
   const auto fault = std::exchange(fault_, Fault::None);
@@ -79,7 +82,7 @@ Result<std::string> NotaryHost::ask(std::uint64_t size, Request request) {
 }
 
 Result<CompactRange> NotaryHost::last() {
-  if (std::exchange(fault_, Fault::None) != Fault::None) return fail(ErrorKind::Unavailable, "the notary cannot be reached");
+  if (is_away()) return fail(ErrorKind::Unavailable, "the notary cannot be reached");
   if (defect_ == Defect::CredulousNotary) return gateway_.range(0, std::min(gateway_.size(), history_.size()));
   return notary_->last();
 }
@@ -94,7 +97,7 @@ Result<std::string> NotaryHost::sign(const CompactRange& grown) {
 }
 
 Result<EpochKey> NotaryHost::next_epoch() {
-  if (std::exchange(fault_, Fault::None) != Fault::None) return fail(ErrorKind::Unavailable, "the notary cannot be reached");
+  if (is_away()) return fail(ErrorKind::Unavailable, "the notary cannot be reached");
   return notary_->next_epoch();
 }
 

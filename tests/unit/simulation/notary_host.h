@@ -50,6 +50,7 @@ class NotaryHost : public evidence::Signer {
   Result<std::string> ask(std::uint64_t size, Request request);
   void open();
   void forget();
+  bool is_away();
   std::string path_, key_;
   Truth& truth_;
   const History& gateway_;

@@ -65,7 +65,9 @@ class World {
   std::optional<Gateway::State> snapshot_;
   std::deque<Late> late_;
   std::vector<std::string> kept_;        // the auditor's
+  unsigned faults_ = 0;                  // how many steps of a hundred have one
   bool attacks_ = false, disk_was_put_back_ = false, notary_was_put_back_ = false;
+  std::int64_t epoch_ns_ = 0;
   std::int64_t now_ = 1'000'000'000, step_ = 0;
   std::uint64_t commands_ = 0;
   std::deque<std::string> last_steps_;
