@@ -30,6 +30,10 @@ int write_receipts(const Options& options) {
     return true;
   });
   if (!read) return failed(read.error());
+  if (options.by_index && options.index < reader->first()) {
+    fmt::print(stderr, "sallyport: entry {} was pruned; the log keeps entries from {} on\n", options.index, reader->first());
+    return exit_code::kNotFound;
+  }
   if (wanted.empty()) {
     fmt::print(stderr, "sallyport: there is no entry of {}\n", options.by_index ? std::to_string(options.index) : "request " + options.request);
     return exit_code::kNotFound;

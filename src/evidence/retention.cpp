@@ -20,8 +20,8 @@ struct Segment {
   std::string path;
   SegmentHeader header;
   std::uint64_t bound = UINT64_MAX;
-  bool sealed = false;
-  Footer footer;
+  bool ended = false;                           // another one follows
+  Footer footer;                                // its own, or made from its entries where a crash left none
   std::uint64_t entries = 0, bytes = 0;
   std::set<std::uint32_t> sessions;
   std::int64_t newest = INT64_MIN;              // of its entries without a session
@@ -52,6 +52,13 @@ struct IdHash {
 /// What the log's own pulse says of nobody need not keep a segment.
 bool is_pulse(Kind kind) { return kind == Kind::Heartbeat || kind == Kind::KeyEpoch; }
 
+struct Growing : ScanVisitor {
+  explicit Growing(CompactRange& t) : tree(t) {}
+  void entry(const EntryFacts&, ByteView leaf) override { tree.append(leaf_hash(leaf)); }
+  void chunk(const Id16&, std::uint64_t, ByteView) override {}
+  CompactRange& tree;
+};
+
 class Planner : ScanVisitor {
  public:
   Planner(const std::string& directory, const RetentionTerms& terms, const Holds& holds, std::uint64_t covered, std::int64_t now)
@@ -62,7 +69,8 @@ class Planner : ScanVisitor {
     if (before) {
       out_.first_now = before->first();
       epoch_ = before->epoch;
-      for (const auto& open : before->footer.open) (void)of(open.id);
+      tree_ = before->tree();
+      for (const auto& open : before->footer.open) open_[open.id] = open;
     }
     TRY_VOID(list());
     for (at_ = 0; at_ < segments_.size(); ++at_) TRY_VOID(read());
@@ -111,9 +119,17 @@ class Planner : ScanVisitor {
     const auto scan = scan_segment(whole, one.header, *this);
     if (one.bound != UINT64_MAX && scan.length != one.bound) return fail(ErrorKind::Malformed, one.path + " is not as long as its successor says; run sallyport-verify");
     one.bytes = scan.length;
-    one.sealed = scan.footer && one.bound != UINT64_MAX;
-    if (one.sealed) one.footer = *scan.footer;
+    one.ended = one.bound != UINT64_MAX;
     one.epoch = epoch_;
+    if (scan.footer) {
+      one.footer = *scan.footer;
+      tree_ = CompactRange(one.footer.size, one.footer.range);
+    } else if (one.ended) {
+      Growing growing{tree_};
+      (void)scan_segment(whole, one.header, growing);
+      one.footer = {tree_.size(), {tree_.hashes().begin(), tree_.hashes().end()}, scan.entries, scan.chunks, {}};
+      for (const auto& [id, session] : open_) one.footer.open.push_back(session);
+    }
     return {};
   }
 
@@ -140,6 +156,7 @@ class Planner : ScanVisitor {
       if (!is_pulse(facts.kind)) segment.newest = std::max(segment.newest, decoded->wall_ns);
       return;
     }
+    follow(facts);
     const auto number = of(facts.session);
     segment.sessions.insert(number);
     auto& session = sessions_[number];
@@ -155,7 +172,25 @@ class Planner : ScanVisitor {
       session.pending.erase(begun);
     }
   }
+  /// What a footer would say of the session.
+  void follow(const EntryFacts& facts) {
+    auto& session = open_[facts.session];
+    session.id = facts.session;
+    session.entries = facts.sequence + 1;
+    if (facts.kind == Kind::Command) {
+      ++session.commands;
+      if (facts.allowed) session.open_commands.push_back(facts.index);
+    } else if (facts.kind == Kind::Outcome) {
+      ++session.outcomes;
+      std::erase(session.open_commands, facts.command_index);
+    } else if (facts.kind == Kind::SessionClose) {
+      open_.erase(facts.session);
+    }
+  }
   void chunk(const Id16& session, std::uint64_t number, ByteView) override {
+    auto& open = open_[session];
+    open.id = session;
+    ++open.chunks;
     const auto who = of(session);
     segments_[at_].sessions.insert(who);
     sessions_[who].pending.try_emplace(number >> 24, static_cast<std::uint32_t>(at_));
@@ -172,7 +207,7 @@ class Planner : ScanVisitor {
     const auto say = [&](std::string text) {
       if (why.size() < kMostReasons) why.push_back(std::move(text));
     };
-    if (!one.sealed) say(fmt::format("the segment of entry {} is not sealed", one.number));
+    if (!one.ended) say(fmt::format("the segment of entry {} is still being written", one.number));
     if (one.held) say(fmt::format("entries from {} on lie in a time that is held", one.number));
     if (one.newest != INT64_MIN && one.newest > now_ - terms_.otherwise->ns)
       say(fmt::format("entries without a session are kept until {} (default)", utc_text(one.newest + terms_.otherwise->ns)));
@@ -225,6 +260,8 @@ class Planner : ScanVisitor {
   std::size_t at_ = 0;
   std::vector<Session> sessions_;
   std::unordered_map<Id16, std::uint32_t, IdHash> by_id_;
+  CompactRange tree_;                           // as far as what was read
+  std::map<Id16, OpenSession> open_;
   std::set<std::uint32_t> cut_;                 // no prune may end before these segments: a payload goes across
   Bytes epoch_;
   Error error_;

@@ -1,5 +1,5 @@
 #pragma once
-// How long entries are kept, what is held, and which segments may therefore go: whole sealed ones from the log's beginning. A plan
+// How long entries are kept, what is held, and which segments may therefore go: whole ones from the log's beginning. A plan
 // changes nothing. Everything is read from the log, for a file beside it could be lost or changed. The keeping thread. Errors:
 // Unavailable (files), Malformed (a log that is none: run sallyport-verify).
 #include <map>

@@ -154,6 +154,35 @@ TEST(Pruned, ASecondPruneGoesOnFromTheFirst) {
   expect_kept_entries_are_provable(node, node.first(), node.log->status().signed_size);
 }
 
+TEST(Pruned, ASegmentThatACrashLeftWithoutItsFooterGoesAsWell) {
+  for (const bool before : {true, false}) {
+    Long node;
+    if (before) node.prune();  // and the crash leaves the very segment that begins the log
+    auto s = node.log->new_session();
+    EXPECT_TRUE(node.log->append_wait(opened(s)));
+    const auto open = node.log->append_wait(command(s));
+    EXPECT_TRUE(open);
+    while (node.log->status().signed_size < node.log->status().size) std::this_thread::yield();
+    Long crashed;
+    crashed.stop();
+    std::filesystem::remove_all(crashed.folder.path);
+    std::filesystem::copy(node.folder.path, crashed.folder.path, std::filesystem::copy_options::recursive);
+    crashed.keys = node.keys;
+    crashed.start();
+    ASSERT_TRUE(crashed.log);
+    const auto cut = crashed.log->status().size;
+    for (int i = 0; i < 80; ++i) crashed.one("shop");
+    crashed.prune();
+    EXPECT_GE(crashed.first(), *open) << "the segment of the crash is in the way";
+    EXPECT_LE(crashed.first(), cut + 320);
+    crashed.stop();
+    EXPECT_EQ(crashed.verified().verdict, Report::Valid) << said_of(crashed.verified());
+    crashed.start();
+    ASSERT_TRUE(crashed.log);
+    expect_kept_entries_are_provable(crashed, crashed.first(), crashed.log->status().signed_size);
+  }
+}
+
 TEST(Pruned, WithoutTilesTheProofsOfKeptEntriesStand) {
   Long node;
   node.prune();
