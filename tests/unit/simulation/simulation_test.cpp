@@ -3,7 +3,8 @@
 // edited, keys stolen. Always: no two roots for one size unless a whole machine was put back or its key stolen; no witness
 // cosigns two inconsistent heads; no alarm without a cause; no command where the witnesses do not know the log; nothing witnessed is
 // missing unless somebody is told; and once nothing fails any more, all is signed and witnessed and the verifier agrees.
-// SALLYPORT_SIM_SEEDS sets how many seeds (default: about 30 s), SALLYPORT_SIM_SEED runs that one alone.
+// SALLYPORT_SIM_SEEDS sets how many seeds (default: about 30 s), SALLYPORT_SIM_SEED with which to begin; alone,
+// it runs that one.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +36,7 @@ TEST(Simulation, WhatTheLogPromisesHoldsUnderFaultsAndAttacks) {
   const Room room;
   Tally tally;
   const auto one = number_from("SALLYPORT_SIM_SEED", 0);
-  const auto first = one != 0 ? one : 1, count = one != 0 ? 1 : number_from("SALLYPORT_SIM_SEEDS", 350);
+  const auto first = one != 0 ? one : 1, count = number_from("SALLYPORT_SIM_SEEDS", one != 0 ? 1 : 350);
   const auto began = std::chrono::steady_clock::now();
   for (auto seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE(seed);

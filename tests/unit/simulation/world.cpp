@@ -292,8 +292,13 @@ void World::judge(Gateway& gateway) {
   const bool told = gateway.takes_nothing();
   const bool honest = !truth_.tampered;
   if (honest && told) return truth_.violated("an honest gateway takes nothing any more");
-  bool contradicted = gateway.is_malicious();
-  for (const auto& note : kept_) contradicted = contradicted || !truth_.is_prefix(note, history);
+  // By a head that lies there or that somebody kept. One that was signed and reached nobody contradicts nothing.
+  const auto& disk = gateway.disk();
+  bool contradicted = std::ranges::any_of(kept_, [&](const auto& note) { return !truth_.is_prefix(note, history); });
+  for (const auto& note : truth_.notes()) {
+    const bool is_there = disk.checkpoint() == note || disk.checkpoints.contains(note) || disk.all_witnessed.contains(note);
+    contradicted = contradicted || (is_there && !truth_.is_prefix(note, history));
+  }
   for (std::size_t i = 0; i < witnesses_.size(); ++i) {
     if (truth_.is_prefix(i, history)) continue;
     contradicted = true;
