@@ -324,7 +324,7 @@ int show_entry(const Options& options) {
   });
   if (!read) return failed(read.error());
   if (!found) {
-    fmt::print(stderr, "sallyport: there is no entry {}\n", options.index);
+    fmt::print(stderr, "sallyport: {}\n", options.index < reader->first() ? fmt::format("entry {} was pruned; the log keeps entries from {} on", options.index, reader->first()) : fmt::format("there is no entry {}", options.index));
     return exit_code::kNotFound;
   }
   const auto text = evidence::to_json(*found);

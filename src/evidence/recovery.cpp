@@ -182,6 +182,8 @@ class Recovery {
   Result<void> check_beginning() const {
     if (segments_.empty()) return pruned_ ? contradiction(folder_, "the segments behind the pruned ones are missing") : Result<void>{};
     const auto& s = segments_[0];
+    // Below what is kept no root can be compared: whoever remembers less was rolled back.
+    if (pruned_ && pruned_->first() > size_) return contradiction(folder_, fmt::format("entries up to {} were pruned, and the notary knows of {} only", pruned_->first(), size_));
     if (!pruned_) return s.number == 0 ? Result<void>{} : contradiction(s.path, "the segments before it are missing");
     const auto& h = s.header;
     if (s.number != pruned_->first() || h.previous != pruned_->segment || h.previous_length != pruned_->length || h.previous_digest != pruned_->digest)

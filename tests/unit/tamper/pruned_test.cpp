@@ -484,6 +484,38 @@ TEST(PrunedTamper, WithoutItsFileThePruneIsALoss) {
   EXPECT_TRUE(opened.error().what.contains("the segments before it are missing")) << opened.error().what;
 }
 
+TEST(PrunedTamper, AGatewayWhoseNotaryWasRolledBackBehindThePruneDoesNotStart) {
+  PrunedLog node;
+  for (const std::string part : {"/signer-head", "/signer-head-epochs", "/checkpoint"}) std::filesystem::remove(node.folder.path + part);
+  const auto opened = node.try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_TRUE(opened.error().what.contains("the notary knows of 0 only")) << opened.error().what;
+}
+
+TEST(PrunedTamper, AGatewayDoesNotStartWithAnotherBeginning) {
+  PrunedLog node;
+  const auto good = **read_pruned(node.folder.path);
+  const auto refused = [&](const Pruned& changed, const std::string& why) {
+    write_file(node.pruned(), encode_pruned(changed));
+    const auto files = node.segments();
+    const auto opened = node.try_open();
+    ASSERT_FALSE(opened) << why;
+    EXPECT_TRUE(opened.error().what.contains(why)) << opened.error().what;
+    EXPECT_EQ(node.segments(), files) << "nothing was removed";
+  };
+  auto changed = good;
+  ++changed.length;
+  refused(changed, "does not follow the segments that were pruned");
+  changed = good;
+  changed.footer.size = decode_header(bytes_of(node.segments()[1]))->first_index;
+  changed.footer.range.assign(static_cast<std::size_t>(std::popcount(changed.footer.size)), Digest{});
+  refused(changed, "does not follow the segments that were pruned");
+  write_file(node.pruned(), as_bytes("nonsense"));
+  EXPECT_TRUE(node.try_open().error().what.contains("is damaged"));
+  write_file(node.pruned(), encode_pruned(good));
+  EXPECT_TRUE(node.try_open());
+}
+
 TEST(PrunedTamper, AnyChangedByteOfItsFileMakesItInvalid) {
   PrunedLog node;
   const auto good = bytes_of(node.pruned());
