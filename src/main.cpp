@@ -249,7 +249,7 @@ Result<void> open_shared(Shared& shared) {
   if (const auto& evidence = config.evidence; !evidence.timestamp_url.empty())
     shared.timestamping = std::make_unique<anchor::Timestamping>(anchor::TimestampPolicy{evidence.timestamp_url, evidence.timestamp_ca, evidence.timestamp_every_ns}, *shared.log, evidence.directory);
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory, origin);
-  shared.keeping = std::make_unique<evidence::Keeping>(*shared.log, config.evidence.directory, !config.evidence.witnesses.empty(),
+  shared.keeping = std::make_unique<evidence::Keeping>(*shared.log, config.evidence.directory, origin, !config.evidence.witnesses.empty(),
                                                        [directory = config.evidence.directory](const evidence::PrunePlan::Session& session) { return cli::carry_held(directory, session); });
   shared.keeping->terms(retention_of(config));
   TRY_VOID(shared.keeping->finish());

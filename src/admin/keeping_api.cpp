@@ -11,15 +11,20 @@ using evidence::Keeping;
 Result<Keeping::Work> read_work(const std::string& verb, const net::HttpRequest& request, evidence::Keeper who) {
   if (verb == "holds") return [](Keeping& keeping) { return keeping.holds(); };
   TRY(const auto body, read_body(request, verb == "prune" ? std::initializer_list<std::string_view>{"basis", "dry_run"}
-                                          : verb == "erase" ? std::initializer_list<std::string_view>{"basis", "session"}
+                                          : verb == "erase" ? std::initializer_list<std::string_view>{"basis", "session", "person"}
                                                             : std::initializer_list<std::string_view>{"basis", "session", "from", "to"}));
   const auto root = body.root();
-  for (const auto* key : {"basis", "session", "from", "to"})
+  for (const auto* key : {"basis", "session", "person", "from", "to"})
     if (root[key].valid() && !root[key].is_string()) return fail(ErrorKind::Malformed, std::string(key) + " is a text");
   if (root["dry_run"].valid() && root["dry_run"].kind() != json::Kind::Bool) return fail(ErrorKind::Malformed, "dry_run is true or false");
   const std::string basis(root["basis"].as_string());
   const bool dry = root["dry_run"].valid() && root["dry_run"].as_bool();
   if (verb == "prune") return [who = std::move(who), basis, dry](Keeping& keeping) { return keeping.prune(who, basis, dry); };
+  const std::string person(root["person"].as_string());
+  if (verb == "erase" && !person.empty()) {
+    if (root["session"].valid()) return fail(ErrorKind::Malformed, "name a session or a person");
+    return [who = std::move(who), basis, person](Keeping& keeping) { return keeping.erase_person(who, person, basis); };
+  }
   const std::string session(root["session"].as_string());
   const auto id = evidence::session_of(session);
   if (!id && (verb == "erase" || !session.empty())) return fail(ErrorKind::Malformed, "session is the whole id of a session: 32 hexadecimal digits");

@@ -8,7 +8,7 @@ namespace {
 
 struct Options {
   ClientOptions client;
-  std::string session, from, to, basis;
+  std::string session, person, from, to, basis;
   bool dry_run = false, json = false;
 };
 
@@ -20,6 +20,7 @@ std::string body_of(const Options& options, bool prune) {
     if (!value.empty()) out += fmt::format(",\"{}\":{}", key, json::quote(value));
   };
   add("session", options.session);
+  add("person", options.person);
   add("from", options.from);
   add("to", options.to);
   if (prune) out += fmt::format(",\"dry_run\":{}", options.dry_run);
@@ -76,7 +77,8 @@ void add_keeping_commands(CLI::App& evidence, int& exit) {
   };
   const auto basis = [&](CLI::App* to) { return to->add_option("--basis", options->basis, "The rule, order or request that it is done for; kept in the record"); };
   auto* erase = command("erase", "Destroy the key of a session's payloads: they cannot be read any more, by nobody; every proof stays");
-  erase->add_option("--session", options->session, "Whole id of the session")->required();
+  auto* session = erase->add_option("--session", options->session, "Whole id of the session");
+  erase->add_option("--person", options->person, "Or a person: what says whom the pseudonym in the entries means")->excludes(session);
   basis(erase)->required();
   for (const bool release : {false, true}) {
     auto* one = command(release ? "release" : "hold", release ? "End a hold, named by what it holds" : "Keep a session, or all of a time, from being erased and pruned");

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "evidence/names.h"
 #include "evidence/reader.h"
 #include "evidence/session_keys.h"
 
@@ -71,8 +72,8 @@ std::optional<Id16> session_of(std::string_view text) {
   return out;
 }
 
-Keeping::Keeping(Log& log, std::string directory, bool witnessed, Carry carry)
-    : log_(log), view_(std::move(directory)), witnessed_(witnessed), carry_(std::move(carry)) {}
+Keeping::Keeping(Log& log, std::string directory, std::string origin, bool witnessed, Carry carry)
+    : log_(log), view_(std::move(directory)), origin_(std::move(origin)), witnessed_(witnessed), carry_(std::move(carry)) {}
 
 void Keeping::terms(RetentionTerms terms) {
   const std::lock_guard lock(mutex_);
@@ -142,17 +143,33 @@ Result<std::string> Keeping::erase(const Keeper& who, const Id16& session, const
   return fmt::format(R"({{"session":"{}","index":{}}})", hex(session), *index);
 }
 
+Result<std::string> Keeping::erase_person(const Keeper& who, const std::string& name, const std::string& basis) {
+  TRY_VOID(check_basis(basis));
+  TRY(const auto names, load_names(view_.directory(), origin_));
+  const auto known = std::ranges::find(names, name, [](const auto& one) { return one.second.value; });
+  if (known == names.end()) return fail(ErrorKind::Denied, "no entry names such a person, or the name was erased before");
+  const auto pending = view_.directory() + "/keys/erasing";
+  TRY_VOID(replace_file(pending, as_bytes(fmt::format("{} {}\n", known->first, log_.status().size))));
+  auto entry = entry_of(Kind::Erase, who);
+  entry.text(Field::Reason, basis).text(Field::Name, known->first);
+  const auto index = log_.append_wait(std::move(entry));
+  if (!index) return std::unexpected(index.error());
+  log_.forget(name);
+  TRY([[maybe_unused]] const bool found, erase_pseudonym(view_.directory(), known->first));
+  TRY_VOID(remove_file(pending));
+  return fmt::format(R"({{"person":"{}","index":{}}})", known->first, *index);
+}
+
 Result<void> Keeping::finish() {
   const auto path = view_.directory() + "/keys/erasing";
   if (::access(path.c_str(), F_OK) != 0) return {};
   TRY(const auto bytes, read_file(path));
   const std::string text(as_text(bytes));
-  const auto space = text.find(' ');
-  const auto id = space == 32 ? session_of(text.substr(0, 32)) : std::nullopt;
-  if (!id || text.back() != '\n') return fail(ErrorKind::Malformed, path + " is damaged: restore it, or remove it and erase the session again");
-  const auto& session = *id;
+  const auto what = text.substr(0, text.find(' '));
+  const auto session = session_of(what);
+  if ((!session && !is_pseudonym(what)) || text.back() != '\n') return fail(ErrorKind::Malformed, path + " is damaged: restore it, or remove it and erase again what was to be erased");
   TRY(const auto kept, view_.first());
-  const auto from = std::max<std::uint64_t>(kept, std::strtoull(text.c_str() + space + 1, nullptr, 10)), size = log_.status().size;
+  const auto from = std::max<std::uint64_t>(kept, std::strtoull(text.c_str() + what.size() + 1, nullptr, 10)), size = log_.status().size;
   bool on_record = false;
   if (from < size) {
     TRY_VOID(view_.entries(from, size - from, [&](std::uint64_t, ByteView leaf) {
@@ -161,11 +178,13 @@ Result<void> Keeping::finish() {
       const auto entry = decode_entry(leaf);
       if (!entry) return;
       const auto at = entry->fields.find(Field::RelatedSession);
-      on_record = on_record || (at != entry->fields.end() && std::ranges::equal(std::get<Bytes>(at->second), session));
+      on_record = on_record || (session ? at != entry->fields.end() && std::ranges::equal(std::get<Bytes>(at->second), *session) : entry->text(Field::Name) == what);
     }));
   }
-  if (on_record) {
-    TRY([[maybe_unused]] const bool found, erase_session_key(view_.directory(), session));
+  if (on_record && session) {
+    TRY([[maybe_unused]] const bool found, erase_session_key(view_.directory(), *session));
+  } else if (on_record) {
+    TRY([[maybe_unused]] const bool found, erase_pseudonym(view_.directory(), what));
   }
   return remove_file(path);
 }

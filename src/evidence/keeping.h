@@ -30,7 +30,7 @@ class Keeping {
  public:
   /// Copies a held session out of the log, with its proofs, before its entries go. Done when it returns; made again when it is there.
   using Carry = std::function<Result<void>(const PrunePlan::Session&)>;
-  Keeping(Log& log, std::string directory, bool witnessed, Carry carry);
+  Keeping(Log& log, std::string directory, std::string origin, bool witnessed, Carry carry);
   ~Keeping() { pool_.join(); }
   /// Erasures that were on record and not done. Before anything else is asked.
   Result<void> finish();
@@ -40,6 +40,8 @@ class Keeping {
   using Work = std::function<Result<std::string>(Keeping&)>;
   boost::asio::awaitable<Result<std::string>> run(Work work);
   Result<std::string> erase(const Keeper& who, const Id16& session, const std::string& basis);
+  /// Destroys what says whom a person's pseudonym means; the person gets another one from now on.
+  Result<std::string> erase_person(const Keeper& who, const std::string& name, const std::string& basis);
   Result<std::string> hold(const Keeper& who, const HoldBounds& what, const std::string& basis, bool release);
   Result<std::string> holds();
   Result<std::string> prune(const Keeper& who, const std::string& basis, bool dry_run);
@@ -56,6 +58,7 @@ class Keeping {
 
   Log& log_;
   LogView view_;
+  std::string origin_;
   bool witnessed_;
   Carry carry_;
   Holds holds_;

@@ -61,7 +61,7 @@ class Log {
   /// go on. For witnesses and time stamps. Any thread.
   void refuse_new(const std::string& why);
 
-  /// From now on the name gets another pseudonym; erase_name() erases the old one's meaning. Any thread.
+  /// From now on the name gets another pseudonym; erase_pseudonym() erases the old one's meaning. Any thread.
   void forget(std::string name);
 
   /// Cheap; any thread.

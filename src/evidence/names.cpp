@@ -95,16 +95,14 @@ std::string resolve(const NameTable& names, std::string_view text) {
   return at == names.end() ? std::string(text) : at->second.value;
 }
 
-Result<bool> erase_name(const std::string& directory, const std::string& origin, std::string_view name) {
+Result<bool> erase_pseudonym(const std::string& directory, std::string_view pseudonym) {
   TRY(const auto bytes, read_file(path_of(directory)));
-  TRY(auto kek, read_kek(directory));
   TRY(const auto file, File::open(path_of(directory), O_RDWR));
   FileOps ops;
   bool found = false;
   Result<void> done;
   each_record(bytes, [&](const Record& record) {
-    const auto opened = open_record(record, origin, kek);
-    if (!opened || opened->value != name || !done) return;
+    if (!record.live || record.pseudonym != pseudonym || !done) return;
     found = true;
     Bytes erased(bytes.begin() + static_cast<std::ptrdiff_t>(record.at), bytes.begin() + static_cast<std::ptrdiff_t>(record.at + record.size));
     std::ranges::copy(as_bytes(kErased), erased.begin());
@@ -112,7 +110,6 @@ Result<bool> erase_name(const std::string& directory, const std::string& origin,
     std::fill(erased.begin() + kHead, erased.end(), std::uint8_t{0});
     done = write_all(ops, file, erased, record.at, path_of(directory));
   });
-  OPENSSL_cleanse(kek.data(), kek.size());
   TRY_VOID(done);
   TRY_VOID(sync(ops, file, path_of(directory)));
   return found;

@@ -26,8 +26,8 @@ std::string pseudonym_of(const Id16& salt, std::string_view name);
 Result<NameTable> load_names(const std::string& directory, const std::string& origin);
 /// The name, or the text itself when it is no pseudonym or nobody knows it any more.
 std::string resolve(const NameTable& names, std::string_view text);
-/// Overwrites every record of the name; true if there was one. A running gateway must forget it as well (Log::forget). Errors: Unavailable.
-Result<bool> erase_name(const std::string& directory, const std::string& origin, std::string_view name);
+/// Overwrites the pseudonym's record; true if there was one. A running gateway must forget the name as well (Log::forget). Errors: Unavailable.
+Result<bool> erase_pseudonym(const std::string& directory, std::string_view pseudonym);
 
 /// The writer's side: pseudonyms for names, new ones becoming durable before the entries that bear them. One thread.
 class Names {

@@ -49,7 +49,7 @@ struct Long : Node {
   }
   /// A keeper with these terms; everything is old enough unless they say otherwise.
   void keep(RetentionTerms terms = {Keep{"default", 0}, {}}) {
-    keeping = std::make_unique<Keeping>(*log, folder.path, false, [this](const PrunePlan::Session& session) { return cli::carry_held(folder.path, session); });
+    keeping = std::make_unique<Keeping>(*log, folder.path, "node.test/evidence", false, [this](const PrunePlan::Session& session) { return cli::carry_held(folder.path, session); });
     keeping->terms(std::move(terms));
   }
   void stop() {
@@ -301,7 +301,7 @@ TEST(Pruned, AnOpenSessionKeepsItsSegmentAndAllBehind) {
   ASSERT_TRUE(log->append_wait(opened(idle)));
   for (int i = 0; i < 400; ++i) ASSERT_TRUE(log->append_wait(std::move(Entry(Kind::AdminAction).text(Field::Reason, std::string(900, 'x')))));
   ASSERT_GT(node.segments().size(), 4U);
-  Keeping keeping(*log, node.folder.path, false, {});
+  Keeping keeping(*log, node.folder.path, "node.test/evidence", false, {});
   EXPECT_EQ(keeping.prune({}, "x", true).error().kind, ErrorKind::Denied) << "no retention is set";
   keeping.terms({Keep{"default", 0}, {}});
   auto plan = keeping.prune({}, "x", true);
@@ -341,7 +341,7 @@ TEST(Pruned, NoPayloadIsCutInTwo) {
   ASSERT_TRUE(at);
   ASSERT_TRUE(log->append_wait(closed(stream)));
   for (int i = 0; i < 300; ++i) ASSERT_TRUE(log->append_wait(std::move(Entry(Kind::AdminAction).text(Field::Reason, std::string(900, 'x')))));
-  Keeping keeping(*log, node.folder.path, false, {});
+  Keeping keeping(*log, node.folder.path, "node.test/evidence", false, {});
   keeping.terms({Keep{"default", 0}, {}});
   const auto plan = plan_prune(node.folder.path, {Keep{"default", 0}, {}}, {}, 256, system_clock().wall_ns());
   ASSERT_TRUE(plan);
