@@ -241,11 +241,14 @@ Result<void> open_shared(Shared& shared) {
   options.high_water = config.evidence.high_water;
   options.segment_bytes = config.evidence.segment_bytes;
   options.epoch_ns = config.evidence.epoch_ns;
+  options.pseudonyms = true;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY_VOID(keep_policy(config));
   shared.witnessing = start_witnessing(config, *shared.log);
-  shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory);
+  if (const auto& evidence = config.evidence; !evidence.timestamp_url.empty())
+    shared.timestamping = std::make_unique<anchor::Timestamping>(anchor::TimestampPolicy{evidence.timestamp_url, evidence.timestamp_ca, evidence.timestamp_every_ns}, *shared.log, evidence.directory);
+  shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory, origin);
   shared.keeping = std::make_unique<evidence::Keeping>(*shared.log, config.evidence.directory, !config.evidence.witnesses.empty(),
                                                        [directory = config.evidence.directory](const evidence::PrunePlan::Session& session) { return cli::carry_held(directory, session); });
   shared.keeping->terms(retention_of(config));
@@ -441,6 +444,7 @@ int stop(Shared& shared, Running& running) {
   boost::asio::post(running.workers.front()->context(), [&running] { running.api->close(); });
   bool clean = true;
   for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
+  shared.timestamping.reset();
   shared.log->stop();
   shared.keeping.reset();  // before the worker that waits for its answers
   shared.witnessing.reset();
@@ -468,6 +472,7 @@ int serve(const std::string& config_file) {
   Running running;
   if (auto started = start(shared, running); !started) {
     say("cannot start: {}", started.error().what);
+    shared.timestamping.reset();
     shared.log->stop();
     shared.witnessing.reset();
     return cli::exit_code::kError;

@@ -35,7 +35,9 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
       links_(context_),
       mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)),
-      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, shared.cancels, shared.schema_changes, shared.postgres) {}
+      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, shared.cancels, shared.schema_changes, shared.postgres) {
+  gate_.read_receipts_with(*shared.reading);
+}
 
 Worker::~Worker() = default;
 

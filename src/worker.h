@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "admin/admin.h"
+#include "anchor/timestamping.h"
 #include "anchor/witnessing.h"
 #include "cli/config.h"
 #include "enforce/gate.h"
@@ -29,6 +30,7 @@ struct Shared {
   std::unique_ptr<evidence::LogReading> reading;
   std::unique_ptr<evidence::Keeping> keeping;
   std::unique_ptr<anchor::Witnessing> witnessing;       // null without witnesses
+  std::unique_ptr<anchor::Timestamping> timestamping;   // null without an authority
   std::unique_ptr<enforce::Approvals> approvals;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::shared_ptr<identity::KeySource> keys;

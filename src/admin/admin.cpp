@@ -304,7 +304,11 @@ awaitable<Answer> Admin::State::receipt(Call call) {
   auto text = co_await services.reading.receipts(id);
   const auto absent = [&] { return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id); };
   if (!text) co_return text.error().kind == ErrorKind::Denied ? absent() : problem_of(text.error(), call.request_id);
-  if (!services.may_read_log(*call.who) && !evidence::receipt_is_of(*text, call.who->subject)) co_return absent();
+  if (!services.may_read_log(*call.who)) {
+    const auto own = co_await services.reading.receipt_is_of(*text, call.who->subject);
+    if (!own) co_return problem_of(own.error(), call.request_id);
+    if (!*own) co_return absent();
+  }
   co_return Answer{200, "text/plain; charset=utf-8", std::move(*text), {}};
 }
 

@@ -19,6 +19,7 @@ struct Options {
   std::string directory, config, out, user, target, kind, from, to, from_index, to_index, payloads = "sealed";
   std::vector<std::string> sessions;
   std::vector<std::uint64_t> disclose;
+  bool names = true;
 };
 
 /// A UTC day or second. A span before now would be another question each time.
@@ -48,6 +49,7 @@ std::string read_question(const Options& options, PackQuestion& out) {
   q.from = options.from, q.to = options.to, q.kind = options.kind, q.target = options.target, q.user = options.user, q.payloads = options.payloads;
   q.from_index = options.from_index, q.to_index = options.to_index;
   q.disclose = options.disclose;
+  out.names = options.names;
   std::ranges::sort(q.disclose);
   const auto repeated = std::ranges::unique(q.disclose);
   q.disclose.erase(repeated.begin(), repeated.end());
@@ -174,6 +176,7 @@ void add_export_command(CLI::App& evidence, int& exit) {
   auto* to = command->add_option("--to", options->to, "Up to this time, and not that");
   command->add_option("--from-index", options->from_index, "From this entry on")->excludes(from);
   command->add_option("--to-index", options->to_index, "Up to this entry, and not that")->excludes(to);
+  command->add_flag("!--no-names", options->names, "People stay under their pseudonyms");
   command->add_option("--payloads", options->payloads, "opened: decrypted; sealed: as they are (default); none");
   command->add_option("--disclose", options->disclose, "Opens the payloads of these entries only: INDEX[,INDEX]")->delimiter(',');
   command->callback([options, &exit] { exit = run_export(*options); });

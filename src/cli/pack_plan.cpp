@@ -6,6 +6,7 @@
 
 #include "evidence/file_ops.h"
 #include "evidence/log_view.h"
+#include "verify/json_text.h"
 #include "verify/pack_names.h"
 
 namespace sallyport::cli {
@@ -134,7 +135,7 @@ class Planner {
         block.push_back(evidence::leaf_hash(leaf));
         if (wanted.contains(index)) {
           verify::Entry entry;
-          if (verify::read_entry(leaf, entry).empty()) plan_.story.context(entry);
+          if (verify::read_entry(leaf, entry).empty()) plan_.story.context(entry), note_people(entry);
           found.emplace_back(index, Bytes(leaf.begin(), leaf.end()));
         }
         if ((index + 1) % BlockHashes::kBlock == 0 || index + 1 == proof.size) {
@@ -171,7 +172,13 @@ class Planner {
       return;
     }
     plan_.story.disclosed(entry);
+    note_people(entry);
     size += 5 + leaf.size();
+  }
+
+  void note_people(const verify::Entry& entry) {
+    for (const auto who : {entry.subject, entry.approver})
+      if (evidence::is_pseudonym(who)) plan_.pseudonyms.emplace(who);
   }
 
   /// Heads of the archive within the range, one a size; of very many the first of each stretch.
@@ -221,8 +228,15 @@ class Planner {
   BlockHashes blocks_;
 };
 
-/// The member `names`: openings of pseudonyms that stand in disclosed entries. There are none to give.
-std::string names_of(const PackPlan&) { return ""; }
+/// The member `names`: openings of the pseudonyms that stand in disclosed entries and whose names are still kept.
+std::string names_of(const PackPlan& plan, const evidence::NameTable& names) {
+  std::string out;
+  if (!plan.question.names) return out;
+  for (const auto& pseudonym : plan.pseudonyms)
+    if (const auto at = names.find(pseudonym); at != names.end())
+      out += fmt::format(R"({{"salt":"{}","token":"{}","value":{}}})" "\n", base64(at->second.salt), pseudonym, verify::json_string(at->second.value));
+  return out;
+}
 
 }  // namespace
 
@@ -254,12 +268,13 @@ Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, Pack
   const auto split = plan->note.find("\n\n");
   if (split == std::string::npos) return fail(ErrorKind::Malformed, reader.directory() + "/checkpoint is no signed head");
   TRY(plan->head, evidence::parse_checkpoint(plan->note.substr(0, split + 1)));
+  plan->selection.know(reader.names());
   TRY_VOID(Planner(reader, *plan).run());
   for (const auto index : plan->question.query.disclose)
     if (std::ranges::find(plan->story.payloads(), index, &verify::PayloadStory::index) == plan->story.payloads().end())
       return fail(ErrorKind::Denied, fmt::format("entry {} is not disclosed, or has no payload", index));
   std::string why;
-  plan->names = names_of(*plan);
+  plan->names = names_of(*plan, reader.names());
   auto openings = verify::read_names(plan->names, why);
   if (!openings) return fail(ErrorKind::Internal, "names: " + why);
   plan->openings = std::move(*openings);

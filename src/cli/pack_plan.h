@@ -16,6 +16,7 @@ struct PackQuestion {
   verify::Query query;
   std::optional<std::uint64_t> from_index, to_index;
   std::optional<std::int64_t> from_ns, to_ns;
+  bool names = true;                      // pseudonyms in what is disclosed are opened
 };
 
 /// Hashes of 4,096 leaves each: proofs of single leaves from these and the leaves of one block.
@@ -45,6 +46,7 @@ struct PackPlan {
   std::vector<std::uint64_t> part_sizes;  // of the members entries/
   std::vector<std::string> timestamps;    // file names, ascending
   PackSelection selection;
+  std::set<std::string, std::less<>> pseudonyms;   // in what is disclosed
 
   explicit PackPlan(PackQuestion q) : question(std::move(q)), selection(question.query) {}
   PackPlan(const PackPlan&) = delete;     // `selection` looks into `question`

@@ -18,26 +18,25 @@ bool is_of_the_node(const verify::Entry& entry) {
 
 bool is_approval(Kind kind) { return kind >= Kind::ApprovalRequested && kind <= Kind::ApprovalUsed; }
 
-/// Identities are read through StoredEntry, which knows what stands for what.
-std::string text_of(ByteView leaf, Field field) {
+std::string text_of(ByteView leaf, Field field, const evidence::NameTable& names) {
   const auto decoded = evidence::decode_entry(leaf);
-  return decoded ? decoded->text(field) : "";
+  return decoded ? evidence::resolve(names, decoded->text(field)) : "";
 }
 
 }  // namespace
 
 bool PackSelection::fits_open(const verify::Entry& entry, ByteView leaf) const {
   if (!query_.sessions.empty() && !std::ranges::binary_search(query_.sessions, hex(*entry.session))) return false;
-  if (!query_.user.empty() && text_of(leaf, Field::Subject) != query_.user) return false;
-  return query_.target.empty() || text_of(leaf, Field::Target) == query_.target;
+  if (!query_.user.empty() && text_of(leaf, Field::Subject, *names_) != query_.user) return false;
+  return query_.target.empty() || text_of(leaf, Field::Target, *names_) == query_.target;
 }
 
 bool PackSelection::fits(const verify::Entry& entry, ByteView leaf) const {
   if (!query_.kind.empty() && query_.kind != verify::name_of(entry.kind)) return false;
   if (entry.session) return matching_.contains(*entry.session);
   if (!query_.sessions.empty()) return false;
-  if (!query_.user.empty() && text_of(leaf, Field::Subject) != query_.user) return false;
-  return query_.target.empty() || text_of(leaf, Field::Target) == query_.target;
+  if (!query_.user.empty() && text_of(leaf, Field::Subject, *names_) != query_.user) return false;
+  return query_.target.empty() || text_of(leaf, Field::Target, *names_) == query_.target;
 }
 
 Result<void> PackSelection::learn(const verify::Entry& entry, ByteView leaf, bool in_range) {

@@ -14,6 +14,8 @@ namespace sallyport::cli {
 class PackSelection {
  public:
   explicit PackSelection(const verify::Query& query) : query_(query) {}
+  /// Whom pseudonyms stand for; must live as long. Before anything else.
+  void know(const evidence::NameTable& names) { names_ = &names; }
   /// `in_range`: it is one of those the question is about. Errors: Malformed.
   Result<void> learn(const verify::Entry& entry, ByteView leaf, bool in_range);
   bool is_disclosed(const verify::Entry& entry, ByteView leaf) const;
@@ -33,6 +35,7 @@ class PackSelection {
   bool fits_open(const verify::Entry& entry, ByteView leaf) const;
 
   const verify::Query& query_;
+  const evidence::NameTable* names_ = nullptr;
   std::unordered_map<Id16, Live, IdHash> live_;      // sessions that are open
   std::set<Id16> matching_;                          // those with entries in the range
   std::set<std::string, std::less<>> approvals_, seen_sessions_;

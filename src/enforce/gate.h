@@ -18,7 +18,7 @@
 #include "enforce/mask.h"
 #include "enforce/policy.h"
 #include "enforce/sql_masking.h"
-#include "evidence/log.h"
+#include "evidence/log_reading.h"
 #include "evidence/session.h"
 #include "identity/principal.h"
 #include "target/permit.h"
@@ -36,6 +36,7 @@ struct Session {
   // The Gate's: nothing of a session may come after its close in the record, and each command has its outcome before.
   std::size_t open_commands = 0;   // asked and neither refused nor finished
   bool closed = false;
+  std::vector<std::uint64_t> last_entries;         // of the command that ended last: its intent and its outcome
   std::optional<boost::asio::steady_timer> quiet;  // cancelled when open_commands becomes 0
 };
 
@@ -63,6 +64,7 @@ struct Denial {
   bool pending = false;     // held and neither granted nor denied yet: the same command again attaches to it
   bool cancelled = false;   // the requester withdrew it while it was held
   std::string approval;     // id, when one was asked for
+  std::optional<std::uint64_t> entry;  // of the refusal, when it could be written
   std::int64_t expires_wall_ns = 0;
   std::optional<target::Permit> substitute;  // what goes to the target instead, when the command has such a thing
 };
@@ -93,6 +95,7 @@ struct Reply {
   std::uint64_t items = 0;
   std::uint64_t bytes = 0;      // as sent to the client
   std::map<std::string, std::string> facts;  // what else is known of the answer: SQLSTATE, tag, …
+  std::shared_ptr<std::vector<std::uint64_t>> entries;  // when set, filled with the entries of intent and outcome
 };
 
 /// What a command is made of besides its Action.
@@ -167,6 +170,10 @@ class Gate {
   boost::asio::awaitable<Result<void>> finish(Running running, Reply reply);
   void finish(Running running, Reply reply, std::move_only_function<void(Result<void>)> done);
 
+  /// Receipts of these entries (docs/formats/receipt.md), once they are under a signed head: within 100 ms, or an error.
+  boost::asio::awaitable<Result<std::string>> receipts(std::vector<std::uint64_t> entries);
+  void read_receipts_with(evidence::LogReading& reading) { reading_ = &reading; }
+
   const target::CatalogPtr& catalog() const { return catalog_; }
   bool evidence_writable() const;
 
@@ -200,6 +207,7 @@ class Gate {
   PolicyPtr policy_;
   target::CatalogPtr catalog_;
   const Clock& clock_;
+  evidence::LogReading* reading_ = nullptr;
   std::map<std::vector<const MaskRule*>, std::shared_ptr<const Masker>> maskers_;
   SqlMaskings sql_maskings_;
 };

@@ -120,6 +120,7 @@ void Gate::refuse(std::shared_ptr<Session> session, const Action& action, std::s
   port_.append(std::move(entry), [session = std::move(session), denial = std::move(denial), judged = std::move(judged),
                                   instead = std::move(instead), done = std::move(done)](Result<std::uint64_t> index) mutable {
     ended(*session);
+    if (index) session->last_entries = {*index}, denial.entry = *index;
     if (!index) {
       if (denial.kind == ErrorKind::Denied) {
         denial.kind = index.error().kind;
@@ -236,14 +237,21 @@ void Gate::finish(Running running, Reply reply, std::move_only_function<void(Res
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
       .command(state.place);
   port_.append(std::move(entry), [this, session = state.session, request_id = state.request_id, command = state.place, lost = state.lost,
-                                  result = reply.result, done = std::move(done)](Result<std::uint64_t> index) mutable {
+                                  result = reply.result, entries = std::move(reply.entries), done = std::move(done)](Result<std::uint64_t> index) mutable {
     if (!index) {
       boost::asio::co_spawn(context_, owe(session, request_id, command, result, lost), boost::asio::detached);
       return done(std::unexpected(std::move(index).error()));
     }
     ended(*session);
+    session->last_entries = {*command, *index};
+    if (entries) *entries = session->last_entries;
     done({});
   });
+}
+
+awaitable<Result<std::string>> Gate::receipts(std::vector<std::uint64_t> entries) {
+  if (reading_ == nullptr || entries.empty()) co_return fail(ErrorKind::Unavailable, "there is no entry to give a receipt of");
+  co_return co_await reading_->receipts(std::move(entries));
 }
 
 awaitable<Result<void>> Gate::finish(Running running, Reply reply) {

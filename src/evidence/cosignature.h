@@ -1,6 +1,8 @@
 #pragma once
 // Cosignatures of witnesses on checkpoints: C2SP tlog-cosignature, cosignature/v1 (Ed25519, key type 0x04). The signed message is
 // "cosignature/v1\ntime <seconds>\n" and the checkpoint's text; the signature's bytes carry the time before it. Pure.
+#include <optional>
+
 #include "evidence/note.h"
 
 namespace sallyport::evidence {

@@ -45,7 +45,10 @@ void Entry::key(Field field) {
 Entry& Entry::text(Field field, std::string_view value) {
   if (value.empty()) return *this;
   key(field);
-  cbor::put_text(body_, utf8(value));
+  const auto at = body_.size();
+  auto clean = utf8(value);
+  cbor::put_text(body_, clean);
+  if (field == Field::Subject || field == Field::Approver) people_.push_back({at, body_.size() - at, std::move(clean)});
   return *this;
 }
 

@@ -109,6 +109,12 @@ class Entry {
 
   Kind kind() const { return kind_; }
   const SessionPtr& session() const { return session_; }
+  /// A text that names a person, where it stands in the body with its CBOR head: the writer may put a pseudonym there.
+  struct Person {
+    std::size_t at = 0, size = 0;
+    std::string name;
+  };
+  const std::vector<Person>& people() const { return people_; }
   const Bytes& body() const { return body_; }
   std::uint32_t body_fields() const { return fields_; }
   std::vector<Chunk>& chunks() { return chunks_; }
@@ -134,6 +140,7 @@ class Entry {
   bool allowed_ = false, patient_ = false;
   std::uint64_t command_index_ = UINT64_MAX;
   Place place_, command_;
+  std::vector<Person> people_;
   std::vector<Chunk> chunks_;
 };
 

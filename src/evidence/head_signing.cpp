@@ -10,13 +10,14 @@ namespace sallyport::evidence {
 
 using std::chrono::steady_clock;
 
+namespace {
+constexpr auto kRetry = std::chrono::milliseconds(500);
+}
+
 HeadSigning::HeadSigning(const Options& options, std::unique_ptr<Signer> signer, const CompactRange& unsigned_range, TileFiles tiles)
     : directory_(options.directory), signer_(std::move(signer)), every_(options.checkpoint_ns), epoch_(options.epoch_ns),
-      signed_size_(unsigned_range.begin()), tiles_(std::move(tiles)) {
-  if (!unsigned_range.empty()) {
-    pending_.push_back({unsigned_range, {}});
-    unsigned_since_ = steady_clock::now();
-  }
+      queue_(unsigned_range), tiles_(std::move(tiles)) {
+  if (!queue_.empty()) unsigned_since_ = steady_clock::now();
   if (auto archive = NoteArchive::open(directory_ + "/checkpoints")) archive_ = std::move(*archive);
 }
 
@@ -40,14 +41,9 @@ void HeadSigning::publish(const std::vector<Added>& added, const TileHashes& til
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (pending_.empty()) unsigned_since_ = steady_clock::now();
+    if (queue_.empty()) unsigned_since_ = steady_clock::now();
     made_.insert(made_.end(), tiles.begin(), tiles.end());
-    for (const auto& one : added) {
-      if (one.range.empty()) continue;
-      const bool closed = pending_.empty() || !pending_.back().announcement.empty() || (in_flight_ && pending_.size() == 1);
-      if (closed || !one.announcement.empty()) pending_.push_back(one);
-      else pending_.back().range.append(one.range);
-    }
+    for (const auto& one : added) queue_.add(one);
     wake = waiting_;
   }
   if (wake) wake_.notify_all();
@@ -60,83 +56,72 @@ void HeadSigning::seal() {
 
 HeadSigning::Status HeadSigning::status() const {
   const std::lock_guard lock(mutex_);
-  Status out{signed_size_, 0, problem_};
-  if (!pending_.empty()) out.unsigned_age_ns = (steady_clock::now() - unsigned_since_).count();
+  Status out{queue_.signed_size(), 0, problem_};
+  if (!queue_.empty()) out.unsigned_age_ns = (steady_clock::now() - unsigned_since_).count();
   return out;
 }
 
 void HeadSigning::run() {
-  constexpr auto kRetry = std::chrono::milliseconds(500);
   std::unique_lock lock(mutex_);
   for (;;) {
     // waiting_ is only set while a head may be signed at once: else every batch would wake this thread for nothing.
     waiting_ = true;
     const auto due = epoch_.count() == 0 ? Time::max() : epoch_at_;
-    wake_.wait_until(lock, due, [this] { return stop_ || !pending_.empty(); });
+    wake_.wait_until(lock, due, [this] { return stop_ || !queue_.empty(); });
     waiting_ = false;
-    const bool announced = std::ranges::any_of(pending_, [](const Added& one) { return !one.announcement.empty(); });
-    if (!stop_ && !announced && steady_clock::now() >= due) {
-      epoch_at_ = steady_clock::now() + epoch_;
+    if (!stop_ && !queue_.announces() && steady_clock::now() >= due) {
       lock.unlock();
-      announce();
+      const bool announced = announce();
+      epoch_at_ = steady_clock::now() + (announced ? epoch_ : kRetry);
       lock.lock();
     }
     wake_.wait_until(lock, signed_at_ + every_, [this] { return stop_; });
-    if (!pending_.empty() && !sign_first(lock)) {
+    if (!queue_.empty() && !sign_first(lock)) {
       if (stop_) return;  // the entries stay unsigned until the next start
       wake_.wait_for(lock, kRetry, [this] { return stop_; });
       continue;
     }
     // More may have become durable while the last head was signed.
-    if (stop_ && pending_.empty()) return;
+    if (stop_ && queue_.empty()) return;
   }
 }
 
-/// The signer begins the epoch when it gets the entry, as part of what was added. One that is lost on the way is announced again.
-void HeadSigning::announce() {
+/// The signer begins the epoch when it gets the entry, as part of what was added. One that is lost on the way is announced again, and
+/// soon: heads that the old key signs after an announcement hold only up to the next one of the same key.
+bool HeadSigning::announce() {
   const auto next = signer_->next_epoch();
-  if (!next) return;
+  if (!next) return false;
   Entry entry(Kind::KeyEpoch);
   entry.bytes(Field::EpochKey, next->key).uint(Field::Epoch, next->number);
-  (void)append_(std::move(entry));
+  return append_(std::move(entry)).has_value();
 }
 
 bool HeadSigning::sign_first(std::unique_lock<std::mutex>& lock) {
   const auto began = steady_clock::now();
-  const Added first = pending_.front();
+  const Added first = queue_.ask();
   const bool announces = !first.announcement.empty();
   const bool sealed = std::exchange(sealed_, false);
   const bool archive = sealed || announces || stop_ || began - archived_ >= std::chrono::seconds(1);
-  in_flight_ = true;
   const bool again = !problem_.empty();
   const auto made = std::exchange(made_, {});
   lock.unlock();
   auto tiled = tiles_.put(made);
   if (tiled && sealed) tiled = tiles_.sync();
-  auto note = [&]() -> Result<std::string> {
+  auto head = [&]() -> Result<Signed> {
     if (!tiled) return std::unexpected(tiled.error());
-    // After a failure the signer may have signed it, and only its answer was lost.
-    if (again) {
-      TRY(const auto last, signer_->last());
-      if (last.size() == first.range.size()) return signer_->sign(CompactRange(last.size()));
-    }
-    if (!announces) return signer_->sign(first.range);
-    auto begun = signer_->begin_epoch(first.announcement);
-    // Not its next key any more: an entry as any other.
-    return begun || begun.error().kind != ErrorKind::Denied ? std::move(begun) : signer_->sign(first.range);
+    return sign_added(*signer_, first, again);
   }();
-  const auto done = note ? write(*note, archive) : Result<void>(std::unexpected(note.error()));
+  const auto done = head ? write(head->note, archive) : Result<void>(std::unexpected(head.error()));
   lock.lock();
-  in_flight_ = false;
   if (!tiled) made_.insert(made_.begin(), made.begin(), made.end());
   problem_ = done ? "" : "the head of the log cannot be signed: " + done.error().what;
   signed_at_ = steady_clock::now();
-  const bool denied = !note && note.error().kind == ErrorKind::Denied;
+  const bool denied = !head && head.error().kind == ErrorKind::Denied;
   broken_ = !done && (denied || signed_at_ - unsigned_since_ > std::chrono::seconds(2));
   if (archive) archived_ = signed_at_;
   if (!done) return false;
-  signed_size_ = first.range.size();
-  pending_.pop_front();
+  queue_.answered();
+  if (announces && !head->begun && epoch_.count() != 0) epoch_at_ = signed_at_ + kRetry;
   unsigned_since_ = began;
   return true;
 }

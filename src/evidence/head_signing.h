@@ -3,7 +3,6 @@
 // else when it is; then replaces `checkpoint` and adds to `checkpoints` and `tiles`. The writer only hands over what was added to the tree,
 // in ranges of hashes. Now and then it announces the signer's next epoch key in the log. docs/formats/checkpoint.md.
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -12,16 +11,10 @@
 #include "evidence/file_ops.h"
 #include "evidence/log.h"
 #include "evidence/note_archive.h"
-#include "evidence/signer.h"
+#include "evidence/signing_queue.h"
 #include "evidence/tile_files.h"
 
 namespace sallyport::evidence {
-
-/// What a batch added to the tree: a run of leaves, or the one leaf that announces an epoch's key, with its bytes.
-struct Added {
-  CompactRange range;
-  Bytes announcement;
-};
 
 class HeadSigning {
  public:
@@ -49,7 +42,7 @@ class HeadSigning {
  private:
   using Time = std::chrono::steady_clock::time_point;
   void run();
-  void announce();
+  bool announce();
   bool sign_first(std::unique_lock<std::mutex>& lock);
   Result<void> write(const std::string& note, bool archive);
 
@@ -62,10 +55,8 @@ class HeadSigning {
   std::condition_variable wake_;
   bool stop_ = false, waiting_ = false, sealed_ = false;
   TileHashes made_;                    // not yet in their files
-  std::deque<Added> pending_;          // dense from signed_size_
-  bool in_flight_ = false;             // the first one is at the signer
+  SigningQueue queue_;
   Time unsigned_since_{};
-  std::uint64_t signed_size_ = 0;
   std::string problem_;
   std::atomic<bool> broken_{false};
 

@@ -60,6 +60,10 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   TRY(auto found, recover(options.directory + "/segments", options.origin, last.size(), last.root(), pruned, *state->files));
   if (pruned) TRY_VOID(remove_pruned_segments(options.directory, pruned->first()));
   TRY(auto keys, SessionKeys::open(options.directory, options.origin, *state->files));
+  std::optional<Names> names;
+  if (options.pseudonyms) {
+    TRY(names, Names::open(options.directory, options.origin, *state->files));
+  }
   TRY_VOID(sync_folder(options.directory));
   // The folder's own name as well, whoever made it: best effort, for it may lie in one that we may not read.
   (void)sync_folder(options.directory + "/..");
@@ -76,7 +80,7 @@ Result<std::unique_ptr<Log>> Log::open(Options options, std::unique_ptr<Signer> 
   }
   TRY_VOID(tiles.put(found.tiles));
   state->heads = std::make_unique<HeadSigning>(options, std::move(signer), found.unsigned_range, std::move(tiles));
-  state->writer = std::make_unique<Writer>(options, *state->files, clock, std::move(keys), *state->heads, std::move(found));
+  state->writer = std::make_unique<Writer>(options, *state->files, clock, std::move(keys), std::move(names), *state->heads, std::move(found));
   TRY_VOID(state->writer->start());
   state->heads->start([writer = state->writer.get()](Entry entry) { return writer->append(std::move(entry)); });
   return std::unique_ptr<Log>(new Log(std::move(state)));
@@ -96,6 +100,8 @@ SessionPtr Log::new_session() {
 }
 
 void Log::refuse_new(const std::string& why) { state_->writer->refuse_new(why); }
+
+void Log::forget(std::string name) { state_->writer->forget(std::move(name)); }
 
 bool Log::writable() const { return state_->writer->writable(); }
 

@@ -28,6 +28,7 @@ struct Options {
   std::int64_t checkpoint_ns = 50'000'000;     // a signed head at most this much after an entry is durable
   std::int64_t heartbeat_ns = 10'000'000'000;  // an entry at least this often
   std::int64_t epoch_ns = 0;             // a new epoch key at each start and this often; 0 = no epoch keys
+  bool pseudonyms = false;               // people in entries get pseudonyms (names.h)
   std::string version;                   // of the program, for node.start
   std::shared_ptr<FileOps> files;        // where tests let writes fail; the system's when null
 };
@@ -59,6 +60,9 @@ class Log {
   /// From now on nothing new is taken, for this reason; "" takes it back. What runs can end, and entries of the log about itself
   /// go on. For witnesses and time stamps. Any thread.
   void refuse_new(const std::string& why);
+
+  /// From now on the name gets another pseudonym; erase_name() erases the old one's meaning. Any thread.
+  void forget(std::string name);
 
   /// Cheap; any thread.
   bool writable() const;

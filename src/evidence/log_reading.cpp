@@ -17,6 +17,15 @@ awaitable<Result<std::string>> LogReading::run(Work work) {
   co_return co_await boost::asio::co_spawn(pool_, task(view_, std::move(work)), boost::asio::use_awaitable);
 }
 
+awaitable<Result<bool>> LogReading::receipt_is_of(std::string receipts, std::string subject) {
+  const auto said = co_await run([&](LogView& view) -> Result<std::string> {
+    TRY(const auto names, load_names(view.directory(), origin_));
+    return evidence::receipt_is_of(receipts, subject, names) ? "yes" : "no";
+  });
+  if (!said) co_return std::unexpected(said.error());
+  co_return *said == "yes";
+}
+
 awaitable<Result<std::string>> LogReading::receipts(std::vector<std::uint64_t> indices) {
   if (indices.empty()) co_return std::string();
   const auto last = *std::ranges::max_element(indices);

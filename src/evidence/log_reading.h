@@ -12,11 +12,13 @@ namespace sallyport::evidence {
 
 class LogReading {
  public:
-  LogReading(Log& log, std::string directory) : log_(log), view_(std::move(directory)) {}
+  LogReading(Log& log, std::string directory, std::string origin) : log_(log), origin_(std::move(origin)), view_(std::move(directory)) {}
   ~LogReading() { pool_.join(); }
 
   using Work = std::function<Result<std::string>(LogView&)>;
   boost::asio::awaitable<Result<std::string>> run(Work work);
+  /// As LogView's function of that name. Errors: Unavailable, Malformed (names that cannot be read).
+  boost::asio::awaitable<Result<bool>> receipt_is_of(std::string receipts, std::string subject);
 
   /// Receipts of these entries, one after the other, parted by an empty line, once a signed head covers them all. Errors:
   /// Unavailable (nobody signed within five seconds, files), Malformed (LogView::receipt).
@@ -27,6 +29,7 @@ class LogReading {
 
  private:
   Log& log_;
+  std::string origin_;
   LogView view_;  // the thread's
   boost::asio::thread_pool pool_{1};
 };

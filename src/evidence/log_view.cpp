@@ -54,7 +54,7 @@ Result<SignedHead> read_head(const std::string& path) {
   return out;
 }
 
-bool receipt_is_of(std::string_view receipts, std::string_view subject) {
+bool receipt_is_of(std::string_view receipts, std::string_view subject, const NameTable& names) {
   bool named = false;
   constexpr std::string_view kExtra = "\nextra ";
   for (auto at = receipts.find(kExtra); at != std::string_view::npos; at = receipts.find(kExtra, at + 1)) {
@@ -62,7 +62,7 @@ bool receipt_is_of(std::string_view receipts, std::string_view subject) {
     const auto leaf = from_base64(text.substr(0, text.find('\n')));
     const auto entry = leaf ? decode_entry(*leaf) : Result<StoredEntry>(fail(ErrorKind::Malformed, ""));
     if (!entry) return false;
-    const auto who = entry->text(Field::Subject);
+    const auto who = resolve(names, entry->text(Field::Subject));
     if (!who.empty() && who != subject) return false;
     named = named || !who.empty();
   }

@@ -7,6 +7,7 @@
 
 #include "evidence/file_ops.h"
 #include "evidence/merkle.h"
+#include "evidence/names.h"
 #include "evidence/note.h"
 #include "evidence/pruned.h"
 
@@ -20,7 +21,7 @@ struct SignedHead {
 Result<SignedHead> read_head(const std::string& path);
 
 /// True when every entry in these receipts that names a subject names this one, and one does.
-bool receipt_is_of(std::string_view receipts, std::string_view subject);
+bool receipt_is_of(std::string_view receipts, std::string_view subject, const NameTable& names);
 
 class LogView {
  public:

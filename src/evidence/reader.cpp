@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "evidence/aead.h"
 #include "evidence/file_ops.h"
 #include "evidence/segment.h"
 #include "evidence/session_keys.h"
@@ -93,19 +94,9 @@ Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t n
   std::array<std::uint8_t, 24> aad{};
   std::copy(session.begin(), session.end(), aad.begin());
   for (int i = 0; i < 8; ++i) nonce[static_cast<std::size_t>(4 + i)] = aad[static_cast<std::size_t>(16 + i)] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
-  const std::size_t size = sealed.size() - kTag;
-  Bytes out(size);
-  const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
-  int n = 0;
-  std::array<std::uint8_t, kTag> tag{};
-  std::copy(sealed.begin() + static_cast<std::ptrdiff_t>(size), sealed.end(), tag.begin());
-  const bool ok = EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data()) == 1 &&
-                  EVP_DecryptUpdate(context.get(), nullptr, &n, aad.data(), static_cast<int>(aad.size())) == 1 &&
-                  EVP_DecryptUpdate(context.get(), out.data(), &n, sealed.data(), static_cast<int>(size)) == 1 &&
-                  EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(kTag), tag.data()) == 1 &&
-                  EVP_DecryptFinal_ex(context.get(), out.data() + n, &n) == 1;
-  if (!ok) return fail(ErrorKind::Malformed, "a chunk does not decrypt under the session's key");
-  return out;
+  auto out = unseal(key, nonce, aad, sealed);
+  if (!out) return fail(ErrorKind::Malformed, "a chunk does not decrypt under the session's key");
+  return std::move(*out);
 }
 
 Result<Reader> Reader::open(std::string directory) {
@@ -134,14 +125,25 @@ Result<Reader> Reader::open(std::string directory) {
     out.segments_.push_back({path, std::nullopt});
     out.origin_ = header->origin;
   }
+  // Without them the entries are all there, under pseudonyms.
+  if (auto names = load_names(out.directory_, out.origin_)) out.names_ = std::move(*names);
   return out;
+}
+
+void resolve(const NameTable& names, StoredEntry& entry) {
+  for (const auto field : {Field::Subject, Field::Approver})
+    if (const auto at = entry.fields.find(field); at != entry.fields.end())
+      if (auto* text = std::get_if<std::string>(&at->second)) *text = resolve(names, *text);
 }
 
 Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) const {
   Error error;
   TRY_VOID(leaves([&](ByteView leaf) {
     auto decoded = decode_entry(leaf);
-    if (decoded) return visit(*decoded);
+    if (decoded) {
+      resolve(names_, *decoded);
+      return visit(*decoded);
+    }
     error = std::move(decoded).error();
     return false;
   }));

@@ -8,6 +8,8 @@
 #include <optional>
 #include <variant>
 
+#include "evidence/entry.h"
+#include "evidence/names.h"
 #include "evidence/pruned.h"
 
 namespace sallyport::evidence {
@@ -29,6 +31,8 @@ struct StoredEntry {
   const PayloadRef* payload() const;            // nullptr when absent
 };
 
+/// Puts names for the pseudonyms of an entry.
+void resolve(const NameTable& names, StoredEntry& entry);
 /// The entry of docs/formats/entry.md, every field. Errors: Malformed.
 Result<StoredEntry> decode_entry(ByteView leaf);
 
@@ -44,6 +48,8 @@ class Reader {
 
   const std::string& origin() const { return origin_; }
   const std::string& directory() const { return directory_; }
+  /// Whom pseudonyms stand for, as far as it is kept and readable; entries that each() gives bear names already.
+  const NameTable& names() const { return names_; }
   /// The first kept entry, and the tree before it.
   std::uint64_t first() const { return before_.size(); }
   const CompactRange& before() const { return before_; }
@@ -77,6 +83,7 @@ class Reader {
   std::string directory_, origin_;
   CompactRange before_;
   std::vector<Segment> segments_;
+  NameTable names_;
 };
 
 }  // namespace sallyport::evidence

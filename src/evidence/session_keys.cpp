@@ -2,11 +2,11 @@
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 
+#include "evidence/aead.h"
 #include "evidence/crc32c.h"
 #include "evidence/little_endian.h"
 
@@ -16,7 +16,6 @@ namespace {
 constexpr std::size_t kRecord = 96;
 constexpr std::string_view kLive = "SKY1", kErased = "SKY0";
 using Record = std::array<std::uint8_t, kRecord>;
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
 bool intact(const std::uint8_t* at) { return get_le<std::uint32_t>(at + 92) == crc32c({at, 92}); }
 bool is_of(const std::uint8_t* at, const Id16& session) { return std::memcmp(at + 4, session.data(), 16) == 0; }
@@ -29,43 +28,31 @@ Bytes bound_to(const std::string& origin, const Id16& session) {
   return out;
 }
 
-Result<Record> wrap(const SessionRecord& session, const std::string& origin, const Digest& kek, std::int64_t wall_ns) {
+Record wrap(const SessionRecord& session, const std::string& origin, const Digest& kek, std::int64_t wall_ns) {
   Record r{};
   std::ranges::copy(as_bytes(kLive), r.begin());
   std::ranges::copy(session.id(), r.begin() + 4);
   random_bytes({&r[20], 12});
   put_le<std::int64_t>(&r[80], wall_ns);
-  const auto aad = bound_to(origin, session.id());
-  const Cipher c(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
-  int n = 0;
-  if (!c || EVP_EncryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, kek.data(), &r[20]) != 1 ||
-      EVP_EncryptUpdate(c.get(), nullptr, &n, aad.data(), static_cast<int>(aad.size())) != 1 ||
-      EVP_EncryptUpdate(c.get(), &r[32], &n, session.key().data(), 32) != 1 ||
-      EVP_EncryptFinal_ex(c.get(), &r[64], &n) != 1 || EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_GET_TAG, 16, &r[64]) != 1) {
-    return fail(ErrorKind::Internal, "cannot encrypt a session key");
-  }
+  const auto sealed = seal(kek, std::span<const std::uint8_t, 12>(&r[20], 12), bound_to(origin, session.id()), session.key());
+  std::ranges::copy(sealed, r.begin() + 32);
   finish(r);
   return r;
 }
 
 Result<Digest> unwrap(const std::uint8_t* at, const std::string& origin, const Id16& session, const Digest& kek) {
+  auto plain = unseal(kek, std::span<const std::uint8_t, 12>(at + 20, 12), bound_to(origin, session), {at + 32, 48});
   Digest key;
-  Id16 tag;
-  std::memcpy(tag.data(), at + 64, 16);
-  const auto aad = bound_to(origin, session);
-  const Cipher c(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
-  int n = 0;
-  if (!c || EVP_DecryptInit_ex(c.get(), EVP_aes_256_gcm(), nullptr, kek.data(), at + 20) != 1 ||
-      EVP_DecryptUpdate(c.get(), nullptr, &n, aad.data(), static_cast<int>(aad.size())) != 1 ||
-      EVP_DecryptUpdate(c.get(), key.data(), &n, at + 32, 32) != 1 ||
-      EVP_CIPHER_CTX_ctrl(c.get(), EVP_CTRL_GCM_SET_TAG, 16, tag.data()) != 1 ||
-      EVP_DecryptFinal_ex(c.get(), tag.data(), &n) != 1) {
-    return fail(ErrorKind::Malformed, "the key of session " + hex(session) + " does not decrypt with keys/kek");
-  }
+  if (!plain || plain->size() != key.size()) return fail(ErrorKind::Malformed, "the key of session " + hex(session) + " does not decrypt with keys/kek");
+  std::ranges::copy(*plain, key.begin());
+  OPENSSL_cleanse(plain->data(), plain->size());
   return key;
 }
 
-Result<Digest> read_kek(const std::string& path) {
+}  // namespace
+
+Result<Digest> read_kek(const std::string& directory) {
+  const auto path = directory + "/keys/kek";
   TRY(auto bytes, read_file(path));
   Digest kek;
   if (bytes.size() != kek.size()) return fail(ErrorKind::Malformed, path + " is not 32 bytes long; restore it from a copy");
@@ -73,8 +60,6 @@ Result<Digest> read_kek(const std::string& path) {
   OPENSSL_cleanse(bytes.data(), bytes.size());
   return kek;
 }
-
-}  // namespace
 
 Result<SessionKeys> SessionKeys::open(const std::string& directory, std::string origin, FileOps& ops) {
   const auto folder = directory + "/keys";
@@ -88,7 +73,7 @@ Result<SessionKeys> SessionKeys::open(const std::string& directory, std::string 
     random_bytes(kek);
     TRY_VOID(replace_file(folder + "/kek", kek));
   }
-  TRY(const auto kek, read_kek(folder + "/kek"));
+  TRY(const auto kek, read_kek(directory));
   TRY(auto file, File::open(folder + "/session-keys", O_RDWR | O_CREAT));
   TRY_VOID(sync_folder(folder));
   TRY(const auto bytes, read_file(folder + "/session-keys"));
@@ -102,7 +87,7 @@ Result<SessionKeys> SessionKeys::open(const std::string& directory, std::string 
 Result<void> SessionKeys::store(const std::vector<SessionPtr>& sessions, std::int64_t wall_ns) {
   Bytes out;
   for (const auto& session : sessions) {
-    TRY(const auto record, wrap(*session, origin_, kek_, wall_ns));
+    const auto record = wrap(*session, origin_, kek_, wall_ns);
     out.insert(out.end(), record.begin(), record.end());
   }
   TRY_VOID(write_all(*ops_, file_, out, end_, "keys/session-keys"));
@@ -120,7 +105,7 @@ Result<Digest> load_session_key(const std::string& directory, const std::string&
   }
   if (found == nullptr) return fail(ErrorKind::Unavailable, "no key of session " + hex(session) + " is kept here");
   if (as_text({found, 4}) != kLive) return fail(ErrorKind::Denied, "the key of session " + hex(session) + " was erased");
-  TRY(const auto kek, read_kek(directory + "/keys/kek"));
+  TRY(const auto kek, read_kek(directory));
   return unwrap(found, origin, session, kek);
 }
 
@@ -150,7 +135,7 @@ Result<Digest> StoredKeys::key(const Id16& session) {
   if (at == at_.end()) return fail(ErrorKind::Unavailable, "no key of session " + hex(session) + " is kept here");
   if (erased(session)) return fail(ErrorKind::Denied, "the key of session " + hex(session) + " was erased");
   if (!kek_) {
-    TRY(kek_, read_kek(directory_ + "/keys/kek"));
+    TRY(kek_, read_kek(directory_));
   }
   return unwrap(&records_[at->second], origin_, session, *kek_);
 }

@@ -28,6 +28,8 @@ class SessionKeys {
   FileOps* ops_;
 };
 
+/// The node's key that everything in `keys` is encrypted under. Errors: Unavailable, Malformed.
+Result<Digest> read_kek(const std::string& directory);
 /// The key of a session. Errors: Unavailable (no such record, files), Denied (erased), Malformed (does not decrypt).
 Result<Digest> load_session_key(const std::string& directory, const std::string& origin, const Id16& session);
 /// All keys of a folder, read once: for who opens many payloads.

@@ -52,8 +52,8 @@ bool is_of_the_log(Kind kind) {
 
 }  // namespace
 
-Writer::Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, HeadSigning& heads, Recovered found)
-    : options_(options), ops_(ops), clock_(clock), keys_(std::move(keys)), heads_(heads),
+Writer::Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, std::optional<Names> names, HeadSigning& heads, Recovered found)
+    : options_(options), ops_(ops), clock_(clock), keys_(std::move(keys)), names_(std::move(names)), heads_(heads),
       supply_(options.directory + "/segments", options.segment_bytes, options.high_water, ops), next_(found.tree.size()),
       tree_(found.tree), incarnation_(random_id()), open_(std::move(found.open)), link_(found.link), found_(std::move(found)) {
   size_ = next_;
@@ -139,6 +139,11 @@ Result<std::uint64_t> Writer::append(Entry entry) {
   return future.get();
 }
 
+void Writer::forget(std::string name) {
+  const std::lock_guard lock(mutex_);
+  forgotten_.push_back(std::move(name));
+}
+
 void Writer::refuse_new(const std::string& why) {
   const std::lock_guard lock(mutex_);
   why_nothing_new_ = why;
@@ -178,6 +183,9 @@ bool Writer::take(std::vector<Op>& ops, bool& stopping) {
     sleeping_ = false;
   }
   urgent_ = false;
+  if (names_)
+    for (const auto& name : forgotten_) names_->forget(name);
+  forgotten_.clear();
   ops.swap(queue_);
   stopping = stopping_;
   if (stopping && ops.empty()) stopped_ = true;  // under the lock: nothing can be queued after this

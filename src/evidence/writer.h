@@ -14,6 +14,7 @@
 #include "evidence/port_state.h"
 #include "evidence/recovery.h"
 #include "evidence/segment_supply.h"
+#include "evidence/names.h"
 #include "evidence/session_keys.h"
 
 namespace sallyport::evidence {
@@ -28,7 +29,7 @@ struct Op {
 
 class Writer {
  public:
-  Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, HeadSigning& heads, Recovered found);
+  Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, std::optional<Names> names, HeadSigning& heads, Recovered found);
   ~Writer();
 
   /// Writes the first entries of the incarnation on the calling thread, then starts the writer's own.
@@ -41,6 +42,7 @@ class Writer {
   /// Blocks until the entry is durable. Not on the writer's thread.
   Result<std::uint64_t> append(Entry entry);
   void refuse_new(const std::string& why);
+  void forget(std::string name);
   bool writable() const;
   void status(LogStatus& out) const;
 
@@ -70,6 +72,7 @@ class Writer {
   void begin(Batch& batch);
   void add(Batch& batch, Op& op);
   void add_entry(Batch& batch, const Entry& entry);
+  void put_body(Bytes& out, const Entry& entry, std::size_t from, std::size_t to);
   void touch(Batch& batch, const SessionPtr& session);
   void roll_back(Batch& batch);
   // Files (writer_files.cpp).
@@ -87,6 +90,7 @@ class Writer {
   FileOps& ops_;
   const Clock& clock_;
   SessionKeys keys_;
+  std::optional<Names> names_;
   HeadSigning& heads_;
   SegmentSupply supply_;
 
@@ -110,6 +114,7 @@ class Writer {
   // Shared.
   mutable std::mutex mutex_;
   std::condition_variable wake_;
+  std::vector<std::string> forgotten_;
   std::vector<Op> queue_;
   std::size_t queue_bytes_ = 0;
   bool sleeping_ = false, urgent_ = false, stopping_ = false;

@@ -75,6 +75,23 @@ void Writer::add(Batch& batch, Op& op) {
   batch.results.emplace_back(&op, op.chunks_only ? batch.next : batch.next - 1);
 }
 
+/// Part of an entry's body, with pseudonyms for the people in it.
+void Writer::put_body(Bytes& out, const Entry& entry, std::size_t from, std::size_t to) {
+  const auto copy = [&](std::size_t end) {
+    out.insert(out.end(), entry.body().begin() + static_cast<std::ptrdiff_t>(from), entry.body().begin() + static_cast<std::ptrdiff_t>(end));
+    from = end;
+  };
+  if (names_) {
+    for (const auto& person : entry.people()) {
+      if (person.at < from || person.at >= to) continue;
+      copy(person.at);
+      cbor::put_text(out, names_->pseudonym(person.name));
+      from += person.size;
+    }
+  }
+  copy(to);
+}
+
 void Writer::add_entry(Batch& batch, const Entry& entry) {
   const auto& session = entry.session();
   const bool close = entry.kind() == Kind::SessionClose;
@@ -112,14 +129,14 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
   }
   out.push_back(7);
   cbor::put_uint(out, static_cast<std::uint64_t>(entry.kind()));
-  const auto body = std::span(entry.body());
+  const auto& body = entry.body();
   const auto before = close ? entry.totals_at() : body.size();
-  out.insert(out.end(), body.begin(), body.begin() + static_cast<std::ptrdiff_t>(before));
+  put_body(out, entry, 0, before);
   if (close) {
     cbor::put_uint(out, static_cast<std::uint64_t>(Field::Totals));
     cbor::put_array(out, 4);
     for (const auto n : {session->sequence, session->commands, session->outcomes, session->chunks}) cbor::put_uint(out, n);
-    out.insert(out.end(), body.begin() + static_cast<std::ptrdiff_t>(before), body.end());
+    put_body(out, entry, before, body.size());
     session->closed = true;
     open_.erase(session->id());
   }

@@ -45,6 +45,7 @@ bool Writer::commit(std::span<Op> ops) {
 
 Result<void> Writer::write(Batch& batch) {
   if (!batch.new_keys.empty()) TRY_VOID(keys_.store(batch.new_keys, batch.wall));
+  if (names_) TRY_VOID(names_->store());
   frame_.close(FrameType::Batch, next_, salt_);
   const auto& bytes = frame_.bytes();
   TRY_VOID(evidence::write_all(ops_, segment_, bytes, offset_, segment_name(segment_number_)));

@@ -309,6 +309,7 @@ class Checker {
       if (entry.index != due && !lost_)
         fault("entry-index", describe(entry) + " stands where entry " + std::to_string(due) + " is due", &segment, offset, due);
       if (due == segment.header.first) judge_tail(entry);
+      heads_.entry(due, entry.wall);
       rules_.entry(entry, segment.path, offset, segment.header.incarnation);
     }
     tree_.add(leaf_hash(bytes));

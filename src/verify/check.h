@@ -15,6 +15,7 @@ struct Fault {
 struct Report {
   enum Verdict { Valid = 0, Invalid = 1, Incomplete = 2 } verdict = Valid;
   std::string origin;
+  std::uint64_t timestamps = 0, stamped_entries = 0, stamped_at = 0;   // under the newest of them
   std::uint64_t quorum = 0;               // of witnesses, as asked for
   std::uint64_t witnessed_entries = 0, witnessed_at = 0;  // under the quorum; at: seconds since 1970, the earliest of its cosignatures
   std::uint64_t first_entry = 0;          // those before it were pruned
@@ -31,6 +32,7 @@ struct Settings {
   std::string keys_directory;             // keys/kek and keys/session-keys: payloads are opened too; "" = not
   std::vector<NoteKey> witnesses;         // whose cosignatures count
   std::size_t quorum = 0;                 // how many of them the newest head they saw must bear; 0 = none asked for
+  std::string timestamp_ca;               // certificates of the time-stamping authority; "" = time stamps are not looked at
   std::vector<std::string> kept_heads;    // files with signed heads from elsewhere: the log must bear them out as well
 };
 

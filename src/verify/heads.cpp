@@ -7,6 +7,7 @@
 #include "verify/crypto.h"
 #include "verify/rules.h"
 #include "verify/segment.h"
+#include "verify/timestamps.h"
 
 namespace sallyport::verify {
 namespace {
@@ -38,6 +39,7 @@ void Heads::read() {
     else fault("head-unreadable", why, all_witnessed);
   }
   for (const auto& kept : settings_.kept_heads) read_one(kept);
+  if (!settings_.timestamp_ca.empty()) read_timestamps();
   std::ranges::sort(heads_, {}, [](const Known& one) { return one.head.size; });
 }
 
@@ -80,7 +82,7 @@ void Heads::take(std::string_view note, const std::string& file) {
   if (head->origin != settings_.key.name) return fault("head-origin", "a signed head is of the log " + head->origin + ", the key is of " + settings_.key.name, file);
   if (!heads_.empty() && heads_.back().file == file && head->size < heads_.back().head.size)
     fault("head-order", "the heads fall from size " + std::to_string(heads_.back().head.size) + " to " + std::to_string(head->size), file);
-  Known known{std::move(*head), file, std::nullopt, 0, {}, {}};
+  Known known{std::move(*head), file, std::nullopt, 0, {}, {}, 0};
   take_others(known);
   heads_.push_back(std::move(known));
 }
@@ -108,6 +110,44 @@ void Heads::take_others(Known& known) {
   known.head.text = {};
 }
 
+void Heads::read_timestamps() {
+  std::error_code error;
+  std::vector<std::string> stems;
+  for (const auto& file : std::filesystem::directory_iterator(settings_.directory + "/timestamps", error))
+    if (file.path().extension() == ".tsr") stems.push_back(file.path().string().substr(0, file.path().string().size() - 4));
+  std::ranges::sort(stems);
+  for (const auto& stem : stems) {
+    std::string why;
+    const auto note = File::read(stem + ".note", why);
+    const auto answer = note ? File::read(stem + ".tsr", why) : std::nullopt;
+    const auto time = answer ? stamped_at(note->bytes(), answer->bytes(), settings_.timestamp_ca, why) : std::nullopt;
+    ++report_.timestamps;
+    if (!time) {
+      fault("timestamp", "a time stamp does not count: " + why, stem + ".tsr");
+      continue;
+    }
+    const auto before = heads_.size();
+    take(text_of(*note), stem + ".note");
+    if (heads_.size() > before) heads_.back().stamped = *time;
+  }
+}
+
+/// Between two heads whose times others vouch for, nothing can have been written earlier than the first or later than the second.
+void Heads::pass_time(const Known& known) {
+  constexpr std::uint64_t kSecond = 1'000'000'000, kTolerance = 300;
+  auto time = known.stamped;
+  for (const auto one : known.cosigned) time = time == 0 ? one : std::min(time, one);
+  if (time == 0) return;
+  const auto words = [](std::uint64_t ns) { return std::to_string(ns / kSecond); };
+  if (known_time_ > kTolerance && earliest_ < (known_time_ - kTolerance) * kSecond)
+    fault("back-dated", "entry " + std::to_string(earliest_index_) + " says it was written at second " + words(earliest_) + " (since 1970), and follows a head that others saw at second " + std::to_string(known_time_), known.file, earliest_index_);
+  if (latest_ > (time + kTolerance) * kSecond)
+    fault("back-dated", "entry " + std::to_string(latest_index_) + " says it was written at second " + words(latest_) + " (since 1970), and a head over it was seen by others at second " + std::to_string(time), known.file, latest_index_);
+  known_time_ = time;
+  earliest_ = UINT64_MAX;
+  latest_ = 0;
+}
+
 /// An epoch's key signs the heads from its announcement to that of the next one, and no others: whoever steals today's key cannot
 /// sign yesterday's heads, for yesterday's key is erased.
 void Heads::judge_epoch(const Known& known) {
@@ -132,7 +172,7 @@ void Heads::judge(std::uint64_t entries) {
   std::uint64_t good = 0;
   std::uint64_t witnessed = 0;
   for (const auto& known : std::span(heads_).subspan(begin_)) {
-    const auto& [head, file, computed, epoch, signature, cosigned] = known;
+    const auto& [head, file, computed, epoch, signature, cosigned, stamped] = known;
     if (head.size > entries) {
       const auto last = head.size - 1;
       fault("log-truncated", "a head for " + std::to_string(head.size) + " entries was signed, and the log holds " + std::to_string(entries) + ": " +
@@ -150,6 +190,7 @@ void Heads::judge(std::uint64_t entries) {
     }
     good = head.size;
     judge_epoch(known);
+    if (stamped != 0) report_.stamped_entries = head.size, report_.stamped_at = stamped;
     if (settings_.quorum == 0 || cosigned.size() < settings_.quorum) continue;
     witnessed = head.size;
     report_.witnessed_at = *std::ranges::min_element(cosigned);

@@ -22,7 +22,7 @@ constexpr int kUsage = 3;
 
 int usage(const std::string& why) {
   if (!why.empty()) std::fprintf(stderr, "sallyport-verify: %s\n", why.c_str());
-  std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--json] [--quiet]\n"
+  std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--tsa-ca FILE] [--json] [--quiet]\n"
              "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
              "       sallyport-verify pack FILE --key KEY [--witness KEY]... [--quorum N] [--json] [--quiet] [--report OUT]\n"
              "  DIR          evidence directory\n"
@@ -31,6 +31,7 @@ int usage(const std::string& why) {
              "  --keys PATH  folder with kek and session-keys: payloads are decrypted and compared, too\n"
              "  --witness K  verifier key of a witness, or a file that holds it; may be repeated\n"
              "  --quorum N   cosignatures that a head needs; default: all of the witnesses named\n"
+             "  --tsa-ca F   PEM certificate of the time-stamping authority: time stamps are verified, too\n"
              "  --head FILE  a signed head (checkpoint) kept elsewhere: the log must still bear it out\n"
              "  --report OUT write the report here, made from what was verified\n"
              "  --json       one JSON object\n"
@@ -115,6 +116,8 @@ int main(int argc, char** argv) {
       auto witness = key_of(given, wrong, sallyport::verify::parse_witness_key);
       if (!witness) return usage("--witness: " + wrong);
       settings.witnesses.push_back(std::move(*witness));
+    } else if (arg == "--tsa-ca") {
+      if (!value(settings.timestamp_ca)) return usage("--tsa-ca needs a value");
     } else if (arg == "--quorum") {
       std::string given;
       if (!value(given) || given.empty() || given.size() > 3 || given.find_first_not_of("0123456789") != std::string::npos) return usage("--quorum needs a number");

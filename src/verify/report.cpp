@@ -37,7 +37,7 @@ const char* word(Report::Verdict verdict) { return verdict == Report::Valid ? "v
 std::string to_json(const Report& report) {
   const auto number = [](const char* name, std::uint64_t n) { return "\"" + std::string(name) + "\":" + std::to_string(n) + ","; };
   std::string out = "{\"verdict\":\"" + std::string(word(report.verdict)) + "\",\"origin\":" + quote(report.origin) + ",";
-  out += number("entries", report.entries) + number("first_entry", report.first_entry) + number("signed_entries", report.signed_entries) + number("witnessed_entries", report.witnessed_entries) + number("segments", report.segments) +
+  out += number("entries", report.entries) + number("first_entry", report.first_entry) + number("signed_entries", report.signed_entries) + number("witnessed_entries", report.witnessed_entries) + number("timestamps", report.timestamps) + number("stamped_entries", report.stamped_entries) + number("stamped_at", report.stamped_at) + number("segments", report.segments) +
          number("incarnations", report.incarnations) + number("heads", report.heads) + number("sessions", report.sessions) +
          number("open_sessions", report.open_sessions) + number("commands", report.commands) + number("outcomes", report.outcomes) +
          number("interrupted", report.interrupted) + number("payloads", report.payloads) + number("opened_payloads", report.opened_payloads) +

@@ -3,6 +3,9 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { pathToFileURL } from 'node:url';
+import { Chromium } from '../lib/chromium.mjs';
 import { Postgres, psql } from '../lib/postgres.mjs';
 import { Gateway, PASSWORD, ROOT, SALLYPORT, VERIFY, folder, start, until } from '../lib/gateway.mjs';
 
@@ -153,6 +156,37 @@ must(await gateway.stop() === 0, 'the gateway stops in order');
 const good = gateway.verify(gateway.evidence, key, ['--keys', path.join(gateway.evidence, 'keys')]);
 must(good.code === 0, `the evidence is valid: ${good.out}${good.err}`);
 say('valid', `sallyport-verify: ${good.report.entries} entries, ${good.report.opened_payloads} payloads, all as they were signed`);
+
+// What an auditor gets: a pack, its report, a verifier that is a page, and a key that came another way.
+const pack = path.join(dir, 'pack.zip'), report = path.join(dir, 'report.html'), shots = process.env.SALLYPORT_DEMO_SHOTS ?? dir;
+const exported = gateway.cli(['evidence', 'export', '-c', gateway.config, '--payloads', 'opened', '-o', pack]);
+must(exported.code === 0, `the pack is exported: ${exported.err}`);
+const native = file => spawnSync(VERIFY, ['pack', file, '--key', key, '--report', report], { encoding: 'utf8' });
+const judged = native(pack);
+must(judged.status === 0 && fs.existsSync(report), `the pack is valid: ${judged.stdout}${judged.stderr}`);
+say('pack', judged.stdout.trim().split('\n').at(-1));
+const browser = await Chromium.start();
+await browser.navigate(pathToFileURL(report).href);
+const words = await browser.evaluate('document.body.innerText');
+must(/small-sums/.test(words) && /bob/.test(words) && !/jane\.roe@/.test(words), 'the report says who, by which rule, approved by whom, and nothing that was masked');
+await browser.screenshot(path.join(shots, 'report.png'));
+say('report', `read in Chromium: who, what, which rule, approved by whom (${path.join(shots, 'report.png')})`);
+const page = async file => {
+  await browser.navigate(pathToFileURL(path.join(ROOT, 'build/page/sallyport-verify.html')).href);
+  await browser.type('#key', key.trim());
+  await browser.setFile('#file', file);
+  await browser.until(`document.documentElement.dataset.state === 'done'`);
+  return browser.evaluate(`document.getElementById('verdict').innerText`);
+};
+must(await page(pack) === 'VALID', 'the page finds the pack valid');
+await browser.screenshot(path.join(shots, 'page.png'));
+const forged = path.join(dir, 'forged.zip'), copy = fs.readFileSync(pack);
+copy[copy.indexOf('small-sums')] ^= 1;
+fs.writeFileSync(forged, copy);
+const refused = native(forged);
+must(refused.status === 1 && await page(forged) === 'INVALID', 'a forged copy is refused by both');
+await browser.stop();
+say('forged', `one byte changed in a copy: the page and the program both say INVALID (${/FAULT ([a-z-]+)/.exec(refused.stdout)[1]})`);
 
 const segments = path.join(gateway.evidence, 'segments');
 const first = path.join(segments, fs.readdirSync(segments).filter(name => name.endsWith('.seg')).sort()[0]);

@@ -82,3 +82,17 @@ test('a receipt comes through the API, to who asked for the command and to the l
   assert.equal((await ask(`/api/receipts/${ran}`, await gateway.token('dave'))).status, 404, 'another’s');
   assert.equal((await ask('/api/receipts/req_00000000000000000000', alice)).status, 404);
 });
+
+test('an agent that asks for it gets the receipt with the answer, of what ran and of what was refused', async () => {
+  const client = await gateway.client('tickets', alice);
+  for (const [name, args, receipts] of [['read_ticket', { id: 1 }, 2], ['slow', { ms: 1, steps: 2 }, 2], ['run_command', { command: 'id' }, 1]]) {
+    const answer = await client.callTool({ name, arguments: args, _meta: { 'sallyport/receipt': true } });
+    const file = path.join(dir, 'meta.tlog-proof');
+    fs.writeFileSync(file, answer._meta['sallyport/receipt']);
+    const { status, stdout } = spawnSync(VERIFY, ['receipt', file, '--key', gateway.key(), '--json'], { encoding: 'utf8' });
+    assert.equal(status, 0, stdout);
+    assert.equal(JSON.parse(stdout).receipts, receipts, name);
+    assert.equal((await client.callTool({ name, arguments: args }))._meta?.['sallyport/receipt'], undefined);
+  }
+  await client.close();
+});

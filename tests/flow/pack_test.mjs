@@ -95,10 +95,22 @@ test('of one user only what is theirs is disclosed, and the rest is counted', as
   assert.equal(report.withheld, report.entries - report.disclosed);
   assert.ok(report.withheld > 10);
   const entries = members('alice.zip').filter(name => name.startsWith('entries/')).map(name => content('alice.zip', name).toString('latin1')).join('');
-  assert.ok(entries.includes('alice') && !entries.includes('dave'));
+  assert.ok(!/alice|bob|dave/.test(entries), 'entries bear pseudonyms');
+  const names = content('alice.zip', 'names').toString().trim().split('\n').map(line => JSON.parse(line));
+  assert.deepEqual(names.map(one => one.value).sort(), ['alice', 'bob'], 'who is named in what is disclosed, and nobody else');
+  assert.ok(names.every(one => entries.includes(one.token)));
   assert.match(fs.readFileSync(file('alice.html'), 'utf8'), /bob/, 'who approved is part of her story');
   const manifest = JSON.parse(content('alice.zip', 'manifest.json'));
   assert.deepEqual([manifest.query.user, manifest.counts.withheld, manifest.sessions.length], ['alice', report.withheld, 1]);
+});
+
+test('people can stay under their pseudonyms', async () => {
+  await export_('nameless.zip', '--no-names', ...upTo());
+  const { status } = verify('nameless.zip', '--report', file('nameless.html'));
+  assert.equal(status, 0);
+  assert.ok(!members('nameless.zip').includes('names'));
+  assert.doesNotMatch(fs.readFileSync(file('nameless.html'), 'utf8'), /alice|dave/);
+  assert.match(fs.readFileSync(file('nameless.html'), 'utf8'), /~[\w-]{22}/);
 });
 
 test('one payload can be disclosed alone', async () => {
@@ -153,7 +165,7 @@ test('an export that is killed goes on, to the bytes of one that was not', async
 
 test('a changed pack, another key and wrong questions are told', async () => {
   const bytes = fs.readFileSync(file('alice.zip'));
-  const at = bytes.indexOf('alice', bytes.indexOf('entries/'));
+  const at = bytes.indexOf('tools/call', bytes.indexOf('entries/'));
   bytes[at] ^= 1;
   fs.writeFileSync(file('changed.zip'), bytes);
   const changed = verify('changed.zip', '--report', file('none.html'));

@@ -58,7 +58,7 @@ const code = faults => /^[a-z-]+(?=:)/.exec(faults)?.[0] ?? '';
 test('a receipt that holds is VALID, and the report is the program’s', async () => {
   const said = await seen(receipt);
   assert.equal(said.verdict, 'VALID', JSON.stringify(said));
-  assert.match(said.said, /^entry \d+ \(command tools\/call slow by alice[^\n]*\nentry \d+ \(outcome[^\n]*$/);
+  assert.match(said.said, /^entry \d+ \(command tools\/call slow by ~[\w-]{22}[^\n]*\nentry \d+ \(outcome[^\n]*$/);
   assert.equal(said.faults, '');
   assert.match(said.about, /^mine\.tlog-proof, [\d,]+ bytes, checked in [\d.]+ s with the key /);
   assert.ok(said.about.endsWith(key));

@@ -36,7 +36,7 @@ test('a command’s receipt has its intent and its outcome, and holds without th
   const file = await made(command.request_id);
   const { status, stdout } = verify(file);
   assert.equal(status, 0, stdout);
-  assert.match(stdout, /^proven: entry \d+ \(command insert public\.t by alice[^]*proven: entry \d+ \(outcome[^]*valid: 2 receipts\n$/);
+  assert.match(stdout, /^proven: entry \d+ \(command insert public\.t by ~[\w-]{22}[^]*proven: entry \d+ \(outcome[^]*valid: 2 receipts\n$/);
   assert.deepEqual(JSON.parse(verify(file, '--json').stdout), { verdict: 'valid', receipts: 2, code: '', what: '' });
   assert.match(fs.readFileSync(file, 'utf8'), /^c2sp\.org\/tlog-proof@v1\nextra [A-Za-z0-9+/=]+\nindex \d+\n/);
 });
@@ -44,7 +44,7 @@ test('a command’s receipt has its intent and its outcome, and holds without th
 test('what was refused has a receipt as well, by the id that its error shows', async () => {
   const { status, stdout } = verify(await made(gateway.refused));
   assert.equal(status, 0, stdout);
-  assert.match(stdout, /\(command delete public\.t by alice[^]*valid: 1 receipts/);
+  assert.match(stdout, /\(command delete public\.t by ~[\w-]{22}[^]*valid: 1 receipts/);
 });
 
 test('a changed entry, another place, another’s proof and another key are refused by name', async () => {
@@ -61,6 +61,24 @@ test('a changed entry, another place, another’s proof and another key are refu
   assert.deepEqual(said(a.replace(/^\d+$/m, n => String(Number(n) + 1))), [1, 'receipt-head']);
   assert.deepEqual(said(lines.slice(1).join('\n')), [1, 'receipt-form']);
   assert.deepEqual(said(''), [1, 'receipt-form']);
+});
+
+test('SHOW sallyport.receipt gives the last statement’s, in a transaction as out of one, and leaves its state alone', async () => {
+  const alice = await gateway.token('alice');
+  const shown = ['select', 'insert'].map(action => ({ action, file: path.join(dir, action) }));
+  const { out, err } = await psql(gateway.libpq('alice', 'shop', alice), `\\pset format unaligned\n\\pset tuples_only on\nselect 'one';\n\\o ${shown[0].file}\nshow sallyport.receipt;\n\\o\n` +
+    `begin;\ninsert into t values (7);\n\\o ${shown[1].file}\n  SHOW  Sallyport.Receipt ;\n\\o\nselect count(*) from t where a = 7;\nrollback;\n` +
+    `begin;\nselect 1/0;\nshow sallyport.receipt;\nrollback;\nselect 'end';\n`);
+  for (const { action, file } of shown) {
+    const { status, stdout } = verify(file);
+    assert.equal(status, 0, stdout + err + fs.readFileSync(file, 'utf8'));
+    assert.match(stdout, new RegExp(`\\(command ${action} [^]*\\(outcome[^]*valid: 2 receipts`));
+  }
+  assert.match(err, /current transaction is aborted/);
+  assert.match(out, /^1\n/m, 'the transaction went on');
+  assert.match(out, /\nend\n$/);
+  const fresh = await psql(gateway.libpq('alice', 'shop', alice), 'show sallyport.receipt;\n');
+  assert.match(fresh.err, /there is no receipt/);
 });
 
 test('an unknown request is told, and so is what is missing', async () => {

@@ -94,6 +94,18 @@ const std::vector<std::string>& versions() {
 
 bool is_version(std::string_view version) { return contains(versions(), version); }
 
+std::string with_receipt(std::string answer, const Result<std::string>& receipt) {
+  const auto member = receipt ? R"("sallyport/receipt":)" + json::quote(*receipt) : R"("sallyport/receiptError":)" + json::quote(receipt.error().what);
+  const auto document = json::Document::parse(answer);
+  if (!document || !document->root()["result"].is_object()) return answer;
+  const auto result = document->root()["result"], meta = result["_meta"];
+  const auto& into = meta.is_object() ? meta : result;
+  const auto added = meta.is_object() ? member : R"("_meta":{)" + member + "}";
+  if (meta.valid() && !meta.is_object()) return answer;
+  answer.insert(into.offset() + 1, into.size() == 0 ? added : added + ",");
+  return answer;
+}
+
 std::string denial_text(const Message& request, const enforce::Denial& denial, bool hidden) {
   const bool denied = denial.kind == ErrorKind::Denied;
   const auto id = request.id.raw();

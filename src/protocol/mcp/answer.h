@@ -16,6 +16,9 @@ bool is_version(std::string_view version);
 
 /// The answer to a denied request: an isError result for tools/call, so that the model reads rule, reason and request
 /// id and can go on; an error object for everything else. `hidden`: the object is not listed, so it is unknown.
+/// The answer with its receipt, or with why there is none, in the result's _meta as "sallyport/receipt" or
+/// "sallyport/receiptError". Errors of JSON-RPC stay as they are: they have no result.
+std::string with_receipt(std::string answer, const Result<std::string>& receipt);
 std::string denial_text(const Message& request, const enforce::Denial& denial, bool hidden);
 
 /// What in an answer, error or notification may hold people's data: strings and structured content, but not URIs,

@@ -93,6 +93,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   const auto action = action_of(message, From::Client, target->extra_methods);
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
+  flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();
   flight->hold.notify = [this, &client, raw = flight.get()](const enforce::Approval& approval, std::int64_t held_ns) {
     return notice_hold(client, *raw, approval, held_ns);
   };
@@ -111,7 +112,9 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
       co_return co_await client.answer(error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
                                                   R"({"requestId":)" + json::quote(denial->request_id) + "}"));
-    co_return co_await client.answer(denial_text(message, *denial, hidden));
+    auto text = denial_text(message, *denial, hidden);
+    if (flight->wants_receipt && denial->entry) text = with_receipt(std::move(text), co_await services_.gate.receipts({*denial->entry}));
+    co_return co_await client.answer(std::move(text));
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
   flight->running.emplace(std::move(allowed.running));

@@ -27,6 +27,7 @@ struct Flight {
   enforce::Hold hold;
   std::optional<enforce::Running> running;  // while it runs on the target
   bool cancelled = false;
+  bool wants_receipt = false;     // params._meta["sallyport/receipt"]
   bool resumable = false;         // the target named event ids: the answer may come on another stream
   net::HttpExchange* exchange = nullptr;  // while its answer is being read
 };

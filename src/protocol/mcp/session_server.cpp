@@ -124,6 +124,8 @@ awaitable<Session::Delivery> Session::answer_from_server(Message message, std::s
   if (flight->resumable) remember_answered(*flight);
   services_.gate.observe(running, text);
   reply.bytes = text.size();
+  const auto entries = std::make_shared<std::vector<std::uint64_t>>();
+  reply.entries = entries;
   auto recorded = co_await services_.gate.finish(std::move(running), std::move(reply));
   // No data without evidence: an answer whose outcome cannot be recorded is not shown.
   if (!recorded) {
@@ -131,6 +133,7 @@ awaitable<Session::Delivery> Session::answer_from_server(Message message, std::s
                       "the command ran, but its answer is withheld: the evidence cannot be written. Request: " + request_id + ".",
                       R"({"requestId":)" + json::quote(request_id) + "}");
   }
+  if (recorded && flight->wants_receipt) text = with_receipt(std::move(text), co_await services_.gate.receipts(*entries));
   co_return Delivery{std::move(text), true};
 }
 

@@ -63,6 +63,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void give_up(Portal& portal);
   void count(Command& command);
   boost::asio::awaitable<bool> known_name(std::string bind);
+  boost::asio::awaitable<bool> show_receipt();
   boost::asio::awaitable<void> leave(std::string reason);
   void ask_for_answers();
   void control(std::string bytes, std::vector<Expected> expects, bool sync = false);

@@ -2,7 +2,7 @@
 // number of steps, the folder is put into states the disk may have been left in, and recovery is judged: every acknowledged
 // entry is there, none is invented, no signed size has another root, nothing a crash alone can leave is refused, and the
 // verifier calls none of it invalid. Runs continue from crashed states, so recovery itself is cut as well.
-// SALLYPORT_CRASH_STATES sets how many states (default: about 40 s), SALLYPORT_CRASH_SEED where to begin.
+// SALLYPORT_CRASH_STATES sets how many states (default: under 40 s), SALLYPORT_CRASH_SEED where to begin.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -96,6 +96,7 @@ TEST(Payload, AFileThatCannotBeReadIsAFaultAndNotNothing) {
     const auto report = log.verified();
     EXPECT_EQ(report.verdict, Report::Invalid) << path;
     EXPECT_TRUE(has(report, code)) << verify::to_text(report);
+    EXPECT_TRUE(verify::to_text(report).contains("cannot read " + path)) << verify::to_text(report);
     std::filesystem::remove(path);
     std::filesystem::rename(path + ".x", path);
   };

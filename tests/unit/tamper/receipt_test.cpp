@@ -109,6 +109,36 @@ TEST(Receipt, OfARealLogHoldsAndNoChangedBitDoes) {
   }
 }
 
+TEST(Receipt, IsReadInItsOneFormOnly) {
+  const Made made;
+  const auto first = made.text.substr(0, made.text.find("\n\nc2sp.org/") + 1);
+  const auto changed = [&](const std::string& what, const std::string& by) {
+    auto text = first;
+    const auto at = text.find(what);
+    EXPECT_NE(at, std::string::npos) << what;
+    return text.replace(at, what.size(), by);
+  };
+  std::string why;
+  ASSERT_TRUE(verify::read_receipts(first, why)) << why;
+  for (const auto* index : {"", " ", "00", "-0", "+0", "0x0", "0 ", " 0", "a", "18446744073709551616"}) {
+    EXPECT_FALSE(verify::read_receipts(changed("\nindex 0\n", "\nindex " + std::string(index) + "\n"), why)) << index;
+    EXPECT_EQ(why, "line 3: expected \"index\" with a number") << index;
+  }
+  EXPECT_TRUE(verify::read_receipts(changed("\nindex 0\n", "\nindex 18446744073709551615\n"), why));
+  EXPECT_FALSE(verify::read_receipts(changed("\nextra ", "\nextra!"), why));
+  EXPECT_EQ(why, "line 2: expected \"extra\" with the entry");
+  EXPECT_FALSE(verify::read_receipts(changed("c2sp.org/tlog-proof@v1", "c2sp.org/tlog-proof@v2"), why));
+  // 64 hashes are the longest way there is.
+  const auto hash = base64(Digest{});
+  std::string way;
+  for (int i = 0; i < 64; ++i) way += hash + "\n";
+  const std::string head = "c2sp.org/tlog-proof@v1\nextra AA==\nindex 0\n", note = "\na\n\nb\n";
+  EXPECT_TRUE(verify::read_receipts(head + way + note, why)) << why;
+  EXPECT_FALSE(verify::read_receipts(head + way + hash + "\n" + note, why));
+  EXPECT_FALSE(verify::read_receipts(head + base64(Bytes(31)) + "\n" + note, why));
+  EXPECT_FALSE(verify::read_receipts("", why));
+}
+
 TEST(Receipt, TheExampleOfItsPageIsWhatTheSeedSigns) {
   // entry.md's heartbeat with the index 0, alone in its log; checkpoint.md's seed.
   auto leaf = *from_hex("01a50102021b17979cfe362a0000031b000000012a05f2000450000102030405060708090a0b0c0d0e0f0704");

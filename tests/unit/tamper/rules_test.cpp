@@ -86,6 +86,16 @@ TEST(Rules, IndexesAreDenseTimesDoNotFallAndIncarnationsBeginInOrder) {
   EXPECT_FAULT(with([](Forge& log) { log.add(Entry(Kind::NodeStop)), log.add(Entry(Kind::Heartbeat)); }), "incarnation", 2U);
   EXPECT_FAULT(with([](Forge& log) { log.incarnation[0] = 99, log.add(Entry(Kind::Heartbeat)); }), "incarnation", 1U);
   EXPECT_TRUE(verify::to_text(with([](Forge& log) { log.incarnation[0] = 99, log.add(Entry(Kind::Heartbeat)); })).contains("another incarnation than its segment"));
+  Forge beyond, headless;
+  beyond.add(std::move(Entry(Kind::NodeStart).uint(Field::SignedSize, 1)));
+  EXPECT_FAULT(beyond.verified(), "recovery", 0U);
+  headless.add(std::move(Entry(Kind::NodeStart).uint(Field::SignedSize, 0).bytes(Field::Incarnation, Id16{1})));
+  EXPECT_FAULT(headless.verified(), "incarnation", 0U);
+  EXPECT_TRUE(verify::to_text(with([](Forge& log) {
+                log.add(Entry(Kind::NodeStop));
+                log.incarnation[0] = 99;
+                log.start();
+              })).contains("does not name the incarnation before it"));
   Forge none;
   none.add(Entry(Kind::Heartbeat));
   EXPECT_FAULT(none.verified(), "incarnation", 0U);

@@ -341,14 +341,14 @@ TEST(Tamper, AFooterThatLacksASectorIsWhatACrashLeavesAndOneThatLacksLessIsNot) 
   EXPECT_EQ(log.with(log.whole).verdict, Report::Valid);
 }
 
-TEST(Tamper, AChangedLengthOfAFooterThatEndsWithASectorIsNoCrash) {
+TEST(Tamper, AChangedBitOfAFooterThatEndsWithASectorIsNoCrash) {
   auto probe = Placed(512 - 8);
   const auto size = probe.whole.size() - probe.footer;
   const Placed log(size);
   ASSERT_EQ(log.whole.size() % 512, 0U) << "footers of such logs are of one size";
-  for (unsigned bit = 0; bit < 32; ++bit) {
+  for (std::size_t bit = 0; bit < size * 8; ++bit) {
     auto file = log.whole;
-    file[log.footer + 4 + bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+    file[log.footer + bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
     EXPECT_EQ(log.with(file).verdict, Report::Invalid) << bit;
   }
 }
