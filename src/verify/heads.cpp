@@ -45,6 +45,8 @@ void Heads::read() {
 
 void Heads::begin_at(std::uint64_t size) {
   next_ = begin_ = static_cast<std::size_t>(std::ranges::lower_bound(heads_, size, {}, [](const Known& one) { return one.head.size; }) - heads_.begin());
+  // When they were seen by others still says how old what follows them can be at most.
+  for (const auto& known : std::span(heads_).first(begin_)) pass_time(known);
   if (begin_ > 0) report_.notes.push_back(std::to_string(begin_) + " signed heads are over fewer entries than were pruned: their signatures hold, what they were signed over is gone");
 }
 
