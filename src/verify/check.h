@@ -32,6 +32,7 @@ struct Settings {
   std::string keys_directory;             // keys/kek and keys/session-keys: payloads are opened too; "" = not
   std::vector<NoteKey> witnesses;         // whose cosignatures count
   std::size_t quorum = 0;                 // how many of them the newest head they saw must bear; 0 = none asked for
+  bool without_payloads = false;          // of a log whose payloads are not at hand: what is recorded of them is not judged
   std::string timestamp_ca;               // certificates of the time-stamping authority; "" = time stamps are not looked at
   std::vector<std::string> kept_heads;    // files with signed heads from elsewhere: the log must bear them out as well
 };

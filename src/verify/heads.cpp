@@ -170,6 +170,12 @@ void Heads::judge_epoch(const Known& known) {
   if (!ed25519_fits(at->second.key, view(text), known.epoch_signature)) say("has a wrong signature of epoch " + std::to_string(known.epoch));
 }
 
+/// A head that somebody else holds: the log cannot have been damaged into contradicting it.
+bool Heads::seen_elsewhere(const std::string& file) const {
+  const bool kept = std::find(settings_.kept_heads.begin(), settings_.kept_heads.end(), file) != settings_.kept_heads.end();
+  return kept || file.ends_with(".witnessed") || file.ends_with(".note");
+}
+
 void Heads::judge(std::uint64_t entries) {
   std::uint64_t good = 0;
   std::uint64_t witnessed = 0;
@@ -177,14 +183,14 @@ void Heads::judge(std::uint64_t entries) {
     const auto& [head, file, computed, epoch, signature, cosigned, stamped] = known;
     if (head.size > entries) {
       const auto last = head.size - 1;
-      fault("log-truncated", "a head for " + std::to_string(head.size) + " entries was signed, and the log holds " + std::to_string(entries) + ": " +
+      fault(seen_elsewhere(file) ? "rolled-back" : "log-truncated", "a head for " + std::to_string(head.size) + " entries was signed, and the log holds " + std::to_string(entries) + ": " +
                                  (last == entries ? "entry " + std::to_string(last) + " is" : "entries " + std::to_string(entries) + " to " + std::to_string(last) + " are") + " missing",
             file, entries);
       break;
     }
     if (!computed || *computed != head.root) {
       const auto last = head.size == 0 ? 0 : head.size - 1;
-      fault("head-root", "the entries are not the ones that were signed: the first " + std::to_string(head.size) + " have another root than the signed head. " +
+      fault(seen_elsewhere(file) ? "forked" : "head-root", "the entries are not the ones that were signed: the first " + std::to_string(head.size) + " have another root than the signed head. " +
                              (last == good ? "It is entry " + std::to_string(good) + " that is another"
                                            : "The first that is another is one of entries " + std::to_string(good) + " to " + std::to_string(last)),
             file, good);

@@ -43,6 +43,7 @@ class Heads {
   };
   void take_others(Known& known);
   void judge_epoch(const Known& known);
+  bool seen_elsewhere(const std::string& file) const;
   void read_archive(std::string_view rest, const std::string& file);
   void read_one(const std::string& path);
   void read_timestamps();

@@ -13,6 +13,7 @@
 #include <iterator>
 
 #include "verify/check.h"
+#include "verify/live.h"
 #include "verify/pack.h"
 #include "verify/receipt.h"
 
@@ -23,9 +24,11 @@ constexpr int kUsage = 3;
 int usage(const std::string& why) {
   if (!why.empty()) std::fprintf(stderr, "sallyport-verify: %s\n", why.c_str());
   std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--tsa-ca FILE] [--json] [--quiet]\n"
+             "       sallyport-verify URL --key KEY [--witness KEY]... [--quorum N] [--token-file FILE] [--ca FILE] [--json] [--quiet]\n"
              "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
              "       sallyport-verify pack FILE --key KEY [--witness KEY]... [--quorum N] [--json] [--quiet] [--report OUT]\n"
              "  DIR          evidence directory\n"
+             "  URL          a log over HTTP: https://GATEWAY:9443/log (needs the program curl)\n"
              "  FILE         receipts (sallyport receipt) or pack (sallyport evidence export); - for standard input\n"
              "  --key KEY    verifier key, or a file that holds it (sallyport evidence key prints it)\n"
              "  --keys PATH  folder with kek and session-keys: payloads are decrypted and compared, too\n"
@@ -71,6 +74,20 @@ int check_receipts(const std::string& path, const sallyport::verify::NoteKey& ke
   return report.valid ? 0 : 1;
 }
 
+int check_log_at(const sallyport::verify::Settings& settings, const sallyport::verify::NoteKey& key, const std::string& token_file, const std::string& ca, bool json, bool quiet) {
+  sallyport::verify::LiveSettings live{settings.directory, "", ca, key, settings.witnesses, settings.quorum};
+  while (live.url.ends_with('/')) live.url.pop_back();
+  if (!token_file.empty()) {
+    std::ifstream file(token_file);
+    if (!file || !std::getline(file, live.token)) return usage("cannot read " + token_file);
+  }
+  std::string why;
+  const auto report = sallyport::verify::check_live(live, why);
+  if (!report) return std::fprintf(stderr, "sallyport-verify: no verdict: %s\n", sallyport::verify::printable(why).c_str()), kUsage;
+  if (!quiet) std::fputs((json ? to_json(*report) + "\n" : to_text(*report)).c_str(), stdout);
+  return report->verdict;
+}
+
 int check_pack(const std::string& path, const sallyport::verify::PackSettings& settings, const std::string& out, bool json, bool quiet) {
   std::ifstream file(path, std::ios::binary);
   if (path != "-" && !file) return usage("cannot read " + path);
@@ -95,7 +112,7 @@ int check_pack(const std::string& path, const sallyport::verify::PackSettings& s
 
 int main(int argc, char** argv) {
   sallyport::verify::Settings settings;
-  std::string key, out;
+  std::string key, out, token_file, ca;
   bool json = false, quiet = false;
   const bool receipt = argc > 1 && std::string_view(argv[1]) == "receipt";
   const bool pack = argc > 1 && std::string_view(argv[1]) == "pack";
@@ -116,6 +133,10 @@ int main(int argc, char** argv) {
       auto witness = key_of(given, wrong, sallyport::verify::parse_witness_key);
       if (!witness) return usage("--witness: " + wrong);
       settings.witnesses.push_back(std::move(*witness));
+    } else if (arg == "--token-file") {
+      if (!value(token_file)) return usage("--token-file needs a value");
+    } else if (arg == "--ca") {
+      if (!value(ca)) return usage("--ca needs a value");
     } else if (arg == "--tsa-ca") {
       if (!value(settings.timestamp_ca)) return usage("--tsa-ca needs a value");
     } else if (arg == "--quorum") {
@@ -136,6 +157,7 @@ int main(int argc, char** argv) {
   if (!parsed) return usage("--key: " + why);
   if (receipt) return check_receipts(settings.directory, *parsed, json, quiet);
   if (pack) return check_pack(settings.directory, {*parsed, settings.witnesses, settings.quorum}, out, json, quiet);
+  if (settings.directory.starts_with("https://") || settings.directory.starts_with("http://")) return check_log_at(settings, *parsed, token_file, ca, json, quiet);
   if (!std::filesystem::is_directory(settings.directory)) return usage("there is no directory " + settings.directory);
   ::signal(SIGBUS, shrank);
   settings.key = *parsed;

@@ -8,7 +8,8 @@ namespace {
 constexpr std::size_t kMaxFaults = 100;
 }
 
-Rules::Rules(Report& report, const Settings& settings) : report_(report), keys_(settings.keys_directory, settings.key.name) {
+Rules::Rules(Report& report, const Settings& settings)
+    : report_(report), without_payloads_(settings.without_payloads), keys_(settings.keys_directory, settings.key.name) {
   report_.origin = settings.key.name;
   if (!settings.keys_directory.empty() && !keys_.why_not().empty()) report_.notes.push_back("payloads cannot be opened: " + keys_.why_not());
 }
@@ -116,7 +117,7 @@ void Rules::session(const Entry& entry) {
       if (session.open_commands.erase(*entry.command) == 0) say("outcome", entry, "it belongs to entry " + std::to_string(*entry.command) + ", which is no command of its session that waits for one");
       break;
     case Kind::SessionClose: {
-      const std::array<std::uint64_t, 4> seen = {session.entries, session.commands, session.outcomes, session.chunks};
+      const std::array<std::uint64_t, 4> seen = {session.entries, session.commands, session.outcomes, without_payloads_ ? (*entry.totals)[3] : session.chunks};
       if (!session.open_commands.empty()) say("session-outcomes", entry, "entry " + std::to_string(*session.open_commands.begin()) + " of the session has no outcome");
       if (*entry.totals != seen) {
         static constexpr const char* kWhat[] = {"entries", "commands", "outcomes", "chunks"};
@@ -128,7 +129,7 @@ void Rules::session(const Entry& entry) {
     }
     default: break;
   }
-  if (entry.payload) payload(entry, session);
+  if (entry.payload && !without_payloads_) payload(entry, session);
   if (entry.kind == Kind::SessionClose) {
     session.closed = true;
     session.pending.clear();

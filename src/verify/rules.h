@@ -67,6 +67,7 @@ class Rules {
   void say(std::string code, const Entry& entry, std::string what);
 
   Report& report_;
+  const bool without_payloads_;
   PayloadKeys keys_;
   Session& session_of(const Id& id);
 

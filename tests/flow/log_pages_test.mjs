@@ -96,3 +96,23 @@ test('an agent that asks for it gets the receipt with the answer, of what ran an
   }
   await client.close();
 });
+
+test('sallyport-verify judges the log over HTTP, and another key’s is none', async () => {
+  const token = path.join(dir, 'bob.token'), url = gateway.adminUrl + '/log';
+  fs.writeFileSync(token, bob + '\n');
+  const judge = (...args) => new Promise(resolve => {
+    const child = spawn(VERIFY, [url, '--ca', gateway.ca, '--json', ...args], {});
+    let out = '', err = '';
+    child.stdout.on('data', d => { out += d; });
+    child.stderr.on('data', d => { err += d; });
+    child.on('close', code => resolve({ code, report: out && JSON.parse(out), err }));
+  });
+  const good = await judge('--key', gateway.key().trim(), '--token-file', token);
+  assert.equal(good.code, 0, good.err + JSON.stringify(good.report));
+  assert.ok(good.report.entries > 800 && good.report.commands > 400 && good.report.signed_entries === good.report.entries);
+  const other = await judge('--key', spawnSync(path.join(path.dirname(VERIFY), 'sallyport'), ['evidence', 'keygen', 'test/evidence', '-o', path.join(dir, 'third.key')], { encoding: 'utf8' }).stdout.trim(), '--token-file', token);
+  assert.deepEqual([other.code, other.report.faults[0].code], [1, 'head-signature']);
+  const nobody = await judge('--key', gateway.key().trim());
+  assert.equal(nobody.code, 3);
+  assert.match(nobody.err, /no verdict: cannot fetch/);
+});

@@ -574,7 +574,7 @@ TEST(PrunedTamper, AnEarlierHeadKeptElsewhereIsCountedAndALaterOneCompared) {
   EXPECT_EQ(tamper::verified(node.folder.path, node.keys.second, false, {early}).verdict, Report::Valid);
   const auto bad = sign_note(*parse_signer_key(node.keys.first), checkpoint_text({"node.test/evidence", node.first() + 3, Digest{}}));
   write_file(early, as_bytes(bad));
-  EXPECT_TRUE(has(tamper::verified(node.folder.path, node.keys.second, false, {early}), "head-root"));
+  EXPECT_TRUE(has(tamper::verified(node.folder.path, node.keys.second, false, {early}), "forked"));
 }
 
 }  // namespace

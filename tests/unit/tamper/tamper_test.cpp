@@ -250,7 +250,7 @@ TEST(Tamper, AWholeDirectoryPutBackIsFoundByAHeadThatWasKeptElsewhere) {
   const auto kept = before.path + "/kept";
   std::filesystem::copy_file(log.folder.path + "/checkpoint", kept);
   EXPECT_EQ(verified(before.path, log.keys.second).verdict, Report::Valid) << "by itself an earlier state is one that was signed";
-  EXPECT_TRUE(has(verified(before.path, log.keys.second, false, {kept}), "log-truncated"));
+  EXPECT_TRUE(has(verified(before.path, log.keys.second, false, {kept}), "rolled-back"));
   EXPECT_EQ(verified(log.folder.path, log.keys.second, false, {kept}).verdict, Report::Valid);
   EXPECT_TRUE(has(verified(log.folder.path, log.keys.second, false, {kept + "-not-there"}), "head-unreadable"));
 }
