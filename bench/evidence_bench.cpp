@@ -78,6 +78,7 @@ void print(const std::string& name, const std::string& metric, const Rounds& rou
 
 struct Bench {
   std::string directory, key;
+  bool stays = false;
   std::unique_ptr<evidence::Log> log;
   Digest policy{};
 
@@ -97,7 +98,7 @@ struct Bench {
   }
   ~Bench() {
     log.reset();
-    std::filesystem::remove_all(directory);
+    if (!stays) std::filesystem::remove_all(directory);
   }
 
   awaitable<void> produce(evidence::Port& port, evidence::SessionPtr session, std::size_t count) {
@@ -244,14 +245,23 @@ struct Bench {
 int main(int argc, char** argv) {
   std::string where = std::filesystem::temp_directory_path();
   std::size_t rounds = 7;
+  double make = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--json") json_only = true;
     else if (arg == "--quick") rounds = 3;
+    else if (arg == "--make" && i + 1 < argc) make = std::stod(argv[++i]);   // for bench/evidence.mjs: a log of so many GB that stays
     else if (arg == "--dir" && i + 1 < argc) where = argv[++i];
     else return fmt::print(stderr, "usage: bench_evidence [--json] [--quick] [--dir DIRECTORY]\n"), 2;
   }
   try {
+    if (make > 0) {
+      Bench bench(where);
+      bench.stays = true;
+      while (static_cast<double>(bench.log->status().bytes_written) < make * 1e9) (void)bench.gate_traffic(4096, 400'000);
+      fmt::print("{}\n", bench.key);
+      return 0;
+    }
     Bench bench(where + "/sallyport-bench-" + std::to_string(::getpid()));
     Rounds rate, cpu, idle, bare, ratio, p99, gate, gate_cpu, head, tree;
     (void)bench.throughput(1024, 100'000);  // warms the file cache and the allocator

@@ -21,6 +21,8 @@ before(async () => {
   for (let i = 0; i < 400; i++) await client.callTool({ name: 'read_ticket', arguments: { id: i } });
   gateway.blocked = await client.callTool({ name: 'run_command', arguments: { command: 'id' } });
   await client.close();
+  const size = gateway.entries().length;
+  await until(() => Number(fs.readFileSync(path.join(gateway.evidence, 'checkpoint'), 'utf8').split('\n')[1]) >= size, 'all of it is signed');
 });
 after(() => served.end());
 
