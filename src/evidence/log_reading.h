@@ -23,7 +23,7 @@ class LogReading {
   /// Receipts of these entries, one after the other, parted by an empty line, once a signed head covers them all. Errors:
   /// Unavailable (nobody signed within five seconds, files), Malformed (LogView::receipt).
   boost::asio::awaitable<Result<std::string>> receipts(std::vector<std::uint64_t> indices);
-  /// Of a command and its outcome, by the request id that the command's errors and answers bear. Looks from the log's end backwards.
+  /// Of a command and its outcome, by the request id that the command's errors and answers bear. Looks through the last 16 segments.
   /// Errors also: Denied (there is none).
   boost::asio::awaitable<Result<std::string>> receipts(std::string request_id);
 
