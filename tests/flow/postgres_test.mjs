@@ -189,7 +189,7 @@ test('commit: overlapped is for reads alone: writes, errors, denials and holds g
   const { out, err } = await holding;
   assert.match(err, /division by zero[^]*DELETE needs a WHERE[^]*held for approval/);
   assert.match(out.replaceAll('\n', ' '), /^1 x x 7 \[masked\]\|\*\*\*-\*\*-\d{4}\|\[masked\] end/);
-  for (const session of gateway.sessions()) assert.ok(gateway.play(session.session).every(step => step.kind !== 'outcome' || step.result), 'each command has its outcome');
+  for (const session of gateway.sessions().filter(one => one.target === 'ahead')) assert.ok(gateway.play(session.session).every(step => step.kind !== 'outcome' || step.result), 'each command has its outcome');
 });
 
 test('an outcome tells the transaction block that it ran in', async () => {
