@@ -46,9 +46,14 @@ Entry& Entry::text(Field field, std::string_view value) {
   if (value.empty()) return *this;
   key(field);
   const auto at = body_.size();
-  auto clean = utf8(value);
-  cbor::put_text(body_, clean);
-  if (field == Field::Subject || field == Field::Approver) people_.push_back({at, body_.size() - at, std::move(clean)});
+  const auto put = [&](std::string_view clean) {
+    cbor::put_text(body_, clean);
+    if (field != Field::Subject && field != Field::Approver) return;
+    const auto end = static_cast<std::uint32_t>(body_.size());
+    people_[people_count_++] = {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(end - clean.size()), end};
+  };
+  if (cbor::is_utf8(value)) put(value);
+  else put(utf8(value));
   return *this;
 }
 

@@ -111,10 +111,9 @@ class Entry {
   const SessionPtr& session() const { return session_; }
   /// A text that names a person, where it stands in the body with its CBOR head: the writer may put a pseudonym there.
   struct Person {
-    std::size_t at = 0, size = 0;
-    std::string name;
+    std::uint32_t at = 0, name = 0, end = 0;   // the head, the name behind it, what follows
   };
-  const std::vector<Person>& people() const { return people_; }
+  std::span<const Person> people() const { return {people_.data(), people_count_}; }
   const Bytes& body() const { return body_; }
   std::uint32_t body_fields() const { return fields_; }
   std::vector<Chunk>& chunks() { return chunks_; }
@@ -140,7 +139,8 @@ class Entry {
   bool allowed_ = false, patient_ = false;
   std::uint64_t command_index_ = UINT64_MAX;
   Place place_, command_;
-  std::vector<Person> people_;
+  std::array<Person, 2> people_{};   // no memory of its own: an entry is freed on another thread than it was made on
+  std::uint8_t people_count_ = 0;
   std::vector<Chunk> chunks_;
 };
 

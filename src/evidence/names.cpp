@@ -129,13 +129,12 @@ Result<Names> Names::open(const std::string& directory, std::string origin, File
   return out;
 }
 
-const std::string& Names::pseudonym(const std::string& name) {
-  auto& known = known_[name];
-  if (known.pseudonym.empty()) {
-    random_bytes(known.salt);
-    known.pseudonym = pseudonym_of(known.salt, name);
-    fresh_.push_back(name);
-  }
+const std::string& Names::pseudonym(std::string_view name) {
+  if (const auto at = known_.find(name); at != known_.end()) return at->second.pseudonym;
+  auto& known = known_[std::string(name)];
+  random_bytes(known.salt);
+  known.pseudonym = pseudonym_of(known.salt, name);
+  fresh_.emplace_back(name);
   return known.pseudonym;
 }
 

@@ -34,7 +34,7 @@ class Names {
  public:
   /// Errors: Unavailable, Malformed (kek).
   static Result<Names> open(const std::string& directory, std::string origin, FileOps& ops);
-  const std::string& pseudonym(const std::string& name);
+  const std::string& pseudonym(std::string_view name);
   /// Makes new ones durable. On an error they are still new.
   Result<void> store();
   /// From now on the name gets another pseudonym.
@@ -51,7 +51,11 @@ class Names {
   File file_;
   std::uint64_t end_ = 0;
   FileOps* ops_ = nullptr;
-  std::unordered_map<std::string, Known> known_;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::unordered_map<std::string, Known, Hash, std::equal_to<>> known_;
   std::vector<std::string> fresh_;
 };
 

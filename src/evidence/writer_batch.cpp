@@ -85,8 +85,8 @@ void Writer::put_body(Bytes& out, const Entry& entry, std::size_t from, std::siz
     for (const auto& person : entry.people()) {
       if (person.at < from || person.at >= to) continue;
       copy(person.at);
-      cbor::put_text(out, names_->pseudonym(person.name));
-      from += person.size;
+      cbor::put_text(out, names_->pseudonym(as_text(ByteView(entry.body()).subspan(person.name, person.end - person.name))));
+      from = person.end;
     }
   }
   copy(to);
