@@ -255,6 +255,8 @@ Result<void> open_shared(Shared& shared) {
   TRY_VOID(shared.keeping->finish());
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
+  TRY(shared.directory, identity::Directory::open(*shared.store, *shared.log, std::make_shared<const identity::IdentityConfig>(config.identity),
+                                                  config.gateway.state_directory + "/vault.key"));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
   shared.keys = identity::make_key_source(config.identity.oidc);
@@ -353,6 +355,7 @@ void reload(Shared& shared, Workers& workers) {
   shared.tls = tls->http;
   shared.postgres = tls->postgres;
   shared.keys = identity::make_key_source(shared.config.identity.oidc);
+  shared.directory->reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity));
   on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
   say("configuration reloaded");
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");

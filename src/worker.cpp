@@ -31,7 +31,7 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
     : guard_(context_.get_executor()),
       tls_(shared.tls),
       port_(*shared.log, context_),
-      authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.store, port_),
+      authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.directory, port_),
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
       links_(context_),
       mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)),

@@ -31,6 +31,7 @@ struct Shared {
   std::unique_ptr<evidence::Keeping> keeping;
   std::unique_ptr<anchor::Witnessing> witnessing;       // null without witnesses
   std::unique_ptr<anchor::Timestamping> timestamping;   // null without an authority
+  std::unique_ptr<identity::Directory> directory;
   std::unique_ptr<enforce::Approvals> approvals;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::shared_ptr<identity::KeySource> keys;

@@ -167,7 +167,7 @@ awaitable<Answer> Admin::State::route(Call call) {
   const auto header = call.request.headers.get("Authorization");
   const bool bearer = call.request.headers.count("Authorization") == 1 && header.size() > 7 && (header.starts_with("Bearer ") || header.starts_with("bearer "));
   if (!bearer) co_return problem(401, "not authenticated", "send Authorization: Bearer TOKEN", call.request_id);
-  auto who = co_await services.authenticator.authenticate(std::string(header.substr(7)), call.peer);
+  auto who = co_await services.authenticator.authenticate(std::string(header.substr(7)), identity::Door::Api, call.peer);
   if (!who) {
     if (who.error().kind == ErrorKind::Denied) co_return problem(401, "not authenticated", who.error().what, call.request_id);
     co_return problem_of(who.error(), call.request_id);

@@ -24,7 +24,8 @@ Error safe_error(Reason reason) {
     case Reason::KeysUnavailable:
       return {ErrorKind::Unavailable, "the identity provider cannot be reached, so the token cannot be checked; try again later"};
     case Reason::StateUnavailable: return {ErrorKind::Unavailable, "tokens cannot be checked now; try again later"};
-    case Reason::WrongPassword: return {ErrorKind::Denied, "the user or the password is wrong"};
+    case Reason::WrongPassword:
+    case Reason::WrongCode: return {ErrorKind::Denied, "the user, the password or the one-time code is wrong"};
     case Reason::BadAgentName: return {ErrorKind::Denied, "an agent's name is 1 to 64 of letters, digits, dot, underscore and hyphen"};
     case Reason::BadLifetime: return {ErrorKind::Denied, "the lifetime is longer than this gateway allows"};
     default: return {ErrorKind::Denied, "the token is not valid here; get a new one"};
@@ -44,12 +45,17 @@ std::string address_of(const std::string& peer) {
   return peer;  // a bare IPv6 address
 }
 
-asio::awaitable<Result<void>> AuthRecord::succeeded(PrincipalPtr principal, std::string action, std::string peer) {
+Entry auth_ok_entry(const Principal& who, std::string_view action, std::string_view peer, std::string_view object, std::string_view name,
+                    std::int64_t expires_wall_ns) {
   Entry entry(Kind::AuthOk);
-  entry.text(Field::Subject, principal->subject).text(Field::Issuer, principal->issuer).text(Field::Agent, principal->agent);
-  entry.texts(Field::Groups, principal->groups).text(Field::Peer, peer).text(Field::Action, action);
-  entry.uint(Field::ExpiresWallNs, static_cast<std::uint64_t>(std::max<std::int64_t>(principal->expires_wall_ns, 0)));
-  auto written = co_await port_.append(std::move(entry));
+  entry.text(Field::Subject, who.subject).text(Field::Issuer, who.issuer).text(Field::Agent, who.agent).texts(Field::Groups, who.groups);
+  entry.text(Field::Peer, peer).text(Field::Action, action).text(Field::Object, object);
+  entry.uint(Field::ExpiresWallNs, static_cast<std::uint64_t>(std::max<std::int64_t>(expires_wall_ns, 0))).text(Field::Name, name);
+  return entry;
+}
+
+asio::awaitable<Result<void>> AuthRecord::succeeded(PrincipalPtr principal, std::string action, std::string peer) {
+  auto written = co_await port_.append(auth_ok_entry(*principal, action, peer, "", principal->method, principal->expires_wall_ns));
   if (!written) co_return std::unexpected(no_evidence());
   co_return Result<void>{};
 }

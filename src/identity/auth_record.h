@@ -43,6 +43,10 @@ class AuthRecord : public std::enable_shared_from_this<AuthRecord> {
   std::map<Key, Window> windows_;
 };
 
+/// An auth.ok entry. `object`: what came of it ("tok_…", "sgn_…"), `name`: where it is good for; both may be "".
+evidence::Entry auth_ok_entry(const Principal& who, std::string_view action, std::string_view peer, std::string_view object, std::string_view name,
+                              std::int64_t expires_wall_ns);
+
 /// The address without its port: one client is one, however many connections it opens.
 std::string address_of(const std::string& peer);
 

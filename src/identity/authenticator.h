@@ -14,9 +14,10 @@
 #include "base/result.h"
 #include "evidence/log.h"
 #include "identity/config.h"
+#include "identity/directory.h"
 #include "identity/principal.h"
+#include "identity/reason.h"
 #include "identity/scram.h"
-#include "state/store.h"
 
 namespace sallyport::identity {
 
@@ -25,22 +26,24 @@ namespace sallyport::identity {
 class KeySource;
 std::shared_ptr<KeySource> make_key_source(const std::vector<OidcConfig>& issuers, const Clock& clock = system_clock());
 
-struct IssuedToken {
-  std::string token;  // shown once; only its SHA-256 is kept
-  PrincipalPtr principal;
+/// What a local user shows.
+struct PasswordProof {
+  std::string user, password;
+  std::string code;          // TOTP; "" when none was given
+  bool break_glass = false;  // the password is the sealed one, and the token is for `access` rules with break_glass
 };
 
 class Authenticator {
  public:
   Authenticator(boost::asio::io_context& context, std::shared_ptr<const IdentityConfig> config,
-                std::shared_ptr<KeySource> keys, state::Store& store, evidence::Port& port,
+                std::shared_ptr<KeySource> keys, Directory& directory, evidence::Port& port,
                 const Clock& clock = system_clock());
   ~Authenticator();
 
   /// `peer` goes into the record. Errors: Denied (bad token; the text is safe to show), Unavailable (keys or evidence).
-  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, std::string peer);
+  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Door door, std::string peer);
 
-  /// For clients that prove a token instead of sending it: the user's live tokens; none for an unknown user.
+  /// For clients that prove a token instead of sending it: the live tokens of that login; none for an unknown one.
   boost::asio::awaitable<Result<ScramSet>> scram(std::string user);
   /// The proof was right: the token's principal, as by authenticate(). `method` goes into the record ("scram").
   boost::asio::awaitable<Result<PrincipalPtr>> proven(Digest token, std::string peer);
@@ -49,17 +52,22 @@ class Authenticator {
   /// The proof was wrong: recorded as a failure; the error is for the client.
   boost::asio::awaitable<Error> not_proven(std::string peer, std::string user);
 
-  /// Checks a local user's password (Argon2id, off the worker's thread; unknown users cost the same; five failures a
+  /// Checks a local user's password and code (Argon2id, off the worker's thread; unknown users cost the same; five failures a
   /// minute and name, then Overloaded) and issues an opaque token. Errors: Denied, Overloaded, Unavailable.
-  boost::asio::awaitable<Result<IssuedToken>> issue(std::string user, std::string password, std::int64_t lifetime_ns,
-                                                    std::string agent, std::string peer);
+  boost::asio::awaitable<Result<IssuedToken>> issue(PasswordProof proof, std::int64_t lifetime_ns, std::string agent, std::string peer);
+  /// A local user's password and, when the user has such a secret, one-time code; with the limits of issue() and recorded when it is wrong: the
+  /// user's principal, without a credential.
+  boost::asio::awaitable<Result<PrincipalPtr>> check_password(PasswordProof proof, std::string action, std::string peer);
+
+  /// Records a sign-in or a proof that failed elsewhere; the error is for the client.
+  boost::asio::awaitable<Error> failed(Reason reason, std::string action, std::string peer, std::string subject = {});
 
   /// After a reload: users and issuers change, the cache is dropped.
   void reconfigure(std::shared_ptr<const IdentityConfig> config, std::shared_ptr<KeySource> keys);
 
  private:
   /// By the token, or by its digest alone when it was proven.
-  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Digest digest, std::string action, std::string peer);
+  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Digest digest, Door door, std::string action, std::string peer);
   struct State;
   std::unique_ptr<State> state_;
 };

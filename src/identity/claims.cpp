@@ -97,7 +97,25 @@ std::string optional_text(const json::Value& value) {
   return is_plain_name(value.as_string()) ? std::string(value.as_string()) : std::string();
 }
 
+/// An address that the provider itself calls unverified is somebody's wish, not a name for them.
+std::string email_of(const json::Value& payload, const OidcConfig& config) {
+  const auto verified = payload["email_verified"];
+  const bool wish = verified.valid() && !verified.as_bool() && verified.as_string() != "true";
+  return wish ? std::string() : optional_text(claim(payload, config.email_claim));
+}
+
 }  // namespace
+
+bool has_claim(const json::Value& payload, std::string_view name) { return claim(payload, name).valid(); }
+
+Judged<void> add_claims(Claims& claims, const json::Value& userinfo, const OidcConfig& config) {
+  auto groups = read_groups(claim(userinfo, config.groups_claim));
+  if (!groups) return std::unexpected(groups.error());
+  claims.groups = std::move(*groups);
+  if (claims.email.empty()) claims.email = email_of(userinfo, config);
+  if (claims.name.empty()) claims.name = optional_text(claim(userinfo, config.name_claim));
+  return {};
+}
 
 bool is_plain_name(std::string_view text) {
   if (text.empty() || text.size() > kMaxName) return false;
@@ -119,6 +137,7 @@ Judged<Claims> read_claims(const json::Value& payload, const OidcConfig& config,
 
   Claims claims;
   claims.expires_wall_ns = *expires;
+  claims.issued_wall_ns = numeric_date(payload["iat"]).value_or(0);
   const auto subject = claim(payload, config.subject_claim);
   if (!subject.is_string() || !is_plain_name(subject.as_string())) return std::unexpected(Reason::BadSubject);
   claims.subject = subject.as_string();
@@ -132,8 +151,8 @@ Judged<Claims> read_claims(const json::Value& payload, const OidcConfig& config,
     claims.agent = name.as_string();
   }
   claims.service = is_service(payload);
-  claims.email = optional_text(payload["email"]);
-  claims.name = optional_text(payload["name"]);
+  claims.email = email_of(payload, config);
+  claims.name = optional_text(claim(payload, config.name_claim));
   return claims;
 }
 

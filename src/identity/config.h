@@ -17,18 +17,39 @@ struct OidcConfig {
   std::vector<std::string> algorithms = {"RS256", "PS256", "ES256", "EdDSA"};
   std::int64_t leeway_ns = 30'000'000'000;  // clock skew allowed for exp, nbf, iat; at most 120 s
   std::string ca_file;                   // extra trust anchor for the issuer's TLS; "" = the system's
+  std::string email_claim = "email", name_claim = "name";
+
+  // Sign-in with this provider (authorization code with PKCE); without a client id its tokens are taken and that is all.
+  std::string name;                      // in paths and on pages: /auth/callback/NAME
+  std::string client_id;
+  SecretRef client_secret;               // none = a public client, on PKCE alone
+  std::vector<std::string> scopes = {"openid", "profile", "email"};
+  bool operator==(const OidcConfig&) const = default;
 };
 
 struct LocalUser {
   std::string name;
   std::vector<std::string> groups;
   SecretRef password_hash;               // Argon2id encoded string ($argon2id$…)
+  SecretRef totp;                        // RFC 6238 secret in base32; when it is set a password alone is not enough
+  SecretRef break_glass_hash;            // a second, sealed password of its own for `access` rules with break_glass
   bool service = false;
+};
+
+/// An agent that is registered: what it may be at most, whoever stands behind it.
+struct AgentConfig {
+  std::vector<std::string> groups;       // of its person's groups these count; empty = all of them
+  std::vector<std::string> people;       // groups whose members it may act for; empty = anyone's
 };
 
 struct IdentityConfig {
   std::vector<OidcConfig> oidc;
   std::map<std::string, LocalUser> users;
+  std::map<std::string, std::vector<std::string>> nested_groups;  // group -> groups whose members are its members too
+  std::map<std::string, AgentConfig> agents;                      // empty = any agent's name is taken
+  std::int64_t sign_in_ns = 8 * 3600LL * 1'000'000'000;   // life of a sign-in with all that comes from it
+  std::int64_t recheck_ns = 300LL * 1'000'000'000;        // how often the provider is asked whether it still holds
+  std::int64_t unconfirmed_ns = 0;       // a sign-in that the provider (being down) has not confirmed for so long ends; 0 = it goes on to its end
   std::int64_t token_lifetime_ns = 3600LL * 1'000'000'000;  // of `sallyport token issue`, and its upper bound
 };
 

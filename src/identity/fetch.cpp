@@ -1,4 +1,4 @@
-// The KeySource's GET on libcurl. Runs on the KeySource's thread only.
+// GET for the KeySource's thread and POST to token endpoints, on libcurl.
 #include <curl/curl.h>
 
 #include <charconv>
@@ -56,6 +56,20 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return (*static_cast<const std::function<bool()>*>(user))() ? 1 : 0;
 }
 
+void common_options(CURL* c, const std::string& url, const std::string& ca_file, std::int64_t timeout_ns, char* error) {
+  curl_easy_setopt(c, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, url.starts_with("http:") ? "http" : "https");
+  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(timeout_ns / 1'000'000, 1)));
+  curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(c, CURLOPT_USERAGENT, "sallyport");
+  curl_easy_setopt(c, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  if (url.starts_with("http:")) curl_easy_setopt(c, CURLOPT_NOPROXY, "*");  // loopback through a proxy is another host's
+  // Debian's libcurl keeps its folder of system anchors beside the file that is named here.
+  if (!ca_file.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, ca_file.c_str());
+}
+
 Result<Fetched> get(const std::string& url, const std::string& ca_file, std::int64_t timeout_ns, const std::function<bool()>& stop) {
   if (!is_safe_url(url)) {
     return fail(ErrorKind::Unavailable, fmt::format("{} is not fetched: only https, or http on loopback, without a user name", url));
@@ -65,11 +79,7 @@ Result<Fetched> get(const std::string& url, const std::string& ca_file, std::int
   Fetched fetched;
   char error[CURL_ERROR_SIZE] = "";
   auto* c = curl.get();
-  curl_easy_setopt(c, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, url.starts_with("http:") ? "http" : "https");
-  curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(timeout_ns / 1'000'000, 1)));
+  common_options(c, url, ca_file, timeout_ns, error);
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, write_body);
   curl_easy_setopt(c, CURLOPT_WRITEDATA, &fetched.body);
   curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, read_header);
@@ -77,12 +87,6 @@ Result<Fetched> get(const std::string& url, const std::string& ca_file, std::int
   curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl_easy_setopt(c, CURLOPT_XFERINFODATA, &stop);
-  curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(c, CURLOPT_USERAGENT, "sallyport");
-  curl_easy_setopt(c, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  if (url.starts_with("http:")) curl_easy_setopt(c, CURLOPT_NOPROXY, "*");  // loopback through a proxy is another host's
-  // Debian's libcurl keeps its folder of system anchors beside the file that is named here.
-  if (!ca_file.empty()) curl_easy_setopt(c, CURLOPT_CAINFO, ca_file.c_str());
   const auto code = curl_easy_perform(c);
   if (code != CURLE_OK) {
     return fail(ErrorKind::Unavailable, fmt::format("GET {}: {}", url, *error != '\0' ? error : curl_easy_strerror(code)));
@@ -102,10 +106,48 @@ bool is_safe_url(const std::string& text) {
   return scheme == "https" || (scheme == "http" && is_loopback(part(url.get(), CURLUPART_HOST)));
 }
 
-Fetch curl_fetch() {
-  static std::once_flag once;  // libcurl's own global state needs its init before the first thread uses it
+namespace {
+/// libcurl's own global state needs its init before the first thread uses it.
+void init_curl() {
+  static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+}
+}  // namespace
+
+Fetch curl_fetch() {
+  init_curl();
   return get;
+}
+
+Result<ProviderAnswer> curl_call(const ProviderCall& call) {
+  init_curl();
+  if (!is_safe_url(call.url)) return fail(ErrorKind::Unavailable, fmt::format("{} is not asked: only https, or http on loopback, without a user name", call.url));
+  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+  if (!curl) return fail(ErrorKind::Unavailable, "libcurl cannot start");
+  ProviderAnswer answer;
+  char error[CURL_ERROR_SIZE] = "";
+  auto* c = curl.get();
+  common_options(c, call.url, call.ca_file, call.timeout_ns, error);
+  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(curl_slist_append(nullptr, "Accept: application/json"), curl_slist_free_all);
+  curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers.get());
+  if (!call.form.empty()) {
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, call.form.c_str());
+    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.form.size()));
+  }
+  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, write_body);
+  curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer.body);
+  if (!call.user.empty()) {
+    curl_easy_setopt(c, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+    curl_easy_setopt(c, CURLOPT_USERNAME, call.user.c_str());
+    curl_easy_setopt(c, CURLOPT_PASSWORD, call.password.c_str());
+  } else if (!call.bearer.empty()) {
+    curl_easy_setopt(c, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BEARER));
+    curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, call.bearer.c_str());
+  }
+  if (const auto code = curl_easy_perform(c); code != CURLE_OK)
+    return fail(ErrorKind::Unavailable, fmt::format("{}: {}", call.url, *error != '\0' ? error : curl_easy_strerror(code)));
+  curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer.status);
+  return answer;
 }
 
 }  // namespace sallyport::identity

@@ -82,16 +82,16 @@ Judged<json::Document> json_part(std::string_view part) {
 
 /// Media types compare without regard to case (RFC 7515 §4.1.9). Other types (`dpop+jwt`, `logout+jwt`, …) are signed
 /// by the same keys for other ends and are no access tokens.
-bool is_access_token(std::string_view type) {
+bool is_taken(std::string_view type, std::string_view also) {
   std::string lower(type);
   std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (lower.starts_with("application/")) lower.erase(0, 12);
-  return lower == "jwt" || lower == "at+jwt";
+  return lower == "jwt" || lower == "at+jwt" || (!also.empty() && lower == also);
 }
 
 }  // namespace
 
-Judged<Jwt> Jwt::parse(std::string_view token) {
+Judged<Jwt> Jwt::parse(std::string_view token, std::string_view also) {
   if (token.size() > kMaxJwtBytes) return std::unexpected(Reason::Malformed);
   const auto first = token.find('.');
   const auto second = first == token.npos ? first : token.find('.', first + 1);
@@ -106,7 +106,7 @@ Judged<Jwt> Jwt::parse(std::string_view token) {
   const auto fields = header->root();
   // An extension that is marked critical must be understood; we know none. `b64` changes what was signed (RFC 7797).
   if (fields["crit"].valid() || fields["b64"].valid()) return std::unexpected(Reason::UnsupportedHeader);
-  if (const auto type = fields["typ"]; type.valid() && (!type.is_string() || !is_access_token(type.as_string()))) {
+  if (const auto type = fields["typ"]; type.valid() && (!type.is_string() || !is_taken(type.as_string(), also))) {
     return std::unexpected(Reason::UnsupportedHeader);
   }
   const auto algorithm = identity::algorithm(fields["alg"].as_string());

@@ -19,8 +19,9 @@ inline constexpr std::size_t kMaxJwtBytes = 16 * 1024;
 
 class Jwt {
  public:
-  /// Reasons: Malformed, AlgorithmNotAllowed, UnsupportedHeader.
-  static Judged<Jwt> parse(std::string_view token);
+  /// `also`: a `typ` that is taken beside an access token's and an ID token's ("logout+jwt"). Reasons: Malformed, AlgorithmNotAllowed,
+  /// UnsupportedHeader.
+  static Judged<Jwt> parse(std::string_view token, std::string_view also = "");
 
   Algorithm algorithm() const { return algorithm_; }
   const std::string& kid() const { return kid_; }           // "" when the header has none

@@ -31,6 +31,7 @@ using Timer = std::shared_ptr<asio::steady_timer>;
 struct Issuer {
   OidcConfig config;
   KeysPtr keys;
+  std::shared_ptr<const ProviderMetadata> metadata;
   std::string error = "not fetched yet";
   std::int64_t fetched = 0, refresh = 0;  // monotonic
   std::int64_t next_attempt = 0;          // not before
@@ -41,6 +42,7 @@ struct Issuer {
 
 struct Answer {
   Keys keys;
+  ProviderMetadata metadata;
   std::int64_t life = 0;
 };
 
@@ -81,6 +83,7 @@ struct KeySource::State {
     }
     TRY(auto set, fetch(uri, config.ca_file, std::max<std::int64_t>(deadline - clock.mono_ns(), 1), stop));
     Answer answer;
+    answer.metadata = read_provider_metadata(root, config);
     TRY(answer.keys, parse_jwks(std::move(set.body)));
     if (answer.keys.empty()) {
       return fail(ErrorKind::Unavailable, fmt::format("{} publishes no key that can verify a token", uri));
@@ -95,6 +98,7 @@ struct KeySource::State {
     const auto now = clock.mono_ns();
     if (answer) {
       issuer.keys = std::make_shared<const Keys>(std::move(answer->keys));
+      issuer.metadata = std::make_shared<const ProviderMetadata>(std::move(answer->metadata));
       issuer.error.clear();
       // The first unknown key after the start is asked for at once: the provider may be changing keys just then.
       issuer.next_attempt = issuer.fetched == 0 ? now : now + kAskAgain;
@@ -205,6 +209,12 @@ asio::awaitable<Result<std::shared_ptr<const Keys>>> KeySource::keys(std::string
   std::lock_guard lock(state_->mutex);
   if (issuer.keys) co_return issuer.keys;
   co_return fail(ErrorKind::Unavailable, fmt::format("the keys of {} are not there: {}", issuer_name, issuer.error));
+}
+
+asio::awaitable<Result<std::shared_ptr<const ProviderMetadata>>> KeySource::metadata(std::string issuer) {
+  CO_TRY([[maybe_unused]] const auto any, co_await keys(issuer, ""));
+  std::lock_guard lock(state_->mutex);
+  co_return state_->issuers.at(issuer).metadata;
 }
 
 std::shared_ptr<KeySource> make_key_source(const std::vector<OidcConfig>& issuers, const Clock& clock) {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "identity/config.h"
 #include "identity/jwk.h"
+#include "identity/oidc_sign_in.h"
 
 namespace sallyport::identity {
 
@@ -28,6 +29,19 @@ using Fetch = std::function<Result<Fetched>(const std::string& url, const std::s
                                             const std::function<bool()>& stop)>;
 Fetch curl_fetch();
 
+/// One request to a provider, answered with JSON; blocks, for a thread of the caller's. A status other than 200 is no error here. Errors: Unavailable.
+struct ProviderCall {
+  std::string url, form;              // a form is posted; without one it is a GET
+  std::string user, password, bearer;  // HTTP Basic, or a bearer token; "" = neither
+  std::string ca_file;
+  std::int64_t timeout_ns = 10'000'000'000;
+};
+struct ProviderAnswer {
+  long status = 0;
+  std::string body;
+};
+Result<ProviderAnswer> curl_call(const ProviderCall& call);
+
 /// https, or http on loopback; no user name in it.
 bool is_safe_url(const std::string& url);
 
@@ -40,6 +54,8 @@ class KeySource {
   /// The issuer's keys, fetched anew first when none has this `kid` ("" asks for any) and a fetch is due. The caller looks
   /// whether its key is there. Errors: Unavailable (no keys at all).
   boost::asio::awaitable<Result<std::shared_ptr<const Keys>>> keys(std::string issuer, std::string kid);
+  /// What its discovery document says of sign-in. Errors: Unavailable.
+  boost::asio::awaitable<Result<std::shared_ptr<const ProviderMetadata>>> metadata(std::string issuer);
 
  private:
   struct State;

@@ -14,11 +14,14 @@ struct Principal {
   std::string subject;                 // stable name at the issuer ("alice", or an OIDC `sub` / configured claim)
   std::string issuer;                  // OIDC issuer URL, or "local"
   std::string email, display_name;     // may be empty
-  std::vector<std::string> groups;     // sorted, unique
+  std::vector<std::string> groups;     // sorted, unique; with what they are nested in, as effective now
+  std::vector<std::string> given_groups;  // as the credential itself says (a JWT's claim); empty where the directory says
   std::string agent;                   // RFC 8693 `act.sub`: "agent X on behalf of subject"; "" for a person
   bool service = false;                // a machine of its own: never an approver
-  std::string method;                  // "oidc" | "local-token"
+  std::string method;                  // how it proved itself: "oidc" (a provider's JWT), "token", "certificate", "break-glass", …
+  std::string sign_in;                 // id of the sign-in that the credential came from ("sgn_…"), "" when there was none
   Digest credential{};                 // SHA-256 of the token: binds approvals and sessions to it; never the token
+  std::int64_t issued_wall_ns = 0;     // the credential's beginning; 0 when it does not say
   std::int64_t expires_wall_ns = 0;    // the credential's end; nothing runs after it
 
   bool is_agent() const { return !agent.empty() || service; }

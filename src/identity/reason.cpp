@@ -20,6 +20,15 @@ std::string_view to_string(Reason reason) {
     case Reason::BadActor: return "bad_actor";
     case Reason::UnknownToken: return "unknown_token";
     case Reason::UnknownUser: return "unknown_user";
+    case Reason::WrongNonce: return "wrong_nonce";
+    case Reason::WrongState: return "wrong_state";
+    case Reason::Replayed: return "replayed";
+    case Reason::WrongCode: return "wrong_code";
+    case Reason::RefusedByProvider: return "refused_by_provider";
+    case Reason::Deactivated: return "deactivated";
+    case Reason::Revoked: return "revoked";
+    case Reason::WrongDoor: return "wrong_door";
+    case Reason::UnknownAgent: return "unknown_agent";
     case Reason::WrongPassword: return "wrong_password";
     case Reason::RateLimited: return "rate_limited";
     case Reason::BadAgentName: return "bad_agent_name";

@@ -22,7 +22,16 @@ enum class Reason {
   BadGroups,
   BadActor,
   UnknownToken,         // an opaque token that was never issued, or is gone
-  UnknownUser,          // the user is no longer in the configuration
+  UnknownUser,          // the user is no longer in the configuration, or was never known
+  WrongNonce,           // an ID token that was made for another sign-in
+  WrongState,           // a callback without the browser, the provider or the sign-in that it claims to belong to
+  Replayed,             // seen before
+  WrongCode,            // one-time codes: TOTP, authorization and device codes
+  RefusedByProvider,    // the provider answered with an error
+  Deactivated,          // the person is known and may not come any more
+  Revoked,              // the credential, or the sign-in that it came from, was taken back
+  WrongDoor,            // a credential for another protocol than the one it was shown to
+  UnknownAgent,         // an agent that the configuration does not register, or not for this person
   WrongPassword,
   RateLimited,
   BadAgentName,

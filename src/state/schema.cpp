@@ -75,6 +75,72 @@ ALTER TABLE tokens ADD COLUMN scram_stored BLOB CHECK (scram_stored IS NULL OR l
 ALTER TABLE tokens ADD COLUMN scram_server BLOB CHECK (scram_server IS NULL OR length(scram_server) = 32);
 CREATE INDEX tokens_user ON tokens (user);
 )sql",
+    R"sql(
+-- People as a provider described them last (identity/directory.h); local users stand in the configuration.
+CREATE TABLE people (
+  issuer      TEXT NOT NULL,
+  subject     TEXT NOT NULL,
+  email       TEXT NOT NULL,
+  name        TEXT NOT NULL,
+  groups      TEXT NOT NULL,                            -- JSON array
+  service     INTEGER NOT NULL CHECK (service IN (0, 1)),
+  active      INTEGER NOT NULL CHECK (active IN (0, 1)),
+  provisioned INTEGER NOT NULL CHECK (provisioned IN (0, 1)),
+  not_before  INTEGER NOT NULL,                         -- credentials from before are taken back
+  changed     INTEGER NOT NULL,
+  PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sign_ins (
+  id               TEXT PRIMARY KEY,                    -- 'sgn_…'
+  issuer           TEXT NOT NULL,
+  subject          TEXT NOT NULL,
+  provider         TEXT NOT NULL,
+  provider_session TEXT NOT NULL,                       -- OIDC sid, SAML SessionIndex
+  peer             TEXT NOT NULL,
+  secrets          BLOB NOT NULL,                       -- sealed by identity/vault.h
+  created          INTEGER NOT NULL,
+  checked          INTEGER NOT NULL,                    -- when the provider last confirmed it
+  tried            INTEGER NOT NULL,                    -- when it was last asked
+  asks             INTEGER NOT NULL CHECK (asks IN (0, 1)),  -- there is something to ask it with
+  expires          INTEGER NOT NULL,
+  revoked          INTEGER                              -- NULL while it lives
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sign_ins_person ON sign_ins (issuer, subject);
+CREATE INDEX sign_ins_session ON sign_ins (provider, provider_session);
+CREATE INDEX sign_ins_tried ON sign_ins (tried) WHERE revoked IS NULL AND asks = 1;
+
+CREATE TABLE credentials (
+  hash         BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the token; the token itself is never stored
+  id           TEXT NOT NULL UNIQUE,                    -- 'tok_…'
+  issuer       TEXT NOT NULL,
+  subject      TEXT NOT NULL,
+  agent        TEXT NOT NULL,                           -- '' for the person
+  method       TEXT NOT NULL,
+  door         INTEGER NOT NULL,                        -- identity::Door
+  sign_in      TEXT NOT NULL,                           -- '' or the sign-in that it dies with
+  label        TEXT NOT NULL,
+  login        TEXT NOT NULL,                           -- the name that a database client gives
+  peer         TEXT NOT NULL,
+  created      INTEGER NOT NULL,
+  expires      INTEGER NOT NULL,
+  used         INTEGER NOT NULL,
+  revoked      INTEGER,                                 -- NULL while it lives
+  scram_stored BLOB CHECK (scram_stored IS NULL OR length(scram_stored) = 32),
+  scram_server BLOB CHECK (scram_server IS NULL OR length(scram_server) = 32)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX credentials_expires ON credentials (expires);
+CREATE INDEX credentials_person ON credentials (issuer, subject);
+CREATE INDEX credentials_login ON credentials (login);
+CREATE INDEX credentials_sign_in ON credentials (sign_in);
+CREATE TABLE totp_steps (
+  user TEXT PRIMARY KEY,
+  step INTEGER NOT NULL                                 -- the last one-time code that was taken: none comes twice
+) STRICT, WITHOUT ROWID;
+INSERT INTO credentials SELECT hash, 'tok_' || lower(hex(randomblob(10))), 'local', user, agent, 'token', 0, '', '', user, peer, created, expires, 0, NULL,
+  scram_stored, scram_server FROM tokens;
+DROP TABLE tokens;
+)sql",
 };
 
 Result<std::int64_t> pragma(Database& database, const char* name) {

@@ -115,7 +115,7 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
 
     const auto authorization = request.headers.get("Authorization");
     const bool bearer = authorization.size() > 7 && lower(authorization.substr(0, 7)) == "bearer ";
-    auto who = bearer ? co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), http.peer())
+    auto who = bearer ? co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer())
                       : Result<identity::PrincipalPtr>(fail(ErrorKind::Denied, "a bearer token is required"));
     const bool keep_alive = request.keep_alive;
     if (!who) {

@@ -238,7 +238,7 @@ awaitable<Result<PrincipalPtr>> Login::by_password() {
   CO_TRY(auto password, co_await answer());
   if (password.empty() || password.find('\0') != password.size() - 1) co_return broken("invalid password message");
   password.pop_back();
-  co_return co_await shared_.services.authenticator.authenticate(std::move(password), stream_.peer());
+  co_return co_await shared_.services.authenticator.authenticate(std::move(password), identity::Door::Database, stream_.peer());
 }
 
 /// RFC 7628 §3.1: "n,,\x01auth=Bearer TOKEN\x01\x01".
@@ -256,7 +256,7 @@ awaitable<Result<PrincipalPtr>> Login::by_bearer(std::string_view message) {
     }
   }
   Result<PrincipalPtr> who = fail(ErrorKind::Denied, "no bearer token was given");
-  if (!token.empty()) who = co_await shared_.services.authenticator.authenticate(std::move(token), stream_.peer());
+  if (!token.empty()) who = co_await shared_.services.authenticator.authenticate(std::move(token), identity::Door::Database, stream_.peer());
   if (!who && who.error().kind != ErrorKind::Unavailable) {
     // Where to get a token that is taken (RFC 7628 §3.2.2); libpq 18 asks without one first. Its answer is one empty message.
     std::string status = R"({"status":"invalid_token")";

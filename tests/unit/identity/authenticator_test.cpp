@@ -20,6 +20,7 @@ struct AuthenticatorTest : testing::Test {
   std::unique_ptr<state::Store> store;
   asio::io_context context;
   std::unique_ptr<evidence::Port> port;
+  std::unique_ptr<Directory> directory;
   std::unique_ptr<Authenticator> who;
 
   void SetUp() override {
@@ -36,10 +37,12 @@ struct AuthenticatorTest : testing::Test {
     log = std::move(*opened);
     store = std::move(*state::Store::open(":memory:"));
     port = std::make_unique<evidence::Port>(*log, context);
-    who = std::make_unique<Authenticator>(context, config(true), make_key_source({}), *store, *port);
+    directory = std::move(*Directory::open(*store, *log, config(true), ""));
+    who = std::make_unique<Authenticator>(context, config(true), make_key_source({}), *directory, *port);
   }
   void TearDown() override {
     who.reset();
+    directory.reset();
     port.reset();
     store.reset();
     log.reset();
@@ -60,9 +63,9 @@ struct AuthenticatorTest : testing::Test {
     return result;
   }
   Result<IssuedToken> issue(std::string user, std::string password, std::string agent = "", std::int64_t life = 0) {
-    return run(who->issue(std::move(user), std::move(password), life, std::move(agent), "127.0.0.1:9"));
+    return run(who->issue({std::move(user), std::move(password), ""}, life, std::move(agent), "127.0.0.1:9"));
   }
-  Result<PrincipalPtr> ask(std::string token) { return run(who->authenticate(std::move(token), "127.0.0.1:9")); }
+  Result<PrincipalPtr> ask(std::string token) { return run(who->authenticate(std::move(token), Door::Any, "127.0.0.1:9")); }
 };
 
 TEST_F(AuthenticatorTest, IssuesATokenThatNamesItsUserUntilTheUserIsRemoved) {
@@ -78,6 +81,7 @@ TEST_F(AuthenticatorTest, IssuesATokenThatNamesItsUserUntilTheUserIsRemoved) {
   EXPECT_EQ(log->status().size, before + 1);
   ASSERT_TRUE(ask(issued->token).has_value());
   EXPECT_EQ(log->status().size, before + 1);  // from the cache
+  directory->reconfigure(config(false));
   who->reconfigure(config(false), make_key_source({}));
   EXPECT_EQ(ask(issued->token).error().kind, ErrorKind::Denied);
   EXPECT_EQ(log->status().size, before + 2);

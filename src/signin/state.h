@@ -1,0 +1,73 @@
+#pragma once
+// What the parts of src/signin share: configuration, providers, grants, and who has arrived and not yet said their last word. The admin
+// worker's thread only.
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <set>
+
+#include "identity/attempts.h"
+#include "signin/browser_flow.h"
+#include "signin/grants.h"
+#include "signin/sign_in.h"
+
+namespace sallyport::signin {
+
+struct SignIn::State {
+  State(Services s, std::shared_ptr<const identity::IdentityConfig> cfg, std::shared_ptr<identity::KeySource> k)
+      : services(std::move(s)), config(std::move(cfg)), keys(std::move(k)), timer(services.context) {}
+
+  Services services;
+  std::shared_ptr<const identity::IdentityConfig> config;
+  std::shared_ptr<identity::KeySource> keys;
+  boost::asio::thread_pool pool{2};   // requests to providers block here
+  Grants grants;
+  identity::Attempts codes_typed{20};          // device codes that one address tried, a minute
+  std::map<std::string, std::int64_t> logouts;  // `jti` of logout tokens, until they are over
+  boost::asio::steady_timer timer;              // of recheck()
+  bool stopped = false;
+
+  /// Somebody who proved who they are; one that never says a last word is forgotten with its browser's flow.
+  struct Arrived {
+    identity::PrincipalPtr who;
+    Arrival arrival;
+    std::int64_t until_mono_ns = 0;
+  };
+  std::map<std::string, Arrived> arrived;
+
+  bool secure() const { return services.own_origin.starts_with("https:"); }
+  OidcProvider provider() { return {pool, keys, services.clock}; }
+  const identity::OidcConfig* find_provider(const std::string& name) const;
+  std::string callback_url(const std::string& provider) const { return services.own_origin + "/auth/callback/" + provider; }
+  std::optional<BrowserFlow> flow_of(const admin::Call& call) const {
+    return read_flow(services.directory.vault(), call.request.headers, secure(), services.clock.wall_ns());
+  }
+  /// The answer with the flow kept in the browser for another ten minutes.
+  admin::Answer with(admin::Answer answer, BrowserFlow flow) const;
+  admin::Answer choices(std::string_view message, unsigned status = 200) const;
+
+  // sign_in.cpp: the browser's way.
+  boost::asio::awaitable<admin::Answer> authorize(admin::Call call);
+  boost::asio::awaitable<admin::Answer> device_code(admin::Call call);
+  boost::asio::awaitable<admin::Answer> to_provider(admin::Call call);
+  boost::asio::awaitable<admin::Answer> callback(admin::Call call);
+  boost::asio::awaitable<admin::Answer> password(admin::Call call);
+  boost::asio::awaitable<admin::Answer> came(const admin::Call& call, BrowserFlow flow, Arrival arrival);
+  boost::asio::awaitable<admin::Answer> ask_last_word(admin::Call call);
+  boost::asio::awaitable<admin::Answer> last_word(admin::Call call);
+  boost::asio::awaitable<admin::Answer> refused(const admin::Call& call, identity::Reason reason, std::string action);
+
+  // token_endpoint.cpp: the program's way.
+  boost::asio::awaitable<admin::Answer> token(admin::Call call);
+  boost::asio::awaitable<admin::Answer> begin_device(admin::Call call);
+  boost::asio::awaitable<admin::Answer> give_token(const admin::Call& call, std::string sign_in);
+  admin::Answer metadata() const;
+
+  // ending.cpp: how a sign-in ends.
+  boost::asio::awaitable<admin::Answer> logout(admin::Call call);
+  boost::asio::awaitable<admin::Answer> back_channel(admin::Call call);
+  boost::asio::awaitable<bool> confirm(identity::SignIn sign_in, bool silent);
+};
+
+constexpr const char* kClientId = "sallyport-cli";
+
+}  // namespace sallyport::signin

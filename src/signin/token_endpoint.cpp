@@ -1,0 +1,101 @@
+// The OAuth endpoints that programs call: codes and device grants become tokens. Errors are RFC 6749 §5.2's. The command line is a public
+// client: PKCE and the loopback port are its proof.
+#include "signin/pages.h"
+#include "signin/state.h"
+
+namespace sallyport::signin {
+
+using admin::Answer;
+using admin::Call;
+using boost::asio::awaitable;
+
+namespace {
+
+Answer oauth_error(unsigned status, std::string_view error, std::string_view description) {
+  return admin::json_answer(fmt::format(R"({{"error":{},"error_description":{}}})", json::quote(error), json::quote(description)), status);
+}
+
+}  // namespace
+
+awaitable<Answer> SignIn::State::give_token(const Call& call, std::string sign_in) {
+  auto parent = co_await services.directory.find_sign_in(sign_in);
+  if (!parent) co_return oauth_error(503, "temporarily_unavailable", parent.error().what);
+  if (!*parent) co_return oauth_error(400, "invalid_grant", "the sign-in has ended; begin again");
+  identity::TokenTerms terms;
+  terms.issuer = (*parent)->issuer;
+  terms.subject = (*parent)->subject;
+  terms.sign_in = sign_in;
+  terms.label = "sign-in";
+  terms.peer = call.peer;
+  terms.door = identity::Door::Api;
+  terms.expires_wall_ns = (*parent)->expires_wall_ns;
+  auto issued = co_await services.directory.issue(std::move(terms));
+  if (!issued) {
+    const bool denied = issued.error().kind == ErrorKind::Denied;
+    co_return oauth_error(denied ? 400 : 503, denied ? "invalid_grant" : "temporarily_unavailable", issued.error().what);
+  }
+  const auto left = (issued->principal->expires_wall_ns - services.clock.wall_ns()) / 1'000'000'000;
+  co_return admin::json_answer(fmt::format(R"({{"access_token":{},"token_type":"Bearer","expires_in":{},"sign_in":{},"display":{},"expires":{}}})", json::quote(issued->token), left,
+                                           json::quote(sign_in), json::quote(issued->principal->display()), json::quote(utc_text(issued->principal->expires_wall_ns))));
+}
+
+awaitable<Answer> SignIn::State::token(Call call) {
+  auto form = admin::read_form(call.request);
+  if (!form) co_return oauth_error(400, "invalid_request", form.error().what);
+  const auto value = [&](std::string_view name) { return std::string(form_value(*form, name)); };
+  const auto type = value("grant_type");
+  const auto now = services.clock.mono_ns();
+  if (type != "authorization_code" && type != "urn:ietf:params:oauth:grant-type:device_code")
+    co_return oauth_error(400, "unsupported_grant_type", "there are authorization_code and urn:ietf:params:oauth:grant-type:device_code");
+  if (value("client_id") != kClientId) co_return oauth_error(401, "invalid_client", "client_id is not known here");
+  if (type == "authorization_code") {
+    std::string reused;
+    const auto grant = grants.take_code(value("code"), now, reused);
+    if (!reused.empty()) {
+      // RFC 6749 §4.1.2: a code that comes twice was seen by somebody else; what it gave is taken back.
+      identity::Revocation what;
+      what.id = reused;
+      (void)co_await services.directory.revoke(std::move(what), "", "its authorization code came a second time");
+    }
+    const bool holds = grant && grant->redirect_uri == value("redirect_uri") && identity::pkce_holds(value("code_verifier"), grant->challenge);
+    if (!holds) {
+      if (grant) {
+        identity::Revocation what;
+        what.id = grant->sign_in;
+        (void)co_await services.directory.revoke(std::move(what), "", "its authorization code came without its verifier");
+      }
+      const auto error = co_await services.authenticator.failed(identity::Reason::WrongCode, "sign-in.code", call.peer);
+      co_return error.kind == ErrorKind::Unavailable ? oauth_error(503, "temporarily_unavailable", error.what) : oauth_error(400, "invalid_grant", "the code is not good here; begin again");
+    }
+    co_return co_await give_token(call, grant->sign_in);
+  }
+  std::string sign_in;
+  switch (grants.poll_device(value("device_code"), now, sign_in)) {
+    case DevicePoll::Pending: co_return oauth_error(400, "authorization_pending", "nobody has said yes yet");
+    case DevicePoll::SlowDown: co_return oauth_error(400, "slow_down", "ask five seconds later than before");
+    case DevicePoll::Denied: co_return oauth_error(400, "access_denied", "the person said no");
+    case DevicePoll::Expired: co_return oauth_error(400, "expired_token", "the code is over or not known; begin again");
+    case DevicePoll::Granted: break;
+  }
+  co_return co_await give_token(call, std::move(sign_in));
+}
+
+awaitable<Answer> SignIn::State::begin_device(Call call) {
+  auto form = admin::read_form(call.request);
+  if (!form || form_value(*form, "client_id") != kClientId) co_return oauth_error(401, "invalid_client", "client_id is not known here");
+  const auto made = grants.begin_device(identity::address_of(call.peer), services.clock.mono_ns());
+  if (!made) co_return oauth_error(429, "slow_down", "too many devices wait; try again in a minute");
+  const auto shown = made->user_code.substr(0, 4) + "-" + made->user_code.substr(4);
+  co_return admin::json_answer(fmt::format(R"({{"device_code":{},"user_code":{},"verification_uri":{},"expires_in":{},"interval":5}})", json::quote(made->device_code), json::quote(shown),
+                                           json::quote(services.own_origin + "/device"), Grants::kDeviceLife / 1'000'000'000));
+}
+
+Answer SignIn::State::metadata() const {
+  const auto at = [&](const char* path) { return json::quote(services.own_origin + path); };
+  return admin::json_answer(fmt::format(R"({{"issuer":{},"authorization_endpoint":{},"token_endpoint":{},"device_authorization_endpoint":{},"response_types_supported":["code"],)"
+                                        R"("grant_types_supported":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"],"code_challenge_methods_supported":["S256"],)"
+                                        R"("token_endpoint_auth_methods_supported":["none"],"authorization_response_iss_parameter_supported":true}})",
+                                        json::quote(services.own_origin), at("/oauth/authorize"), at("/oauth/token"), at("/oauth/device_authorization")));
+}
+
+}  // namespace sallyport::signin
