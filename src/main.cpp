@@ -361,9 +361,18 @@ void reload(Shared& shared, Workers& workers) {
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
 }
 
-std::function<bool(const identity::Principal&)> one_of(std::vector<std::string> groups) {
-  return [groups = std::move(groups)](const identity::Principal& who) {
-    return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
+bool in_any(const identity::Principal& who, const std::vector<std::string>& groups) {
+  return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
+}
+
+/// What somebody may do at the admin listener.
+std::function<admin::Powers(const identity::Principal&)> powers_of(const cli::Config& config) {
+  return [keepers = config.evidence.keepers, readers = config.evidence.log_readers](const identity::Principal& who) {
+    admin::Powers out;
+    out.add(admin::Permission::SignedIn);
+    if (in_any(who, keepers)) out.add(admin::Permission::EvidenceKeep);
+    if (in_any(who, readers)) out.add(admin::Permission::EvidenceRead);
+    return out;
   };
 }
 
@@ -404,11 +413,11 @@ Result<void> start(Shared& shared, Running& running) {
   }
   auto& first = *workers.front();
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, one_of(shared.config.evidence.keepers), one_of(shared.config.evidence.log_readers),
-      [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }});
+      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, powers_of(shared.config),
+      [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }, ""});
   TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
     net::HttpLimits limits;
-    limits.body_bytes = 64u << 10;
+    limits.body_bytes = running.api->router().body_bytes();
     running.workers.front()->accept(fd, limits, [&running](net::HttpServerConnection http) { return running.api->serve(std::move(http)); });
   }));
   for (auto& worker : workers) worker->start();

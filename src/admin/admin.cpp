@@ -1,21 +1,20 @@
 #include "admin/admin.h"
 
-#include <charconv>
 #include <set>
 
+#include "admin/health_api.h"
 #include "admin/keeping_api.h"
 #include "admin/log_pages.h"
-#include "base/clock.h"
+#include "admin/receipt_api.h"
+#include "admin/request_api.h"
+#include "admin/token_api.h"
+#include "base/bytes.h"
 
 namespace sallyport::admin {
 
 using boost::asio::awaitable;
-using identity::PrincipalPtr;
 
 namespace {
-
-constexpr std::int64_t kLongPoll = 55'000'000'000;
-constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
 
 std::string new_request_id() {
   std::array<std::uint8_t, 10> random;
@@ -23,37 +22,13 @@ std::string new_request_id() {
   return "req_" + hex(random);
 }
 
-/// A request to the API with what its route needs.
-struct Call {
-  const net::HttpRequest& request;
-  std::string path, query;
-  std::string peer, request_id;
-  PrincipalPtr who;
-};
-
-std::string query_value(std::string_view query, std::string_view key) {
-  while (!query.empty()) {
-    const auto end = query.find('&');
-    const auto pair = query.substr(0, end);
-    if (pair.starts_with(key) && pair.size() > key.size() && pair[key.size()] == '=') return std::string(pair.substr(key.size() + 1));
-    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
-  }
+/// A query that says something twice, or something the route does not know, is a mistake whose answer would mislead.
+std::string query_problem(const Route& route, const Result<Form>& query) {
+  if (!query) return "the query: " + query.error().what;
+  if (route.any_query) return "";
+  for (const auto& [name, value] : *query)
+    if (std::ranges::find(route.query, name, &Parameter::name) == route.query.end()) return "the query has an unknown name \"" + name.substr(0, 40) + "\"";
   return "";
-}
-
-std::uint64_t number_or(std::string_view text, std::uint64_t otherwise) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value : otherwise;
-}
-
-void sample(std::string& out, const Metric& metric, std::set<std::string>& described) {
-  if (described.insert(metric.name).second) out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.help, metric.name, metric.type);
-  out += metric.name;
-  std::string labels;
-  for (const auto& [key, value] : metric.labels) labels += fmt::format("{}{}={}", labels.empty() ? "" : ",", key, json::quote(value));
-  if (!labels.empty()) out += "{" + labels + "}";
-  out += fmt::format(" {}\n", metric.value);
 }
 
 }  // namespace
@@ -61,33 +36,24 @@ void sample(std::string& out, const Metric& metric, std::set<std::string>& descr
 struct Admin::State {
   explicit State(AdminServices s) : services(std::move(s)) {}
   AdminServices services;
+  Router router;
   std::set<net::HttpServerConnection*> connections;
 
-  awaitable<Answer> handle(const net::HttpRequest& request, std::string peer);
-  awaitable<Answer> route(Call call);
-  awaitable<Answer> with_who(Call call);
-  awaitable<Answer> issue_token(Call call);
-  awaitable<Answer> list(Call call);
-  awaitable<Answer> watch(Call call);
-  awaitable<Answer> show(Call call, std::string id);
-  awaitable<Answer> vote(Call call, std::string id, bool approve);
-  awaitable<Answer> receipt(Call call);
-  awaitable<Answer> log_page(Call call);
-  awaitable<Answer> keep(Call call, std::string verb);
-  std::map<std::string, std::int64_t> log_readers;  // by person: when reading was last put on record
-  awaitable<void> record(const Call& call, std::string action, std::string reason);
-  awaitable<std::string> metrics();
-  Answer ready() const;
-
-  /// Whose business a request is: the requester's, and that of those who may decide it.
-  static bool visible(const enforce::Approval& approval, const identity::Principal& who) {
-    return approval.requester == who.person() ||
-           std::ranges::any_of(approval.terms, [&](const auto& term) { return who.in_group(term.second.by_group); });
-  }
+  awaitable<std::optional<Answer>> handle(const net::HttpRequest& request, net::HttpServerConnection& http);
+  awaitable<std::optional<Answer>> sign_in(Call& call);
+  awaitable<std::optional<Answer>> admit(const Route& route, Call& call);
+  bool origin_fits(const net::HttpRequest& request, const Route* route) const;
 };
 
-Admin::Admin(AdminServices services) : state_(std::make_unique<State>(std::move(services))) {}
+Admin::Admin(AdminServices services) : state_(std::make_unique<State>(std::move(services))) {
+  for (auto* routes : {health_routes, token_routes, request_routes, receipt_routes, keeping_routes, log_routes}) add(routes(state_->services));
+}
 Admin::~Admin() = default;
+
+void Admin::add(Routes routes) {
+  for (auto& route : routes) state_->router.add(std::move(route));
+}
+const Router& Admin::router() const { return state_->router; }
 
 void Admin::close() {
   for (auto* connection : state_->connections) connection->close();
@@ -99,71 +65,21 @@ awaitable<void> Admin::serve(net::HttpServerConnection http) {
   for (;;) {
     auto request = co_await http.read_request();
     if (!request || !*request) break;
-    auto answer = co_await state.handle(**request, http.peer());
-    net::Headers headers;
-    headers.add("Content-Type", answer.type);
-    headers.add("Cache-Control", "no-store");
-    headers.add("X-Content-Type-Options", "nosniff");
-    if (answer.status == 401) headers.add("WWW-Authenticate", "Bearer realm=\"sallyport\"");
-    if (!answer.allow.empty()) headers.add("Allow", answer.allow);
-    if (!co_await http.respond(answer.status, headers, answer.body)) break;
+    const auto answer = co_await state.handle(**request, http);
+    if (answer && !co_await http.respond(answer->status, full_headers(*answer), answer->body)) break;
     if (!(*request)->keep_alive) break;
   }
   state.connections.erase(&http);
 }
 
-Answer Admin::State::ready() const {
-  const auto log = services.log.status();
-  std::string why;
-  if (!log.writable) why = "evidence: " + log.why_not;
-  if (services.draining()) why += (why.empty() ? "" : "; ") + std::string("draining");
-  return why.empty() ? Answer{200, "text/plain; charset=utf-8", "ready\n", {}} : Answer{503, "text/plain; charset=utf-8", "not ready: " + why + "\n", {}};
+bool Admin::State::origin_fits(const net::HttpRequest& request, const Route* route) const {
+  const auto count = request.headers.count("Origin");
+  if (count == 0 || (route && route->origins == Origins::Any)) return true;
+  return count == 1 && route && route->origins == Origins::Own && !services.own_origin.empty() && request.headers.get("Origin") == services.own_origin;
 }
 
-awaitable<std::string> Admin::State::metrics() {
-  std::string out;
-  std::set<std::string> described;
-  const auto log = services.log.status();
-  const auto pending = co_await services.approvals.list(true, 10'000);
-  const auto add = [&](const char* name, const char* help, const char* type, double value) { sample(out, {name, help, type, {}, value}, described); };
-  add("sallyport_evidence_entries_total", "Durable entries of the evidence log.", "counter", static_cast<double>(log.size));
-  add("sallyport_evidence_signed_entries", "Entries under the last signed tree head.", "gauge", static_cast<double>(log.signed_size));
-  add("sallyport_evidence_unsigned_age_seconds", "Age of the oldest entry that is not under a signed head.", "gauge", static_cast<double>(log.signed_age_ns) / 1e9);
-  add("sallyport_evidence_writable", "1 when evidence can be written.", "gauge", log.writable ? 1 : 0);
-  add("sallyport_evidence_bytes_total", "Bytes written to the evidence log.", "counter", static_cast<double>(log.bytes_written));
-  add("sallyport_evidence_batches_total", "Group commits.", "counter", static_cast<double>(log.batches));
-  add("sallyport_evidence_failures_total", "Failed writes of the evidence log.", "counter", static_cast<double>(log.failures));
-  add("sallyport_evidence_refused_total", "Entries refused because evidence could not be written.", "counter", static_cast<double>(log.refused));
-  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", pending ? static_cast<double>(pending->size()) : 0);
-  for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
-  co_return out;
-}
-
-awaitable<Answer> Admin::State::handle(const net::HttpRequest& request, std::string peer) {
-  const auto mark = request.target.find('?');
-  Call call{request, request.target.substr(0, mark), mark == std::string::npos ? "" : request.target.substr(mark + 1), std::move(peer), new_request_id(), nullptr};
-  if (request.headers.count("Origin") != 0) co_return problem(403, "denied", "browsers may not call this API across sites", call.request_id);
-  const bool get = request.method == "GET" || request.method == "HEAD";
-  if (call.path == "/livez" || call.path == "/readyz" || call.path == "/metrics") {
-    if (!get) {
-      auto answer = problem(405, "method not allowed", "use GET", call.request_id);
-      answer.allow = "GET, HEAD";
-      co_return answer;
-    }
-    if (call.path == "/livez") co_return Answer{200, "text/plain; charset=utf-8", "alive\n", {}};
-    if (call.path == "/readyz") co_return ready();
-    co_return Answer{200, "text/plain; version=0.0.4; charset=utf-8", co_await metrics(), {}};
-  }
-  co_return co_await route(std::move(call));
-}
-
-awaitable<Answer> Admin::State::route(Call call) {
-  if (call.path == "/api/tokens") {
-    if (call.request.method == "POST") co_return co_await issue_token(std::move(call));
-    auto answer = problem(405, "method not allowed", "use POST", call.request_id);
-    answer.allow = "POST";
-    co_return answer;
-  }
+/// A bearer token becomes call.who; or the answer that says why not.
+awaitable<std::optional<Answer>> Admin::State::sign_in(Call& call) {
   const auto header = call.request.headers.get("Authorization");
   const bool bearer = call.request.headers.count("Authorization") == 1 && header.size() > 7 && (header.starts_with("Bearer ") || header.starts_with("bearer "));
   if (!bearer) co_return problem(401, "not authenticated", "send Authorization: Bearer TOKEN", call.request_id);
@@ -173,175 +89,46 @@ awaitable<Answer> Admin::State::route(Call call) {
     co_return problem_of(who.error(), call.request_id);
   }
   call.who = std::move(*who);
-  co_return co_await with_who(std::move(call));
+  call.powers = services.powers(*call.who);
+  co_return std::nullopt;
 }
 
-awaitable<Answer> Admin::State::with_who(Call call) {
-  const auto& method = call.request.method;
-  std::string_view rest = call.path;
-  const auto wrong = [&](const char* allow) {
-    auto answer = problem(405, "method not allowed", std::string("use ") + allow, call.request_id);
-    answer.allow = allow;
-    return answer;
-  };
-  if (rest == "/api/whoami") {
-    if (method != "GET") co_return wrong("GET");
-    std::string groups;
-    for (const auto& group : call.who->groups) groups += (groups.empty() ? "" : ",") + json::quote(group);
-    co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"expires":{}}})", json::quote(call.who->subject),
-                                      json::quote(call.who->issuer), json::quote(call.who->agent), json::quote(call.who->display()), groups,
-                                      json::quote(utc_text(call.who->expires_wall_ns))));
+/// Who asks is known: may they, and is it said well?
+awaitable<std::optional<Answer>> Admin::State::admit(const Route& route, Call& call) {
+  if (!call.powers.has(route.need)) {
+    const auto why = fmt::format("needs the permission {}", to_string(route.need));
+    if (route.method != "GET") co_await record_refusal(services.port, call, route.action.empty() ? route.method + " " + route.pattern : route.action, why);
+    co_return problem(403, "denied", why + "; see docs/admin-api.md", call.request_id);
   }
-  if (rest == "/api/requests") {
-    if (method != "GET") co_return wrong("GET");
-    co_return co_await list(std::move(call));
-  }
-  if (rest == "/api/requests/watch") {
-    if (method != "GET") co_return wrong("GET");
-    co_return co_await watch(std::move(call));
-  }
-  if (rest.starts_with("/api/receipts/")) {
-    if (method != "GET") co_return wrong("GET");
-    co_return co_await receipt(std::move(call));
-  }
-  if (rest.starts_with("/api/evidence/") && is_keeping_verb(rest.substr(14))) {
-    const char* due = rest.ends_with("/holds") ? "GET" : "POST";
-    if (method != due) co_return wrong(due);
-    std::string verb(rest.substr(14));
-    co_return co_await keep(std::move(call), std::move(verb));
-  }
-  if (rest.starts_with("/log/")) {
-    if (method != "GET" && method != "HEAD") co_return wrong("GET, HEAD");
-    co_return co_await log_page(std::move(call));
-  }
-  if (rest.starts_with("/api/requests/")) {
-    rest.remove_prefix(14);
-    const auto slash = rest.find('/');
-    std::string id(rest.substr(0, slash));
-    if (slash == std::string_view::npos) {
-      if (method != "GET") co_return wrong("GET");
-      co_return co_await show(std::move(call), std::move(id));
-    }
-    const auto verb = rest.substr(slash + 1);
-    if (verb == "approve" || verb == "deny") {
-      if (method != "POST") co_return wrong("POST");
-      const bool approve = verb == "approve";
-      co_return co_await vote(std::move(call), std::move(id), approve);
-    }
-  }
-  co_return problem(404, "not found", "there is nothing at " + call.path.substr(0, 100) + "; see docs/admin-api.md", call.request_id);
+  if (call.request.body.size() > route.body_bytes) co_return problem(413, "too large", fmt::format("the body is over {} bytes", route.body_bytes), call.request_id);
+  co_return std::nullopt;
 }
 
-awaitable<Answer> Admin::State::issue_token(Call call) {
-  auto body = read_body(call.request, {"user", "password", "agent", "lifetime_seconds"});
-  if (!body) co_return problem_of(body.error(), call.request_id);
-  const auto root = body->root();
-  const auto lifetime = root["lifetime_seconds"];
-  if (!root["user"].is_string() || !root["password"].is_string() || (lifetime.valid() && lifetime.kind() != json::Kind::Int) ||
-      (root["agent"].valid() && !root["agent"].is_string()))
-    co_return problem(400, "bad request", "the body needs user and password; agent is a name, lifetime_seconds a whole number", call.request_id);
-  const std::int64_t life = std::clamp<std::int64_t>(lifetime.valid() ? lifetime.as_int() : 0, 0, kMaxTokenLife / 1'000'000'000) * 1'000'000'000;
-  auto issued = co_await services.authenticator.issue(std::string(root["user"].as_string()), std::string(root["password"].as_string()), life,
-                                                      std::string(root["agent"].as_string()), call.peer);
-  if (!issued) {
-    if (issued.error().kind == ErrorKind::Denied) co_return problem(401, "not authenticated", issued.error().what, call.request_id);
-    co_return problem_of(issued.error(), call.request_id);
+awaitable<std::optional<Answer>> Admin::State::handle(const net::HttpRequest& request, net::HttpServerConnection& http) {
+  const auto mark = request.target.find('?');
+  Call call{request, request.target.substr(0, mark), {}, {}, http.peer(), new_request_id(), nullptr, {}};
+  auto found = router.find(request.method, call.path);
+  if (!origin_fits(request, found.route)) co_return problem(403, "denied", "browsers may not call this API across sites", call.request_id);
+  const bool open = found.route ? found.route->need == Permission::Open : found.open;
+  if (!open)
+    if (auto refused = co_await sign_in(call)) co_return refused;
+  if (!found.route) {
+    if (found.allow.empty()) co_return problem(404, "not found", "there is nothing at " + call.path.substr(0, 100) + "; see docs/admin-api.md", call.request_id);
+    auto answer = problem(405, "method not allowed", "use " + found.allow, call.request_id);
+    answer.headers.add("Allow", found.allow);
+    co_return answer;
   }
-  co_return json_answer(fmt::format(R"({{"token":{},"display":{},"expires":{}}})", json::quote(issued->token), json::quote(issued->principal->display()),
-                                    json::quote(utc_text(issued->principal->expires_wall_ns))), 201);
+  if (auto refused = co_await admit(*found.route, call)) co_return refused;
+  if (!found.malformed.empty()) co_return problem(400, "bad request", found.malformed, call.request_id);
+  auto query = parse_form(mark == std::string::npos ? std::string_view{} : std::string_view(request.target).substr(mark + 1));
+  if (const auto wrong = query_problem(*found.route, query); !wrong.empty()) co_return problem(400, "bad request", wrong, call.request_id);
+  call.params = std::move(found.params);
+  call.query = std::move(*query);
+  if (const auto* stream = std::get_if<StreamHandler>(&found.route->handler)) co_return co_await (*stream)(std::move(call), http);
+  co_return co_await std::get<Handler>(found.route->handler)(std::move(call));
 }
 
-awaitable<Answer> Admin::State::list(Call call) {
-  const auto version = co_await services.approvals.changed(0, 0);
-  const auto limit = std::min<std::uint64_t>(number_or(query_value(call.query, "limit"), 100), 1000);
-  const auto state = query_value(call.query, "state");
-  if (!state.empty() && state != "pending" && state != "all") co_return problem(400, "bad request", "state is pending or all", call.request_id);
-  auto all = co_await services.approvals.list(state != "all", limit);
-  if (!all) co_return problem_of(all.error(), call.request_id);
-  std::string items;
-  for (const auto& approval : *all)
-    if (visible(approval, *call.who)) items += (items.empty() ? "" : ",") + approval_json(approval);
-  co_return json_answer(fmt::format(R"({{"version":{},"requests":[{}]}})", version, items));
-}
-
-awaitable<Answer> Admin::State::watch(Call call) {
-  const auto after = number_or(query_value(call.query, "after"), 0);
-  const auto seconds = std::min<std::uint64_t>(number_or(query_value(call.query, "seconds"), 50), kLongPoll / 1'000'000'000);
-  (void)co_await services.approvals.changed(after, net::after(static_cast<std::int64_t>(seconds) * 1'000'000'000));
-  co_return co_await list(std::move(call));
-}
-
-awaitable<Answer> Admin::State::show(Call call, std::string id) {
-  auto found = co_await services.approvals.get(id);
-  // Not there and not yours are one answer: ids are not for guessing.
-  if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
-  if (!found || !visible(*found, *call.who)) co_return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id);
-  co_return json_answer(approval_json(*found));
-}
-
-awaitable<Answer> Admin::State::vote(Call call, std::string id, bool approve) {
-  auto body = read_body(call.request, {"reason"});
-  if (!body) co_return problem_of(body.error(), call.request_id);
-  const auto reason = std::string(body->root()["reason"].as_string());
-  auto found = co_await services.approvals.get(id);
-  if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
-  if (!found || !visible(*found, *call.who)) {
-    co_await record(call, approve ? "approve" : "deny", "no such request for this person: " + id.substr(0, 64));
-    co_return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id);
-  }
-  auto voted = co_await services.approvals.vote(id, call.who, approve, reason);
-  if (!voted) {
-    // A vote that counts is an entry of its own; one that does not must not vanish.
-    co_await record(call, approve ? "approve" : "deny", voted.error().what);
-    co_return problem_of(voted.error(), call.request_id);
-  }
-  co_return json_answer(approval_json(*voted));
-}
-
-/// Whoever knows a request's id was told it: the requester, by the answer or the error. A receipt shows who asked and what for.
-awaitable<Answer> Admin::State::receipt(Call call) {
-  const auto id = call.path.substr(std::string_view("/api/receipts/").size());
-  auto text = co_await services.reading.receipts(id);
-  const auto absent = [&] { return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id); };
-  if (!text) co_return text.error().kind == ErrorKind::Denied ? absent() : problem_of(text.error(), call.request_id);
-  if (!services.may_read_log(*call.who)) {
-    const auto own = co_await services.reading.receipt_is_of(*text, call.who->subject);
-    if (!own) co_return problem_of(own.error(), call.request_id);
-    if (!*own) co_return absent();
-  }
-  co_return Answer{200, "text/plain; charset=utf-8", std::move(*text), {}};
-}
-
-awaitable<Answer> Admin::State::log_page(Call call) {
-  using evidence::Field;
-  if (!services.may_read_log(*call.who)) co_return problem(403, "denied", "the log is for the groups of evidence.log_readers", call.request_id);
-  const auto page = parse_log_path(std::string_view(call.path).substr(5));
-  if (!page) co_return problem(404, "not found", "tlog-tiles has no such path: /log/checkpoint, /log/tile/L/N, /log/tile/entries/N", call.request_id);
-  // Once a minute for each reader: an entry for each tile would make the log grow as fast as it is read.
-  auto& last = log_readers[call.who->person()];
-  const auto now = system_clock().mono_ns();
-  if (last == 0 || now - last > 60'000'000'000) {
-    last = now;
-    evidence::Entry entry(evidence::Kind::EvidenceRead);
-    entry.text(Field::RequestId, call.request_id).text(Field::Subject, call.who->subject).text(Field::Issuer, call.who->issuer).text(Field::Agent, call.who->agent);
-    entry.text(Field::Peer, call.peer).text(Field::Action, "log").text(Field::Object, call.path.substr(0, 200));
-    if (auto written = co_await services.port.append(std::move(entry)); !written) {
-      log_readers.erase(call.who->person());
-      co_return problem_of(written.error(), call.request_id);
-    }
-  }
-  co_return co_await serve_log(services.reading, *page, call.request_id);
-}
-
-awaitable<Answer> Admin::State::keep(Call call, std::string verb) {
-  if (!services.may_keep(*call.who)) {
-    co_await record(call, "evidence " + verb, "not of evidence.keepers");
-    co_return problem(403, "denied", "that is for the groups of evidence.keepers", call.request_id);
-  }
-  co_return co_await serve_keeping(services.keeping, std::move(verb), call.request, {call.request_id, call.who->subject, call.who->issuer, call.who->agent, call.peer});
-}
-
-awaitable<void> Admin::State::record(const Call& call, std::string action, std::string reason) {
+awaitable<void> record_refusal(evidence::Port& port, const Call& call, std::string action, std::string reason) {
   using evidence::Field;
   evidence::Entry entry(evidence::Kind::AdminAction);
   entry.text(Field::RequestId, call.request_id)
@@ -352,7 +139,7 @@ awaitable<void> Admin::State::record(const Call& call, std::string action, std::
       .text(Field::Action, action)
       .uint(Field::Result, static_cast<std::uint64_t>(evidence::Outcome::Denied))
       .text(Field::Reason, reason.substr(0, 1024));
-  (void)co_await services.port.append(std::move(entry));
+  (void)co_await port.append(std::move(entry));
 }
 
 }  // namespace sallyport::admin

@@ -1,8 +1,9 @@
 #include "admin/keeping_api.h"
 
-#include <algorithm>
-
 namespace sallyport::admin {
+
+using boost::asio::awaitable;
+
 namespace {
 
 using evidence::Keeping;
@@ -33,22 +34,30 @@ Result<Keeping::Work> read_work(const std::string& verb, const net::HttpRequest&
   return [who = std::move(who), basis, bounds, release = verb == "release"](Keeping& keeping) { return keeping.hold(who, bounds, basis, release); };
 }
 
-}  // namespace
-
-bool is_keeping_verb(std::string_view verb) {
-  static constexpr std::string_view kVerbs[] = {"erase", "hold", "release", "prune", "holds"};
-  return std::ranges::find(kVerbs, verb) != std::end(kVerbs);
-}
-
-boost::asio::awaitable<Answer> serve_keeping(Keeping& keeping, std::string verb, const net::HttpRequest& request, evidence::Keeper who) {
-  const auto request_id = who.request_id;
-  auto work = read_work(verb, request, std::move(who));
-  if (!work) co_return problem_of(work.error(), request_id);
+awaitable<Answer> keep(Keeping& keeping, std::string verb, Call call) {
+  auto work = read_work(verb, call.request, {call.request_id, call.who->subject, call.who->issuer, call.who->agent, call.peer});
+  if (!work) co_return problem_of(work.error(), call.request_id);
   auto done = co_await keeping.run(std::move(*work));
   if (done) co_return json_answer(std::move(*done));
   // The person may; what the log holds says no.
-  if (done.error().kind == ErrorKind::Denied) co_return problem(409, "not possible", done.error().what, request_id);
-  co_return problem_of(done.error(), request_id);
+  if (done.error().kind == ErrorKind::Denied) co_return problem(409, "not possible", done.error().what, call.request_id);
+  co_return problem_of(done.error(), call.request_id);
+}
+
+}  // namespace
+
+Routes keeping_routes(const AdminServices& services) {
+  Routes out;
+  const auto add = [&](const char* method, std::string verb, const char* summary, const char* takes, const char* gives) {
+    out.push_back({.method = method, .pattern = "/api/evidence/" + verb, .need = Permission::EvidenceKeep, .action = "evidence " + verb, .summary = summary, .takes = takes, .gives = gives,
+                   .handler = Handler([&services, verb](Call call) { return keep(services.keeping, verb, std::move(call)); })});
+  };
+  add("GET", "holds", "The holds in force.", "", "HoldList");
+  add("POST", "hold", "Keeps a session, or a time, from being pruned.", "HoldRequest", "EntryIndex");
+  add("POST", "release", "Ends a hold.", "HoldRequest", "EntryIndex");
+  add("POST", "erase", "Destroys a session's payload key, or whose a pseudonym is.", "EraseRequest", "Erased");
+  add("POST", "prune", "Prunes what is past its retention.", "PruneRequest", "Pruned");
+  return out;
 }
 
 }  // namespace sallyport::admin

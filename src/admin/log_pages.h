@@ -3,8 +3,7 @@
 // for such logs can follow, prove and copy it. Admin's worker; the disk is read on the log's reading thread.
 #include <boost/asio/awaitable.hpp>
 
-#include "admin/problem.h"
-#include "evidence/log_reading.h"
+#include "admin/services.h"
 
 namespace sallyport::admin {
 
@@ -18,6 +17,6 @@ struct LogPage {
 /// nullopt for what tlog-tiles does not name: other levels than 0 to 63, numbers not in groups of three digits, widths not 1 to 255.
 std::optional<LogPage> parse_log_path(std::string_view path);
 
-boost::asio::awaitable<Answer> serve_log(evidence::LogReading& log, LogPage page, std::string request_id);
+Routes log_routes(const AdminServices& services);
 
 }  // namespace sallyport::admin

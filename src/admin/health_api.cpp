@@ -1,0 +1,62 @@
+#include "admin/health_api.h"
+
+#include <set>
+
+namespace sallyport::admin {
+
+using boost::asio::awaitable;
+
+namespace {
+
+void sample(std::string& out, const Metric& metric, std::set<std::string>& described) {
+  if (described.insert(metric.name).second) out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.help, metric.name, metric.type);
+  out += metric.name;
+  std::string labels;
+  for (const auto& [key, value] : metric.labels) labels += fmt::format("{}{}={}", labels.empty() ? "" : ",", key, json::quote(value));
+  if (!labels.empty()) out += "{" + labels + "}";
+  out += fmt::format(" {}\n", metric.value);
+}
+
+Answer ready(const AdminServices& services) {
+  const auto log = services.log.status();
+  std::string why;
+  if (!log.writable) why = "evidence: " + log.why_not;
+  if (services.draining()) why += (why.empty() ? "" : "; ") + std::string("draining");
+  return why.empty() ? text_answer("ready\n") : text_answer("not ready: " + why + "\n", 503);
+}
+
+awaitable<std::string> metrics(const AdminServices& services) {
+  std::string out;
+  std::set<std::string> described;
+  const auto log = services.log.status();
+  const auto pending = co_await services.approvals.list(true, 10'000);
+  const auto add = [&](const char* name, const char* help, const char* type, double value) { sample(out, {name, help, type, {}, value}, described); };
+  add("sallyport_evidence_entries_total", "Durable entries of the evidence log.", "counter", static_cast<double>(log.size));
+  add("sallyport_evidence_signed_entries", "Entries under the last signed tree head.", "gauge", static_cast<double>(log.signed_size));
+  add("sallyport_evidence_unsigned_age_seconds", "Age of the oldest entry that is not under a signed head.", "gauge", static_cast<double>(log.signed_age_ns) / 1e9);
+  add("sallyport_evidence_writable", "1 when evidence can be written.", "gauge", log.writable ? 1 : 0);
+  add("sallyport_evidence_bytes_total", "Bytes written to the evidence log.", "counter", static_cast<double>(log.bytes_written));
+  add("sallyport_evidence_batches_total", "Group commits.", "counter", static_cast<double>(log.batches));
+  add("sallyport_evidence_failures_total", "Failed writes of the evidence log.", "counter", static_cast<double>(log.failures));
+  add("sallyport_evidence_refused_total", "Entries refused because evidence could not be written.", "counter", static_cast<double>(log.refused));
+  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", pending ? static_cast<double>(pending->size()) : 0);
+  for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
+  co_return out;
+}
+
+}  // namespace
+
+Routes health_routes(const AdminServices& services) {
+  Routes out;
+  out.push_back({.method = "GET", .pattern = "/livez", .summary = "Whether the process runs.", .gives = "text/plain",
+                 .handler = Handler([](Call) -> awaitable<Answer> { co_return text_answer("alive\n"); })});
+  out.push_back({.method = "GET", .pattern = "/readyz", .summary = "Whether sessions can be served; 503 says why not.", .gives = "text/plain",
+                 .handler = Handler([&services](Call) -> awaitable<Answer> { co_return ready(services); })});
+  out.push_back({.method = "GET", .pattern = "/metrics", .summary = "Figures in Prometheus' text format.", .gives = "text/plain",
+                 .handler = Handler([&services](Call) -> awaitable<Answer> {
+                   co_return Answer{200, "text/plain; version=0.0.4; charset=utf-8", co_await metrics(services)};
+                 })});
+  return out;
+}
+
+}  // namespace sallyport::admin

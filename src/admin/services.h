@@ -1,0 +1,42 @@
+#pragma once
+// What the routes of the admin listener work with: the admin worker's stations and what all workers share. Built by main; outlives
+// the Admin. Everything here is used on the admin worker's thread.
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "admin/route.h"
+#include "enforce/approval.h"
+#include "evidence/keeping.h"
+#include "evidence/log_reading.h"
+#include "identity/authenticator.h"
+
+namespace sallyport::admin {
+
+/// One sample of /metrics, Prometheus text format 0.0.4.
+struct Metric {
+  std::string name, help, type;              // type: "counter" or "gauge"
+  std::map<std::string, std::string> labels;
+  double value = 0;
+};
+
+struct AdminServices {
+  boost::asio::io_context& context;          // the worker it lives on
+  identity::Authenticator& authenticator;    // that worker's
+  enforce::Approvals& approvals;
+  evidence::Log& log;
+  evidence::Port& port;                      // that worker's
+  evidence::LogReading& reading;
+  evidence::Keeping& keeping;
+  std::function<Powers(const identity::Principal&)> powers;  // as configured now
+  std::function<bool()> draining;            // true after SIGTERM: /readyz is red
+  std::function<boost::asio::awaitable<std::vector<Metric>>()> metrics;  // of the protocols and the process
+  std::string own_origin;                    // "https://host:port" that browsers see; "" = no pages
+};
+
+/// An attempt that came to nothing, for the record: who, what, why.
+boost::asio::awaitable<void> record_refusal(evidence::Port& port, const Call& call, std::string action, std::string reason);
+
+}  // namespace sallyport::admin
