@@ -21,6 +21,8 @@
 #include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
 #include "net/listener.h"
+#include "signin/scim.h"
+#include "signin/sign_in.h"
 #include "worker.h"
 
 namespace sallyport {
@@ -326,7 +328,7 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
 /// Settings that are fixed while the process runs; "" or the name of one that differs.
 std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   if (a.gateway.name != b.gateway.name) return "gateway.name";
-  if (a.gateway.public_url != b.gateway.public_url) return "gateway.public_url";
+  if (a.gateway.public_url != b.gateway.public_url || a.gateway.admin_url != b.gateway.admin_url) return "gateway.public_url and admin_url";
   if (a.gateway.listen_mcp != b.gateway.listen_mcp || a.gateway.listen_admin != b.gateway.listen_admin || a.gateway.listen_postgres != b.gateway.listen_postgres) return "gateway.listen";
   if (a.gateway.tls != b.gateway.tls) return "gateway.tls (on or off)";
   if (a.gateway.state_directory != b.gateway.state_directory) return "gateway.state";
@@ -336,8 +338,39 @@ std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   return "";
 }
 
+bool in_any(const identity::Principal& who, const std::vector<std::string>& groups) {
+  return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
+}
+
+/// What somebody may do at the admin listener.
+std::function<admin::Powers(const identity::Principal&)> powers_of(const cli::Config& config) {
+  return [keepers = config.evidence.keepers, readers = config.evidence.log_readers](const identity::Principal& who) {
+    admin::Powers out;
+    out.add(admin::Permission::SignedIn);
+    if (in_any(who, keepers)) out.add(admin::Permission::EvidenceKeep);
+    if (in_any(who, readers)) out.add(admin::Permission::EvidenceRead);
+    return out;
+  };
+}
+
+/// What browsers see of the admin listener.
+std::string admin_origin(const cli::GatewayConfig& gateway, std::uint16_t port) {
+  if (!gateway.admin_url.empty()) return gateway.admin_url;
+  return is_loopback(gateway.listen_admin) ? fmt::format("{}://{}:{}", gateway.tls ? "https" : "http", gateway.listen_admin.starts_with('[') ? "[::1]" : "127.0.0.1", port) : "";
+}
+
+struct Running {
+  Workers workers;
+  std::unique_ptr<net::Listener> mcp, admin, postgres;
+  std::unique_ptr<signin::SignIn> sign_in;
+  std::unique_ptr<signin::Scim> scim;
+  std::unique_ptr<admin::Admin> api;
+  std::atomic<bool> draining = false;
+};
+
 /// Everything is validated before anything changes; the old configuration stays when one part fails.
-void reload(Shared& shared, Workers& workers) {
+void reload(Shared& shared, Running& running) {
+  auto& workers = running.workers;
   const auto refuse = [](const std::string& why) {
     say("reload refused, the running configuration stays:\n{}", why);
     tell(R"({"event":"reload-refused","reason":)" + json::quote(why) + "}");
@@ -357,31 +390,13 @@ void reload(Shared& shared, Workers& workers) {
   shared.keys = identity::make_key_source(shared.config.identity.oidc);
   shared.directory->reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity));
   on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
+  boost::asio::post(workers.front()->context(), [&running, keys = shared.keys, identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity)] {
+    running.sign_in->reconfigure(identity, keys);
+    running.scim->reconfigure(identity);
+  });
   say("configuration reloaded");
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
 }
-
-bool in_any(const identity::Principal& who, const std::vector<std::string>& groups) {
-  return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
-}
-
-/// What somebody may do at the admin listener.
-std::function<admin::Powers(const identity::Principal&)> powers_of(const cli::Config& config) {
-  return [keepers = config.evidence.keepers, readers = config.evidence.log_readers](const identity::Principal& who) {
-    admin::Powers out;
-    out.add(admin::Permission::SignedIn);
-    if (in_any(who, keepers)) out.add(admin::Permission::EvidenceKeep);
-    if (in_any(who, readers)) out.add(admin::Permission::EvidenceRead);
-    return out;
-  };
-}
-
-struct Running {
-  Workers workers;
-  std::unique_ptr<net::Listener> mcp, admin, postgres;
-  std::unique_ptr<admin::Admin> api;
-  std::atomic<bool> draining = false;
-};
 
 Result<void> start(Shared& shared, Running& running) {
   const auto& gateway = shared.config.gateway;
@@ -412,14 +427,21 @@ Result<void> start(Shared& shared, Running& running) {
     TRY(running.postgres, net::Listener::open(gateway.listen_postgres, contexts, [&workers](std::size_t index, int fd) { workers[index]->accept_postgres(fd); }));
   }
   auto& first = *workers.front();
-  running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, powers_of(shared.config),
-      [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }, ""});
   TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
     net::HttpLimits limits;
     limits.body_bytes = running.api->router().body_bytes();
     running.workers.front()->accept(fd, limits, [&running](net::HttpServerConnection http) { return running.api->serve(std::move(http)); });
   }));
+  const auto origin = admin_origin(gateway, running.admin->port());
+  running.api = std::make_unique<admin::Admin>(admin::AdminServices{
+      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, powers_of(shared.config),
+      [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }, origin});
+  running.sign_in = std::make_unique<signin::SignIn>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin},
+                                                     std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
+  running.api->add(running.sign_in->routes());
+  running.scim = std::make_unique<signin::Scim>(first.authenticator(), *shared.directory, *shared.store, origin, std::make_shared<const identity::IdentityConfig>(shared.config.identity));
+  running.api->add(running.scim->routes());
+  boost::asio::co_spawn(first.context(), running.sign_in->recheck(), boost::asio::detached);
   for (auto& worker : workers) worker->start();
   return {};
 }
@@ -453,7 +475,10 @@ int stop(Shared& shared, Running& running) {
   for (auto& one : drained) one.get();
   // The admin listener goes last: until here it says why /readyz is red.
   running.admin->stop();
-  boost::asio::post(running.workers.front()->context(), [&running] { running.api->close(); });
+  boost::asio::post(running.workers.front()->context(), [&running] {
+    running.sign_in->stop();
+    running.api->close();
+  });
   bool clean = true;
   for (auto& worker : running.workers) clean = worker->finish(2'000'000'000) && clean;
   shared.timestamping.reset();
@@ -493,7 +518,7 @@ int serve(const std::string& config_file) {
   for (;;) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
-    if (signal == SIGHUP) reload(shared, running.workers);
+    if (signal == SIGHUP) reload(shared, running);
     else break;
   }
   say("stopping; running commands get {} s", shared.config.gateway.drain_ns / 1'000'000'000);

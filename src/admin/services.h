@@ -25,6 +25,7 @@ struct Metric {
 struct AdminServices {
   boost::asio::io_context& context;          // the worker it lives on
   identity::Authenticator& authenticator;    // that worker's
+  identity::Directory& directory;
   enforce::Approvals& approvals;
   evidence::Log& log;
   evidence::Port& port;                      // that worker's

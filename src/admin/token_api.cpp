@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
 
 awaitable<Answer> issue(const AdminServices& services, Call call) {
-  auto body = read_body(call.request, {"user", "password", "agent", "lifetime_seconds"});
+  auto body = read_body(call.request, {"user", "password", "code", "break_glass", "agent", "lifetime_seconds"});
   if (!body) co_return problem_of(body.error(), call.request_id);
   const auto root = body->root();
   const auto lifetime = root["lifetime_seconds"];
@@ -21,14 +21,75 @@ awaitable<Answer> issue(const AdminServices& services, Call call) {
       (root["agent"].valid() && !root["agent"].is_string()))
     co_return problem(400, "bad request", "the body needs user and password; agent is a name, lifetime_seconds a whole number", call.request_id);
   const std::int64_t life = std::clamp<std::int64_t>(lifetime.valid() ? lifetime.as_int() : 0, 0, kMaxTokenLife / 1'000'000'000) * 1'000'000'000;
-  auto issued = co_await services.authenticator.issue(std::string(root["user"].as_string()), std::string(root["password"].as_string()), life,
-                                                      std::string(root["agent"].as_string()), call.peer);
+  identity::PasswordProof proof{std::string(root["user"].as_string()), std::string(root["password"].as_string()), std::string(root["code"].as_string()), root["break_glass"].as_bool()};
+  auto issued = co_await services.authenticator.issue(std::move(proof), life, std::string(root["agent"].as_string()), call.peer);
   if (!issued) {
     if (issued.error().kind == ErrorKind::Denied) co_return problem(401, "not authenticated", issued.error().what, call.request_id);
     co_return problem_of(issued.error(), call.request_id);
   }
   co_return json_answer(fmt::format(R"({{"token":{},"display":{},"expires":{}}})", json::quote(issued->token), json::quote(issued->principal->display()),
                                     json::quote(utc_text(issued->principal->expires_wall_ns))), 201);
+}
+
+/// The name that a database client gives with the token: an e-mail address reads better than most subjects.
+std::string login_of(const identity::Principal& who) { return who.issuer == "local" || who.email.empty() ? who.subject : who.email; }
+
+/// From a sign-in: a token for a protocol, or for an agent that acts for the person. It dies with the sign-in.
+awaitable<Answer> derive(const AdminServices& services, Call call) {
+  auto body = read_body(call.request, {"door", "agent", "label", "lifetime_seconds"});
+  if (!body) co_return problem_of(body.error(), call.request_id);
+  const auto root = body->root();
+  const auto lifetime = root["lifetime_seconds"];
+  identity::TokenTerms terms;
+  terms.agent = root["agent"].as_string();
+  terms.label = root["label"].as_string();
+  const bool texts = (!root["agent"].valid() || root["agent"].is_string()) && (!root["label"].valid() || root["label"].is_string()) && (!lifetime.valid() || lifetime.kind() == json::Kind::Int);
+  if (!texts || !identity::parse_door(root["door"].is_string() ? root["door"].as_string() : "any", terms.door) || terms.label.size() > 100)
+    co_return problem(400, "bad request", "door is any, api, mcp or database; agent is a name, label at most 100 bytes, lifetime_seconds a whole number", call.request_id);
+  if (call.who->sign_in.empty() || call.who->is_agent())
+    co_return problem(403, "denied", "tokens come from a person's own sign-in: run sallyport login first", call.request_id);
+  if (!terms.agent.empty() && (!identity::is_agent_name(terms.agent) || terms.door == identity::Door::Api))
+    co_return problem(400, "bad request", "an agent's name is 1 to 64 of letters, digits, dot, underscore and hyphen, and its door is not api", call.request_id);
+  terms.issuer = call.who->issuer;
+  terms.subject = call.who->subject;
+  terms.sign_in = call.who->sign_in;
+  terms.login = login_of(*call.who);
+  terms.peer = call.peer;
+  const std::int64_t life = std::clamp<std::int64_t>(lifetime.valid() ? lifetime.as_int() : kMaxTokenLife / 1'000'000'000, 1, kMaxTokenLife / 1'000'000'000);
+  terms.expires_wall_ns = system_clock().wall_ns() + life * 1'000'000'000;
+  const auto login = terms.login;
+  auto issued = co_await services.directory.issue(std::move(terms));
+  if (!issued) co_return problem_of(issued.error(), call.request_id);
+  co_return json_answer(fmt::format(R"({{"id":{},"token":{},"login":{},"display":{},"expires":{}}})", json::quote(issued->id), json::quote(issued->token), json::quote(login),
+                                    json::quote(issued->principal->display()), json::quote(utc_text(issued->principal->expires_wall_ns))), 201);
+}
+
+std::string token_json(const identity::TokenInfo& one) {
+  const auto time = [](std::int64_t ns) { return ns == 0 ? std::string("null") : json::quote(utc_text(ns)); };
+  return fmt::format(R"({{"id":{},"subject":{},"issuer":{},"agent":{},"method":{},"door":{},"label":{},"login":{},"sign_in":{},"peer":{},"created":{},"expires":{},"used":{}}})",
+                     json::quote(one.id), json::quote(one.subject), json::quote(one.issuer), json::quote(one.agent), json::quote(one.method), json::quote(to_string(one.door)),
+                     json::quote(one.label), json::quote(one.login), json::quote(one.sign_in), json::quote(one.peer), time(one.created_wall_ns), time(one.expires_wall_ns), time(one.used_wall_ns));
+}
+
+awaitable<Answer> list(const AdminServices& services, Call call) {
+  auto all = co_await services.directory.tokens(call.who->person(), 1000);
+  if (!all) co_return problem_of(all.error(), call.request_id);
+  std::string items;
+  for (const auto& one : *all) items += (items.empty() ? "" : ",") + token_json(one);
+  co_return json_answer("{\"tokens\":[" + items + "]}");
+}
+
+awaitable<Answer> revoke(const AdminServices& services, Call call) {
+  const auto& id = call.param("id");
+  auto mine = co_await services.directory.tokens(call.who->person(), 1000);
+  if (!mine) co_return problem_of(mine.error(), call.request_id);
+  const bool own = std::ranges::any_of(*mine, [&](const auto& one) { return one.id == id || (!one.sign_in.empty() && one.sign_in == id); });
+  if (!own || call.who->is_agent()) co_return problem(404, "not found", "there is no live token " + id.substr(0, 64) + " of yours", call.request_id);
+  identity::Revocation what;
+  what.id = id;
+  auto ended = co_await services.directory.revoke(std::move(what), call.who->subject, "revoked by its owner");
+  if (!ended) co_return problem_of(ended.error(), call.request_id);
+  co_return json_answer(fmt::format(R"({{"ended":{}}})", *ended));
 }
 
 awaitable<Answer> whoami(Call call) {
@@ -46,6 +107,12 @@ Routes token_routes(const AdminServices& services) {
   Routes out;
   out.push_back({.method = "POST", .pattern = "/api/tokens", .summary = "A token for a local user's password.", .takes = "TokenRequest", .gives = "Token", .status = 201,
                  .handler = Handler([&services](Call call) { return issue(services, std::move(call)); })});
+  out.push_back({.method = "POST", .pattern = "/api/tokens/derive", .need = Permission::SignedIn, .summary = "A token for a protocol or an agent, from the caller's sign-in.", .takes = "DeriveRequest",
+                 .gives = "Token", .status = 201, .handler = Handler([&services](Call call) { return derive(services, std::move(call)); })});
+  out.push_back({.method = "GET", .pattern = "/api/tokens", .need = Permission::SignedIn, .summary = "The caller's live tokens.", .gives = "TokenList",
+                 .handler = Handler([&services](Call call) { return list(services, std::move(call)); })});
+  out.push_back({.method = "DELETE", .pattern = "/api/tokens/{id}", .need = Permission::SignedIn, .summary = "Takes a token, or a sign-in with all its tokens, back.", .gives = "Ended",
+                 .handler = Handler([&services](Call call) { return revoke(services, std::move(call)); })});
   out.push_back({.method = "GET", .pattern = "/api/whoami", .need = Permission::SignedIn, .summary = "Whose token this is.", .gives = "Whoami", .handler = Handler(whoami)});
   return out;
 }

@@ -1,5 +1,6 @@
 #pragma once
-// POST /api/tokens (a local user's password becomes a token; no sign-in) and GET /api/whoami. The admin worker's thread.
+// Tokens: a local user's password becomes one (no sign-in), a sign-in is turned into one for a protocol or an agent, a person sees their own
+// and takes them back. And GET /api/whoami. The admin worker's thread.
 #include "admin/services.h"
 
 namespace sallyport::admin {

@@ -19,6 +19,7 @@ int run(int argc, char** argv, Serve serve) {
   command->callback([&] { exit = serve(file); });
   add_config_commands(app, exit);
   add_policy_commands(app, exit);
+  add_login_commands(app, exit);
   add_identity_commands(app, exit);
   add_approval_commands(app, exit);
   add_evidence_commands(app, exit);

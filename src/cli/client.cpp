@@ -26,8 +26,12 @@ Result<std::string> read_token(const ClientOptions& options) {
     if (!in) return fail(ErrorKind::Denied, "cannot read the token file " + file);
     token.assign(std::istreambuf_iterator<char>(in), {});
   }
+  if (token.empty() && file.empty()) {
+    std::ifstream in(login_token_path());
+    if (in) token.assign(std::istreambuf_iterator<char>(in), {});
+  }
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
-  if (token.empty()) return fail(ErrorKind::Denied, "no token: set SALLYPORT_TOKEN or SALLYPORT_TOKEN_FILE (sallyport token issue gives one)");
+  if (token.empty()) return fail(ErrorKind::Denied, "not signed in: run sallyport login, or set SALLYPORT_TOKEN or SALLYPORT_TOKEN_FILE");
   return token;
 }
 
@@ -51,10 +55,29 @@ struct Curl {
 
 }  // namespace
 
-Result<Reply> Client::request(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds) {
+std::string login_token_path() {
+  const auto state = environment("XDG_STATE_HOME"), home = environment("HOME");
+  if (!state.empty()) return state + "/sallyport/token";
+  return home.empty() ? "" : home + "/.local/state/sallyport/token";
+}
+
+std::string Client::url() const {
   std::string url = options_.url.empty() ? environment("SALLYPORT_URL") : options_.url;
-  if (url.empty()) return fail(ErrorKind::Unavailable, "which gateway? set SALLYPORT_URL to its admin address, such as https://127.0.0.1:9443");
   while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+Result<Reply> Client::request(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds) {
+  return send(method, path, body, "application/json", with_token, timeout_seconds);
+}
+
+Result<Reply> Client::post_form(const std::string& path, const std::string& form) {
+  return send("POST", path, form, "application/x-www-form-urlencoded", false, 30);
+}
+
+Result<Reply> Client::send(const std::string& method, const std::string& path, const std::string& body, const char* type, bool with_token, long timeout_seconds) {
+  const auto url = this->url();
+  if (url.empty()) return fail(ErrorKind::Unavailable, "which gateway? set SALLYPORT_URL to its admin address, such as https://127.0.0.1:9443");
   const std::string ca = options_.ca.empty() ? environment("SALLYPORT_CA") : options_.ca;
   Curl curl;
   std::string answer;
@@ -75,7 +98,7 @@ Result<Reply> Client::request(const std::string& method, const std::string& path
     curl.headers = curl_slist_append(curl.headers, ("Authorization: Bearer " + token).c_str());
   }
   if (!body.empty()) {
-    curl.headers = curl_slist_append(curl.headers, "Content-Type: application/json");
+    curl.headers = curl_slist_append(curl.headers, (std::string("Content-Type: ") + type).c_str());
     curl_easy_setopt(curl.handle, CURLOPT_POSTFIELDS, body.c_str());
     curl_easy_setopt(curl.handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   }

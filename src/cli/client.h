@@ -1,7 +1,8 @@
 #pragma once
 // The command line's side of the admin API: one blocking HTTPS request (libcurl) to a running gateway.
 // SALLYPORT_URL is the admin address, SALLYPORT_CA a PEM file to trust instead of the system's anchors, the token comes from
-// SALLYPORT_TOKEN or the file named by SALLYPORT_TOKEN_FILE: never from the command line, where others could read it.
+// SALLYPORT_TOKEN, the file named by SALLYPORT_TOKEN_FILE, or the one that `sallyport login` wrote: never from the command line, where others
+// could read it.
 #include <string>
 
 #include "base/json.h"
@@ -20,6 +21,9 @@ struct Reply {
   json::Document body;      // `null` when the answer was no JSON
 };
 
+/// Where `sallyport login` keeps its token: $XDG_STATE_HOME/sallyport/token, mode 0600. "" without a home.
+std::string login_token_path();
+
 class Client {
  public:
   explicit Client(ClientOptions options) : options_(std::move(options)) {}
@@ -27,8 +31,13 @@ class Client {
   /// `body` is JSON, "" for none. Errors: Unavailable (unreachable, TLS, or no address given), Denied (no token where one is
   /// needed), Malformed (the answer is no JSON).
   Result<Reply> request(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds = 30);
+  /// POST of a form without a token: the OAuth endpoints.
+  Result<Reply> post_form(const std::string& path, const std::string& form);
+  /// The admin address without a slash at its end; "" when none is known.
+  std::string url() const;
 
  private:
+  Result<Reply> send(const std::string& method, const std::string& path, const std::string& body, const char* type, bool with_token, long timeout_seconds);
   ClientOptions options_;
 };
 

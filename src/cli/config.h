@@ -15,6 +15,7 @@ namespace sallyport::cli {
 
 struct GatewayConfig {
   std::string name;                          // letters, digits, '.', '-', '_': part of the evidence's origin line
+  std::string admin_url;                     // what browsers use for the admin listener; "" = https://127.0.0.1:PORT when it listens on loopback
   std::string public_url;                    // what clients use; its host is an accepted Host value
   std::string listen_mcp, listen_admin;      // "host:port"; port 0 takes a free one
   std::string listen_postgres;               // "" = not listened for

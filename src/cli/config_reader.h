@@ -23,6 +23,12 @@ class ConfigReader {
   void listen(const yaml::Node& node, GatewayConfig& out);
   void tls(const yaml::Node& node, GatewayConfig& out);
   void public_url(const yaml::Node& node, GatewayConfig& out);
+  void admin_url(const yaml::Node& node, GatewayConfig& out);
+  void oidc_client(const yaml::Node& node, yaml::Mapping& fields, identity::OidcConfig& out);
+  void sign_in(const yaml::Node& node, identity::IdentityConfig& out);
+  void scim(const yaml::Node& node, identity::IdentityConfig& out);
+  void agents(const yaml::Node& node, identity::IdentityConfig& out);
+  void groups(yaml::Mapping& fields, std::string_view key, std::vector<std::string>& out);
   void browsers(yaml::Mapping& fields, GatewayConfig& out);
   void oidc(const yaml::Node& node, identity::IdentityConfig& out);
   void local(const yaml::Node& node, identity::IdentityConfig& out);

@@ -26,6 +26,7 @@ void ConfigReader::gateway(const yaml::Node& node, GatewayConfig& out) {
   // The rules for the URL and the addresses depend on tls, which may stand after them.
   if (const auto* found = fields.get("tls")) tls(*found, out);
   if (const auto* found = fields.require("public_url")) public_url(*found, out);
+  if (const auto* found = fields.get("admin_url")) admin_url(*found, out);
   if (const auto* found = fields.get("listen")) listen(*found, out);
   if (const auto* found = fields.get("postgres")) {
     yaml::Mapping login(*found, diagnostics_, "postgres");
@@ -62,6 +63,13 @@ void ConfigReader::public_url(const yaml::Node& node, GatewayConfig& out) {
   if (after != std::string::npos && out.public_url.substr(after) != "/")
     error(node.place, "public_url has no path: clients append /mcp/TARGET to it");
   if (out.public_url.ends_with('/')) out.public_url.pop_back();
+}
+
+void ConfigReader::admin_url(const yaml::Node& node, GatewayConfig& out) {
+  bool https = false, loopback = false;
+  if (!url(node, "admin_url", out.admin_url, https, loopback)) return;
+  if (!https && !loopback) error(node.place, "admin_url begins with https:// (http:// on loopback only): people sign in there");
+  if (out.admin_url.find_first_of("/?#", out.admin_url.find("://") + 3) != std::string::npos) error(node.place, "admin_url has no path: https://gw.example:9443");
 }
 
 void ConfigReader::listen(const yaml::Node& node, GatewayConfig& out) {
@@ -118,9 +126,88 @@ void ConfigReader::identity(const yaml::Node& node, identity::IdentityConfig& ou
     for (const auto& item : found->items) oidc(item, out);
   }
   if (const auto* found = fields.get("local")) local(*found, out);
+  if (const auto* found = fields.get("sign_in")) sign_in(*found, out);
+  if (const auto* found = fields.get("agents")) agents(*found, out);
+  if (const auto* found = fields.get("scim")) {
+    if (found->kind != yaml::Node::Kind::Sequence) error(found->place, "scim is a list of provisioning clients: [ { name: …, token: …, provider: … } ]");
+    for (const auto& item : found->items) scim(item, out);
+  }
+  if (const auto* found = fields.get("nested_groups")) {
+    if (found->kind != yaml::Node::Kind::Mapping) error(found->place, "nested_groups is a mapping: { OUTER: [INNER, …] }: members of INNER are members of OUTER");
+    yaml::Mapping nested(*found, diagnostics_, "nested_groups");
+    for (const auto& member : found->members) {
+      name("a group's name", member.key, member.key_place, ".-_/@", 128);
+      groups(nested, member.key, out.nested_groups[member.key]);
+    }
+  }
   const auto* users = node.find("local") ? node.find("local")->find("users") : nullptr;
   const bool some = (node.find("oidc") && !node.find("oidc")->items.empty()) || (users && !users->members.empty());
   if (!some) error(node.place, "identity has nobody who could come: it needs an oidc issuer or local users");
+}
+
+/// Names of groups as rules write them.
+void ConfigReader::groups(yaml::Mapping& fields, std::string_view key, std::vector<std::string>& out) {
+  fields.strings(key, out);
+  if (const auto* found = fields.get(key))
+    for (const auto& item : found->items)
+      if (item.kind == yaml::Node::Kind::Scalar) name("a group's name", item.scalar, item.place, ".-_/@", 128);
+}
+
+void ConfigReader::sign_in(const yaml::Node& node, identity::IdentityConfig& out) {
+  yaml::Mapping fields(node, diagnostics_, "sign_in");
+  if (!fields.valid()) return;
+  fields.duration("lifetime", out.sign_in_ns, 60 * kSecond, 24 * 3600 * kSecond);
+  fields.duration("recheck", out.recheck_ns, kSecond, 24 * 3600 * kSecond);
+  fields.duration("unconfirmed", out.unconfirmed_ns, kSecond, 24 * 3600 * kSecond);
+}
+
+void ConfigReader::scim(const yaml::Node& node, identity::IdentityConfig& out) {
+  conceal(node);
+  identity::ScimConfig one;
+  yaml::Mapping fields(node, diagnostics_, "scim");
+  if (!fields.valid()) return;
+  fields.string("name", one.name, true);
+  name("a provisioning client's name", one.name, node.place, "-_", 32);
+  if (fields.require("token")) secret(fields, "token", one.token);
+  std::string provider;
+  fields.string("provider", provider, true);
+  for (const auto& oidc : out.oidc)
+    if (!provider.empty() && oidc.name == provider) one.issuer = oidc.issuer;
+  if (one.issuer.empty()) error(node.place, fmt::format("there is no provider {} under identity.oidc; it must stand before scim", provider));
+  fields.one_of("subject", one.subject, {"externalId", "userName", "id"});
+  for (const auto& other : out.scim)
+    if (other.name == one.name) error(node.place, fmt::format("the name {} stands here a second time", one.name));
+  out.scim.push_back(std::move(one));
+}
+
+void ConfigReader::agents(const yaml::Node& node, identity::IdentityConfig& out) {
+  if (node.kind != yaml::Node::Kind::Mapping) return error(node.place, "agents is a mapping: { NAME: { groups: […], people: […] } }");
+  for (const auto& member : node.members) {
+    name("an agent's name", member.key, member.key_place, "._-", 64);
+    yaml::Mapping fields(member.value, diagnostics_, "agent");
+    if (!fields.valid()) continue;
+    auto& one = out.agents[member.key];
+    groups(fields, "groups", one.groups);
+    groups(fields, "people", one.people);
+  }
+}
+
+/// What sign-in with this provider needs.
+void ConfigReader::oidc_client(const yaml::Node& node, yaml::Mapping& fields, identity::OidcConfig& out) {
+  fields.string("name", out.name);
+  if (const auto* found = fields.get("name"); found && found->kind == yaml::Node::Kind::Scalar) name("a provider's name", out.name, found->place, "-_", 32);
+  fields.string("email_claim", out.email_claim);
+  fields.string("name_claim", out.name_claim);
+  const auto* client = fields.get("client");
+  if (!client) return;
+  if (out.name.empty()) error(node.place, "a provider with a client needs a name: it stands in its callback, ADMIN_URL/auth/callback/NAME");
+  conceal(*client);
+  yaml::Mapping inner(*client, diagnostics_, "client");
+  if (!inner.valid()) return;
+  inner.string("id", out.client_id, true);
+  if (inner.get("secret")) secret(inner, "secret", out.client_secret);
+  inner.strings("scopes", out.scopes);
+  if (std::ranges::find(out.scopes, "openid") == out.scopes.end()) error(client->place, "scopes must hold openid: without it the provider says nothing about who signed in");
 }
 
 void ConfigReader::oidc(const yaml::Node& node, identity::IdentityConfig& out) {
@@ -151,6 +238,9 @@ void ConfigReader::oidc(const yaml::Node& node, identity::IdentityConfig& out) {
   }
   fields.duration("leeway", one.leeway_ns, 0, 120 * kSecond);
   path(fields, "ca", one.ca_file);
+  oidc_client(node, fields, one);
+  for (const auto& other : out.oidc)
+    if (!one.name.empty() && other.name == one.name) error(node.place, fmt::format("the provider name {} stands here a second time", one.name));
   out.oidc.push_back(std::move(one));
 }
 
@@ -178,6 +268,8 @@ void ConfigReader::user(const yaml::Node& node, identity::LocalUser& out) {
     for (const auto& item : found->items)
       if (item.kind == yaml::Node::Kind::Scalar) name("a group's name", item.scalar, item.place, ".-_/@", 128);
   fields.boolean("service", out.service);
+  if (const auto* found = fields.get("totp")) secret(*found, "totp", out.totp);
+  if (const auto* found = fields.get("break_glass_hash")) secret(*found, "break_glass_hash", out.break_glass_hash);
   // A user without a hash cannot sign in; tokens are issued to service users by an operator alone.
   if (const auto* found = fields.get("password_hash")) secret(*found, "password_hash", out.password_hash);
 }

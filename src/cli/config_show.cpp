@@ -36,7 +36,7 @@ class Object {
 
 std::string gateway(const GatewayConfig& config) {
   Object out;
-  out.text("name", config.name).text("public_url", config.public_url);
+  out.text("name", config.name).text("public_url", config.public_url).text("admin_url", config.admin_url);
   out.raw("listen", Object().text("mcp", config.listen_mcp).text("admin", config.listen_admin).text("postgres", config.listen_postgres).str());
   if (!config.listen_postgres.empty()) out.raw("postgres", Object().text("login", config.postgres_login).text("client_ca", config.postgres_client_ca).str());
   if (!config.tls) out.text("tls", "off");
@@ -50,14 +50,27 @@ std::string identity(const identity::IdentityConfig& config) {
   for (const auto& one : config.oidc) {
     Object out;
     out.text("issuer", one.issuer).text("audience", one.audience).text("subject_claim", one.subject_claim).text("groups_claim", one.groups_claim);
+    if (!one.client_id.empty()) out.text("name", one.name).raw("client", Object().text("id", one.client_id).secret("secret", one.client_secret).list("scopes", one.scopes).str());
     issuers += (issuers.empty() ? "" : ",") + out.list("algorithms", one.algorithms).duration("leeway", one.leeway_ns).text("ca", one.ca_file).str();
   }
   Object users;
   for (const auto& [name, user] : config.users) {
-    users.raw(name, Object().list("groups", user.groups).secret("password_hash", user.password_hash).raw("service", user.service ? "true" : "false").str());
+    users.raw(name, Object().list("groups", user.groups).secret("password_hash", user.password_hash).secret("totp", user.totp).secret("break_glass_hash", user.break_glass_hash).raw("service", user.service ? "true" : "false").str());
   }
   Object out;
   if (!issuers.empty()) out.raw("oidc", "[" + issuers + "]");
+  std::string scim;
+  for (const auto& one : config.scim)
+    scim += (scim.empty() ? "" : ",") + Object().text("name", one.name).secret("token", one.token).text("issuer", one.issuer).text("subject", one.subject).str();
+  if (!scim.empty()) out.raw("scim", "[" + scim + "]");
+  Object sign_in, nested, agents;
+  sign_in.duration("lifetime", config.sign_in_ns).duration("recheck", config.recheck_ns);
+  if (config.unconfirmed_ns != 0) sign_in.duration("unconfirmed", config.unconfirmed_ns);
+  out.raw("sign_in", sign_in.str());
+  for (const auto& [outer, inner] : config.nested_groups) nested.list(outer, inner);
+  if (!config.nested_groups.empty()) out.raw("nested_groups", nested.str());
+  for (const auto& [name, agent] : config.agents) agents.raw(name, Object().list("groups", agent.groups).list("people", agent.people).str());
+  if (!config.agents.empty()) out.raw("agents", agents.str());
   return out.raw("local", Object().duration("token_lifetime", config.token_lifetime_ns).raw("users", users.str()).str()).str();
 }
 
@@ -154,7 +167,13 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
   };
   add("gateway.tls.certificate", config.gateway.certificate);
   add("gateway.tls.key", config.gateway.key);
-  for (const auto& [name, user] : config.identity.users) add("identity.local.users." + name + ".password_hash", user.password_hash);
+  for (const auto& [name, user] : config.identity.users) {
+    add("identity.local.users." + name + ".password_hash", user.password_hash);
+    add("identity.local.users." + name + ".totp", user.totp);
+    add("identity.local.users." + name + ".break_glass_hash", user.break_glass_hash);
+  }
+  for (const auto& one : config.identity.scim) add("identity.scim." + one.name + ".token", one.token);
+  for (const auto& one : config.identity.oidc) add("identity.oidc." + one.name + ".client.secret", one.client_secret);
   add("evidence.signing_key", config.evidence.signing_key);
   for (const auto& [name, one] : config.targets->targets) {
     if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {

@@ -15,9 +15,9 @@ namespace {
 
 struct Options {
   ClientOptions client;
-  std::string user, agent, password_file;
+  std::string user, agent, password_file, code, door, label;
   std::int64_t lifetime_seconds = 0;
-  bool password_stdin = false, json = false;
+  bool password_stdin = false, break_glass = false, json = false;
 };
 
 /// One line without its end. Echo is off while a person types, whatever happens.
@@ -54,7 +54,30 @@ Result<std::string> read_password(const Options& options) {
   return password;
 }
 
+int print_token(const Options& options, const json::Value& root) {
+  if (options.json) {
+    fmt::print("{}\n", root.raw());
+    return exit_code::kDone;
+  }
+  fmt::print("{}\n", printable(root["token"].as_string()));
+  const auto login = root["login"].is_string() ? fmt::format(", database user {}@TARGET", printable(root["login"].as_string())) : std::string();
+  fmt::print(stderr, "for {}, until {}{}\n", printable(root["display"].as_string()), printable(root["expires"].as_string()), login);
+  return exit_code::kDone;
+}
+
+/// From the sign-in that `sallyport login` made.
+int derive(const Options& options) {
+  std::string body = R"({"door":)" + json::quote(options.door.empty() ? "any" : options.door);
+  if (!options.agent.empty()) body += R"(,"agent":)" + json::quote(options.agent);
+  if (!options.label.empty()) body += R"(,"label":)" + json::quote(options.label);
+  if (options.lifetime_seconds > 0) body += R"(,"lifetime_seconds":)" + std::to_string(options.lifetime_seconds);
+  auto reply = Client(options.client).request("POST", "/api/tokens/derive", body + "}", true);
+  if (const int code = explain(reply); code != exit_code::kDone) return code;
+  return print_token(options, reply->body.root());
+}
+
 int issue(const Options& options) {
+  if (options.user.empty()) return derive(options);
   const auto password = read_password(options);
   if (!password) {
     fmt::print(stderr, "sallyport: {}\n", password.error().what);
@@ -62,17 +85,12 @@ int issue(const Options& options) {
   }
   std::string body = R"({"user":)" + json::quote(options.user) + R"(,"password":)" + json::quote(*password);
   if (!options.agent.empty()) body += R"(,"agent":)" + json::quote(options.agent);
+  if (!options.code.empty()) body += R"(,"code":)" + json::quote(options.code);
+  if (options.break_glass) body += R"(,"break_glass":true)";
   if (options.lifetime_seconds > 0) body += R"(,"lifetime_seconds":)" + std::to_string(options.lifetime_seconds);
   auto reply = Client(options.client).request("POST", "/api/tokens", body + "}", false);
   if (const int code = explain(reply); code != exit_code::kDone) return code;
-  const auto root = reply->body.root();
-  if (options.json) {
-    fmt::print("{}\n", root.raw());
-    return exit_code::kDone;
-  }
-  fmt::print("{}\n", printable(root["token"].as_string()));
-  fmt::print(stderr, "for {}, until {}\n", printable(root["display"].as_string()), printable(root["expires"].as_string()));
-  return exit_code::kDone;
+  return print_token(options, reply->body.root());
 }
 
 int hash() {
@@ -114,11 +132,15 @@ void add_identity_commands(CLI::App& app, int& exit) {
     command->add_option("--ca", options->client.ca, "PEM file to trust (else SALLYPORT_CA)");
     command->add_flag("--json", options->json, "JSON");
   };
-  auto* token = app.add_subcommand("token", "Short-lived tokens of local users");
+  auto* token = app.add_subcommand("token", "Short-lived tokens");
   token->require_subcommand(1);
-  auto* issued = token->add_subcommand("issue", "A token for a local user; asks for the password");
+  auto* issued = token->add_subcommand("issue", "A token from your sign-in (sallyport login), or for a local user, whose password is asked for");
   common(issued);
-  issued->add_option("--user", options->user, "Local user")->required();
+  issued->add_option("--user", options->user, "Local user; without it the token comes from your sign-in");
+  issued->add_option("--code", options->code, "One-time code of a user that has them");
+  issued->add_flag("--break-glass", options->break_glass, "The password is the sealed one for break-glass access");
+  issued->add_option("--for", options->door, "Where it is good: any (default), mcp, database or api")->check(CLI::IsMember({"any", "mcp", "database", "api"}));
+  issued->add_option("--label", options->label, "Your words for it in sallyport tokens ls");
   issued->add_option("--agent", options->agent, "Name of the agent that acts for the user");
   issued->add_option("--lifetime", options->lifetime_seconds, "Seconds; at most identity.token_lifetime")->check(CLI::PositiveNumber);
   issued->add_option("--password-file", options->password_file, "File whose first line is the password");

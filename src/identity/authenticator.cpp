@@ -30,12 +30,6 @@ constexpr int kMaxChecks = 16;                                // 64 MiB each, tw
 constexpr std::string_view kPrefix = "sp_";
 constexpr std::size_t kOpaqueLength = 3 + 43;                 // 32 bytes in base64url
 
-bool is_agent_name(std::string_view name) {
-  return name.size() <= 64 && std::ranges::all_of(name, [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-         });
-}
-
 /// A local user who proved it otherwise than by a token; the groups are the directory's to say.
 PrincipalPtr local_principal(const LocalUser& user, std::string method, const Digest& credential, std::int64_t now) {
   auto principal = std::make_shared<Principal>();
@@ -78,6 +72,12 @@ const OidcConfig* find_issuer(const IdentityConfig& config, const json::Value& p
 }
 
 }  // namespace
+
+bool is_agent_name(std::string_view name) {
+  return name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+         });
+}
 
 struct Authenticator::State {
   asio::io_context& context;

@@ -72,6 +72,9 @@ class Authenticator {
   std::unique_ptr<State> state_;
 };
 
+/// At most 64 of letters, digits, dot, underscore and hyphen; "" is nobody's.
+bool is_agent_name(std::string_view name);
+
 /// Argon2id, 64 MiB, 3 passes, encoded; for `sallyport user hash`.
 std::string hash_password(std::string_view password);
 

@@ -42,7 +42,16 @@ struct AgentConfig {
   std::vector<std::string> people;       // groups whose members it may act for; empty = anyone's
 };
 
+/// Who may provision people and groups (SCIM), and whose they are.
+struct ScimConfig {
+  std::string name;
+  SecretRef token;                       // at least 32 bytes
+  std::string issuer;                    // of a configured provider: what its tokens and sign-ins say
+  std::string subject = "externalId";    // the attribute that is the person's subject there: externalId, userName or id
+};
+
 struct IdentityConfig {
+  std::vector<ScimConfig> scim;
   std::vector<OidcConfig> oidc;
   std::map<std::string, LocalUser> users;
   std::map<std::string, std::vector<std::string>> nested_groups;  // group -> groups whose members are its members too

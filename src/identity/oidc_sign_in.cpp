@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "identity/key_source.h"
 
 namespace sallyport::identity {

@@ -10,6 +10,7 @@ namespace sallyport::signin {
 
 using admin::Answer;
 using admin::Call;
+using admin::form_value;
 using boost::asio::awaitable;
 using identity::Reason;
 

@@ -9,6 +9,7 @@ namespace sallyport::signin {
 
 using admin::Answer;
 using admin::Call;
+using admin::form_value;
 using boost::asio::awaitable;
 using identity::Reason;
 
@@ -53,7 +54,6 @@ Answer SignIn::State::choices(std::string_view message, unsigned status) const {
   std::vector<ProviderChoice> out;
   for (const auto& one : config->oidc)
     if (!one.client_id.empty()) out.push_back({one.name, "/auth/login/" + one.name});
-  for (const auto& one : config->saml) out.push_back({one.name, "/saml/" + one.name + "/login"});
   return choice_page(out, !config->users.empty(), message, status);
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "identity/attempts.h"
+#include "identity/auth_record.h"
 #include "signin/browser_flow.h"
 #include "signin/grants.h"
 #include "signin/sign_in.h"

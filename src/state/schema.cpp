@@ -137,6 +137,38 @@ CREATE TABLE totp_steps (
   user TEXT PRIMARY KEY,
   step INTEGER NOT NULL                                 -- the last one-time code that was taken: none comes twice
 ) STRICT, WITHOUT ROWID;
+
+-- What provisioning clients (SCIM) said last; each has users and groups of its own.
+CREATE TABLE scim_users (
+  client        TEXT NOT NULL,
+  id            TEXT PRIMARY KEY,
+  user_name     TEXT NOT NULL,
+  user_name_key TEXT NOT NULL,                          -- lower case
+  external_id   TEXT NOT NULL,
+  display_name  TEXT NOT NULL,
+  email         TEXT NOT NULL,
+  active        INTEGER NOT NULL CHECK (active IN (0, 1)),
+  created       INTEGER NOT NULL,
+  changed       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX scim_users_name ON scim_users (client, user_name_key);
+CREATE INDEX scim_users_external ON scim_users (client, external_id);
+CREATE TABLE scim_groups (
+  client       TEXT NOT NULL,
+  id           TEXT PRIMARY KEY,
+  display_name TEXT NOT NULL,
+  external_id  TEXT NOT NULL,
+  created      INTEGER NOT NULL,
+  changed      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scim_groups_name ON scim_groups (client, display_name);
+CREATE TABLE scim_members (
+  client   TEXT NOT NULL,
+  group_id TEXT NOT NULL,
+  user_id  TEXT NOT NULL,
+  PRIMARY KEY (group_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scim_members_user ON scim_members (user_id);
 INSERT INTO credentials SELECT hash, 'tok_' || lower(hex(randomblob(10))), 'local', user, agent, 'token', 0, '', '', user, peer, created, expires, 0, NULL,
   scram_stored, scram_server FROM tokens;
 DROP TABLE tokens;

@@ -50,7 +50,7 @@ struct AuthenticatorTest : testing::Test {
   }
   std::shared_ptr<const IdentityConfig> config(bool with_alice) const {
     auto made = std::make_shared<IdentityConfig>();
-    if (with_alice) made->users["alice"] = {"alice", {"ops", "dev"}, {SecretRef::From::File, dir + "/hash"}, false};
+    if (with_alice) made->users["alice"] = {.name = "alice", .groups = {"ops", "dev"}, .password_hash = {SecretRef::From::File, dir + "/hash"}};
     return made;
   }
   template <class T>
