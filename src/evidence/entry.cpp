@@ -48,7 +48,7 @@ void Entry::retire() {
   session_.reset();
   place_.reset();
   command_.reset();
-  chunks_ = {};
+  chunks_.clear();
   auto body = std::exchange(body_, {});
   if (body.capacity() > kUsual || idle_bodies().size() >= kKept) return;
   body.clear();

@@ -10,23 +10,16 @@ using boost::asio::awaitable;
 
 namespace {
 
-template <class Handler>
-struct WaiterOf : Waiter {
-  explicit WaiterOf(Handler h) : handler(std::move(h)) {}
-  void complete(Result<std::uint64_t> result) override { std::move(handler)(std::move(result)); }
-  Handler handler;
-};
-
 /// No coroutine of its own: each costs an allocation for every entry.
 awaitable<Result<std::uint64_t>> submit(std::shared_ptr<Port::State> state, OpPtr op) {
-  auto start = []<class Handler>(Handler handler, std::shared_ptr<Port::State> to, OpPtr it) {
+  auto start = [](auto handler, std::shared_ptr<Port::State> to, OpPtr it) {
     auto& writer = *to->log.state().writer;
     if (auto refused = writer.refusal(it->entry, it->chunks_only)) {
       return boost::asio::post(*to->context, [h = std::move(handler), why = std::move(*refused)]() mutable {
         std::move(h)(Result<std::uint64_t>(std::unexpected(std::move(why))));
       });
     }
-    it->slot = to->wait(std::make_unique<WaiterOf<Handler>>(std::move(handler)));
+    it->slot = to->wait(std::move(handler));
     writer.enqueue(std::move(it));
   };
   return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<std::uint64_t>)>(
@@ -50,7 +43,7 @@ void Port::State::recycle(OpPtr op) {
   if (spare.size() < kKept) spare.push_back(std::move(op));
 }
 
-std::uint32_t Port::State::wait(std::unique_ptr<Waiter> waiter) {
+std::uint32_t Port::State::wait(Waiter waiter) {
   if (free.empty()) {
     waiters.push_back(std::move(waiter));
     return static_cast<std::uint32_t>(waiters.size() - 1);
@@ -71,11 +64,11 @@ void Port::State::resume() {
   }
   for (auto& op : all) {
     if (op->slot >= waiters.size()) return;  // the Port went away while its coroutines were resumed
-    auto waiter = std::move(waiters[op->slot]);
+    auto waiter = std::exchange(waiters[op->slot], nullptr);
     free.push_back(op->slot);
     auto result = std::exchange(op->result, std::uint64_t{0});
     recycle(std::move(op));
-    if (waiter) waiter->complete(std::move(result));
+    if (waiter) waiter(std::move(result));
   }
   all.clear();
   arrived = std::move(all);  // its memory, for the next time
@@ -110,9 +103,8 @@ awaitable<Result<std::uint64_t>> Port::append(Entry entry) { return submit(state
 void Port::append(Entry entry, std::move_only_function<void(Result<std::uint64_t>)> done) {
   auto& writer = *state_->log.state().writer;
   if (auto refused = writer.refusal(entry, false)) return done(std::unexpected(std::move(*refused)));
-  using Handler = std::move_only_function<void(Result<std::uint64_t>)>;
   auto op = state_->make(std::move(entry), false);
-  op->slot = state_->wait(std::make_unique<WaiterOf<Handler>>(std::move(done)));
+  op->slot = state_->wait(std::move(done));
   writer.enqueue(std::move(op));
 }
 

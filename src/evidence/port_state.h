@@ -9,10 +9,7 @@
 
 namespace sallyport::evidence {
 
-struct Waiter {
-  virtual ~Waiter() = default;
-  virtual void complete(Result<std::uint64_t> result) = 0;
-};
+using Waiter = std::move_only_function<void(Result<std::uint64_t>)>;
 
 /// One entry, from the queue to its result.
 struct Op {
@@ -37,14 +34,14 @@ struct Port::State : std::enable_shared_from_this<Port::State> {
   // The writer's alone: what the batch at hand has for this port.
   std::vector<OpPtr> batch;
   // The worker's alone.
-  std::vector<std::unique_ptr<Waiter>> waiters;
+  std::vector<Waiter> waiters;
   std::vector<std::uint32_t> free;
   std::vector<OpPtr> spare;           // told and emptied; each still names its port, so ~Port lets go of them
   std::vector<OpPtr> arrived;
 
   OpPtr make(Entry entry, bool chunks_only);
   void recycle(OpPtr op);
-  std::uint32_t wait(std::unique_ptr<Waiter> waiter);
+  std::uint32_t wait(Waiter waiter);
   void resume();   // worker: the results that arrived
   void deliver();  // writer: hands over `batch` in one post
 };
