@@ -149,6 +149,11 @@ class Planner {
         }
       }
       if (index >= proof.a && index < proof.b) take(index, leaf);
+      // As soon as it is known: a log of that size takes minutes to read.
+      if (plan_.story.payloads().size() > verify::kMostPayloads) {
+        error = Error(ErrorKind::Overloaded, fmt::format("more than {} payloads up to entry {}: ask for a part of the range, with --to-index or --to", verify::kMostPayloads, index));
+        return false;
+      }
       ++index;
       return true;
     }));
@@ -159,7 +164,6 @@ class Planner {
       plan_.contexts.emplace_back(i, text + "\n" + plan_.note);
     }
     if (plan_.contexts.size() > 65536) return fail(ErrorKind::Overloaded, "more than 65,536 sessions began before the range: take a range that begins earlier");
-    if (plan_.story.payloads().size() > verify::kMostPayloads) return fail(ErrorKind::Overloaded, fmt::format("more than {} payloads: ask for a part of the range, with --from and --to", verify::kMostPayloads));
     return {};
   }
 

@@ -29,8 +29,9 @@ class Writer {
       const auto kind = disposition(i);
       if (kind != Disposition::Sealed && kind != Disposition::Opened) continue;
       const auto& one = plan.story.payloads()[i];
-      payload_at_[{one.session, one.payload.first >> 24}] = i;
+      wanted_.push_back({one.session, i, one.payload.first >> 24});
     }
+    std::ranges::stable_sort(wanted_, {}, &Wanted::place);
     for (std::uint32_t i = 0; i < plan.story.sessions().size(); ++i) session_at_[plan.story.sessions()[i].id] = i;
   }
 
@@ -112,10 +113,13 @@ class Writer {
         [&](const Id16& session, std::uint64_t chunk, const evidence::Reader::ChunkPlace& place) {
           const auto at = session_at_.find(session);
           if (at == session_at_.end()) return;
-          const auto payload = payload_at_.find({at->second, chunk >> 24});
-          if (payload != payload_at_.end()) chunks_.push_back({payload->second, static_cast<std::uint32_t>(chunk & 0xFFFFFF), place});
+          const auto due = std::pair(at->second, chunk >> 24);
+          const auto behind = std::ranges::upper_bound(wanted_, due, {}, &Wanted::place);
+          if (behind == wanted_.begin() || std::prev(behind)->place() != due) return;
+          chunks_.push_back({std::prev(behind)->payload, static_cast<std::uint32_t>(chunk & 0xFFFFFF), place});
         }));
     if (!error.what.empty()) return std::unexpected(std::move(error));
+    wanted_ = std::vector<Wanted>();
     std::ranges::sort(chunks_, {}, [](const Chunk& one) { return std::pair(one.payload, one.number); });
     return {};
   }
@@ -227,7 +231,12 @@ class Writer {
   const PackPlan& plan_;
   evidence::StoredKeys& keys_;
   PackFile& file_;
-  std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint32_t> payload_at_;  // session and its payload's number
+  struct Wanted {
+    std::uint32_t session, payload;
+    std::uint64_t number;   // of the payload in its session
+    std::pair<std::uint32_t, std::uint64_t> place() const { return {session, number}; }
+  };
+  std::vector<Wanted> wanted_;   // by place(), until entries() has passed; of millions a map takes four times as much
   std::map<Id16, std::uint32_t> session_at_;
   std::vector<Chunk> chunks_;
   evidence::File segment_;

@@ -24,6 +24,14 @@ std::size_t sequence(std::string_view s) {
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
+    std::uint64_t eight = 0;
+    if (text.size() >= sizeof eight) {
+      std::memcpy(&eight, text.data(), sizeof eight);
+      if ((eight & 0x8080808080808080) == 0) {
+        text.remove_prefix(sizeof eight);
+        continue;
+      }
+    }
     const auto n = sequence(text);
     if (n == 0) return false;
     text.remove_prefix(n);
@@ -31,15 +39,22 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-void put_head(Bytes& out, std::uint8_t major, std::uint64_t n) {
+std::uint8_t* write_head(std::uint8_t* out, std::uint8_t major, std::uint64_t n) {
   const auto top = static_cast<std::uint8_t>(major << 5);
-  if (n < 24) return out.push_back(static_cast<std::uint8_t>(top | n));
+  if (n < 24) {
+    *out = static_cast<std::uint8_t>(top | n);
+    return out + 1;
+  }
   const int size = n <= 0xFF ? 0 : n <= 0xFFFF ? 1 : n <= 0xFFFFFFFF ? 2 : 3;
-  std::array<std::uint8_t, 9> head{};
-  head[0] = static_cast<std::uint8_t>(top | (24 + size));
-  const int length = 1 << size;
-  for (int i = 0; i < length; ++i) head[static_cast<std::size_t>(1 + i)] = static_cast<std::uint8_t>(n >> 8 * (length - 1 - i));
-  out.insert(out.end(), head.begin(), head.begin() + 1 + length);
+  *out++ = static_cast<std::uint8_t>(top | (24 + size));
+  for (int left = 1 << size; left-- > 0;) *out++ = static_cast<std::uint8_t>(n >> 8 * left);
+  return out;
+}
+
+void put_head(Bytes& out, std::uint8_t major, std::uint64_t n) {
+  if (n < 24) return out.push_back(static_cast<std::uint8_t>(major << 5 | n));
+  std::array<std::uint8_t, 9> head;
+  out.insert(out.end(), head.data(), write_head(head.data(), major, n));
 }
 
 void put_bytes(Bytes& out, ByteView bytes) {

@@ -6,6 +6,8 @@
 
 namespace sallyport::evidence::cbor {
 
+/// At most 9 bytes; returns what follows them.
+std::uint8_t* write_head(std::uint8_t* out, std::uint8_t major, std::uint64_t n);
 void put_head(Bytes& out, std::uint8_t major, std::uint64_t n);
 inline void put_uint(Bytes& out, std::uint64_t n) { put_head(out, 0, n); }
 void put_bytes(Bytes& out, ByteView bytes);

@@ -33,12 +33,41 @@ std::string utf8(std::string_view text) {
   return out;
 }
 
+namespace {
+
+/// Bodies of entries that this thread is done with.
+std::vector<Bytes>& idle_bodies() {
+  thread_local std::vector<Bytes> idle;
+  return idle;
+}
+
+}  // namespace
+
+void Entry::retire() {
+  constexpr std::size_t kKept = 4096, kUsual = 1024;
+  session_.reset();
+  place_.reset();
+  command_.reset();
+  chunks_.clear();
+  auto body = std::exchange(body_, {});
+  if (body.capacity() > kUsual || idle_bodies().size() >= kKept) return;
+  body.clear();
+  idle_bodies().push_back(std::move(body));
+}
+
 void Entry::key(Field field) {
   const auto number = static_cast<std::uint8_t>(field);
   if (number <= last_key_ || field == Field::Totals) throw std::logic_error("evidence fields must be set in ascending order");
   if (field > Field::Totals && totals_at_ < 0) totals_at_ = static_cast<std::ptrdiff_t>(body_.size());
   last_key_ = number;
-  ++fields_;
+  if (fields_++ == 0) {
+    if (auto& idle = idle_bodies(); idle.empty()) {
+      body_.reserve(256);
+    } else {
+      body_ = std::move(idle.back());
+      idle.pop_back();
+    }
+  }
   cbor::put_uint(body_, number);
 }
 
@@ -75,7 +104,10 @@ Entry& Entry::texts(Field field, const std::vector<std::string>& values) {
   if (values.empty()) return *this;
   key(field);
   cbor::put_array(body_, values.size());
-  for (const auto& value : values) cbor::put_text(body_, utf8(value));
+  for (const auto& value : values) {
+    if (cbor::is_utf8(value)) cbor::put_text(body_, value);
+    else cbor::put_text(body_, utf8(value));
+  }
   return *this;
 }
 

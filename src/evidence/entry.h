@@ -105,6 +105,8 @@ class Entry {
   Entry& payload(Field field, const PayloadRef& ref);
   Entry& tell(Place place) { place_ = std::move(place); return *this; }     // of a command: where its index is to be put
   Entry& command(Place place) { command_ = std::move(place); return *this; }  // of an outcome: CommandIndex; no field may follow
+  /// Its result is told: lets go of all it holds. On the thread that made it, whose next entry then gets the body's memory.
+  void retire();
   void add_chunk(Chunk chunk) { chunks_.push_back(std::move(chunk)); }
 
   Kind kind() const { return kind_; }
@@ -139,7 +141,7 @@ class Entry {
   bool allowed_ = false, patient_ = false;
   std::uint64_t command_index_ = UINT64_MAX;
   Place place_, command_;
-  std::array<Person, 2> people_{};   // no memory of its own: an entry is freed on another thread than it was made on
+  std::array<Person, 2> people_{};
   std::uint8_t people_count_ = 0;
   std::vector<Chunk> chunks_;
 };

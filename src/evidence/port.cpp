@@ -10,29 +10,40 @@ using boost::asio::awaitable;
 
 namespace {
 
-template <class Handler>
-struct WaiterOf : Waiter {
-  explicit WaiterOf(Handler h) : handler(std::move(h)) {}
-  void complete(Result<std::uint64_t> result) override { std::move(handler)(std::move(result)); }
-  Handler handler;
-};
-
-awaitable<Result<std::uint64_t>> submit(std::shared_ptr<Port::State> state, Entry entry, bool chunks_only) {
-  auto& writer = *state->log.state().writer;
-  if (auto refused = writer.refusal(entry, chunks_only)) co_return std::unexpected(std::move(*refused));
-  auto start = [&](auto handler) {
-    using Handler = decltype(handler);
-    const auto slot = state->wait(std::make_unique<WaiterOf<Handler>>(std::move(handler)));
-    writer.enqueue({std::move(entry), chunks_only, state, slot, nullptr});
+/// No coroutine of its own: each costs an allocation for every entry.
+awaitable<Result<std::uint64_t>> submit(std::shared_ptr<Port::State> state, OpPtr op) {
+  auto start = [](auto handler, std::shared_ptr<Port::State> to, OpPtr it) {
+    auto& writer = *to->log.state().writer;
+    if (auto refused = writer.refusal(it->entry, it->chunks_only)) {
+      return boost::asio::post(*to->context, [h = std::move(handler), why = std::move(*refused)]() mutable {
+        std::move(h)(Result<std::uint64_t>(std::unexpected(std::move(why))));
+      });
+    }
+    it->slot = to->wait(std::move(handler));
+    writer.enqueue(std::move(it));
   };
-  auto result = co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<std::uint64_t>)>(
-      start, boost::asio::use_awaitable);
-  co_return result;
+  return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<std::uint64_t>)>(
+      start, boost::asio::use_awaitable, std::move(state), std::move(op));
 }
 
 }  // namespace
 
-std::uint32_t Port::State::wait(std::unique_ptr<Waiter> waiter) {
+OpPtr Port::State::make(Entry entry, bool chunks_only) {
+  if (spare.empty()) return std::make_unique<Op>(std::move(entry), chunks_only, shared_from_this());
+  auto op = std::move(spare.back());
+  spare.pop_back();
+  op->entry = std::move(entry);
+  op->chunks_only = chunks_only;
+  return op;
+}
+
+void Port::State::recycle(OpPtr op) {
+  constexpr std::size_t kKept = 4096;
+  op->entry.retire();
+  if (spare.size() < kKept) spare.push_back(std::move(op));
+}
+
+std::uint32_t Port::State::wait(Waiter waiter) {
   if (free.empty()) {
     waiters.push_back(std::move(waiter));
     return static_cast<std::uint32_t>(waiters.size() - 1);
@@ -44,19 +55,23 @@ std::uint32_t Port::State::wait(std::unique_ptr<Waiter> waiter) {
 }
 
 void Port::State::resume() {
-  std::vector<Completion> arrived;
+  std::vector<OpPtr> all = std::exchange(arrived, {});
   {
     const std::lock_guard lock(mutex);
-    arrived.swap(done);
+    all.swap(done);
     posted = false;
     if (context == nullptr) return;
   }
-  for (auto& completion : arrived) {
-    if (completion.slot >= waiters.size()) return;  // the Port went away while its coroutines were resumed
-    auto waiter = std::move(waiters[completion.slot]);
-    free.push_back(completion.slot);
-    if (waiter) waiter->complete(std::move(completion.result));
+  for (auto& op : all) {
+    if (op->slot >= waiters.size()) return;  // the Port went away while its coroutines were resumed
+    auto waiter = std::exchange(waiters[op->slot], nullptr);
+    free.push_back(op->slot);
+    auto result = std::exchange(op->result, std::uint64_t{0});
+    recycle(std::move(op));
+    if (waiter) waiter(std::move(result));
   }
+  all.clear();
+  arrived = std::move(all);  // its memory, for the next time
 }
 
 void Port::State::deliver() {
@@ -80,22 +95,23 @@ Port::~Port() {
   // Whoever still waits is abandoned: its entry may become durable all the same.
   const auto abandoned = std::move(state_->waiters);
   state_->waiters.clear();
+  state_->spare.clear();
 }
 
-awaitable<Result<std::uint64_t>> Port::append(Entry entry) { return submit(state_, std::move(entry), false); }
+awaitable<Result<std::uint64_t>> Port::append(Entry entry) { return submit(state_, state_->make(std::move(entry), false)); }
 
 void Port::append(Entry entry, std::move_only_function<void(Result<std::uint64_t>)> done) {
   auto& writer = *state_->log.state().writer;
   if (auto refused = writer.refusal(entry, false)) return done(std::unexpected(std::move(*refused)));
-  using Handler = std::move_only_function<void(Result<std::uint64_t>)>;
-  const auto slot = state_->wait(std::make_unique<WaiterOf<Handler>>(std::move(done)));
-  writer.enqueue({std::move(entry), false, state_, slot, nullptr});
+  auto op = state_->make(std::move(entry), false);
+  op->slot = state_->wait(std::move(done));
+  writer.enqueue(std::move(op));
 }
 
 awaitable<Result<void>> Port::append_chunks(SessionPtr session, std::vector<Chunk> chunks) {
   Entry carrier(Kind::Outcome, std::move(session));
   for (auto& chunk : chunks) carrier.add_chunk(std::move(chunk));
-  auto result = co_await submit(state_, std::move(carrier), true);
+  auto result = co_await submit(state_, state_->make(std::move(carrier), true));
   if (!result) co_return std::unexpected(std::move(result).error());
   co_return Result<void>{};
 }

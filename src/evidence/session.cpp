@@ -34,6 +34,7 @@ struct Tools {
   std::unique_ptr<EVP_MD_CTX, With<EVP_MD_CTX_free>> hash{EVP_MD_CTX_new()};
   std::unique_ptr<HMAC_CTX, With<HMAC_CTX_free>> mac{HMAC_CTX_new()};
   std::unique_ptr<EVP_CIPHER_CTX, With<EVP_CIPHER_CTX_free>> cipher{EVP_CIPHER_CTX_new()};
+  Bytes text;   // a piece, compressed
 };
 using ToolsPtr = std::unique_ptr<Tools>;
 
@@ -51,8 +52,9 @@ ToolsPtr take_tools() {
 }
 
 void give_back(ToolsPtr tools) {
-  constexpr std::size_t kKept = 64;
+  constexpr std::size_t kKept = 64, kShort = 4096;
   EVP_CIPHER_CTX_reset(tools->cipher.get());  // the session's key goes with it
+  if (tools->text.size() > kShort) tools->text = {};
   if (idle_tools().size() < kKept) idle_tools().push_back(std::move(tools));
 }
 
@@ -101,12 +103,13 @@ struct Recording::State {
   ~State() { give_back(std::move(tools)); }
 
   void seal(std::string_view piece, std::vector<Chunk>& out) {
-    Bytes text(salt.size() + ZSTD_compressBound(piece.size()));
+    auto& text = tools->text;
+    if (const auto most = salt.size() + ZSTD_compressBound(piece.size()); text.size() < most) text.resize(most);
     const std::size_t before = count == 0 ? salt.size() : 0;
     if (count == 0) std::ranges::copy(salt, text.begin());
     const auto packed = piece.size() <= kStored ? store(piece, text.data() + before) : ZSTD_compressCCtx(compressor(), text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
     check(ZSTD_isError(packed) == 0);
-    text.resize(before + packed);
+    const auto size = before + packed;
 
     Chunk chunk;
     chunk.number = first + count++;
@@ -115,17 +118,24 @@ struct Recording::State {
     std::array<std::uint8_t, 24> bound{};
     std::ranges::copy(session.id(), bound.begin());
     put_big_endian(&bound[16], chunk.number);
-    chunk.ciphertext.resize(text.size() + 16);
+    chunk.ciphertext.resize(size + 16);
     int n = 0;
     check(EVP_EncryptInit_ex(cipher.get(), nullptr, nullptr, nullptr, nonce.data()) == 1 &&
           EVP_EncryptUpdate(cipher.get(), nullptr, &n, bound.data(), static_cast<int>(bound.size())) == 1 &&
-          EVP_EncryptUpdate(cipher.get(), chunk.ciphertext.data(), &n, text.data(), static_cast<int>(text.size())) == 1 &&
+          EVP_EncryptUpdate(cipher.get(), chunk.ciphertext.data(), &n, text.data(), static_cast<int>(size)) == 1 &&
           EVP_EncryptFinal_ex(cipher.get(), chunk.ciphertext.data() + n, &n) == 1 &&
-          EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, 16, chunk.ciphertext.data() + text.size()) == 1 &&
+          EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, 16, chunk.ciphertext.data() + size) == 1 &&
           EVP_DigestUpdate(hash.get(), chunk.ciphertext.data(), chunk.ciphertext.size()) == 1 &&
           HMAC_Update(mac.get(), as_bytes(piece).data(), piece.size()) == 1);
     plain += piece.size();
     out.push_back(std::move(chunk));
+  }
+
+  PayloadRef reference() {
+    PayloadRef ref{.first_chunk = first, .chunks = count, .ciphertext = {}, .commitment = {}, .plain_bytes = plain};
+    unsigned n = 0;
+    check(EVP_DigestFinal_ex(hash.get(), ref.ciphertext.data(), &n) == 1 && HMAC_Final(mac.get(), ref.commitment.data(), &n) == 1);
+    return ref;
   }
 
   SessionRecord& session;
@@ -160,19 +170,17 @@ PayloadRef Recording::finish(std::vector<Chunk>& out) {
   auto& s = *state_;
   if (!s.pending.empty() || s.count == 0) s.seal(s.pending, out);
   s.pending.clear();
-  PayloadRef ref{.first_chunk = s.first, .chunks = s.count, .ciphertext = {}, .commitment = {}, .plain_bytes = s.plain};
-  unsigned n = 0;
-  check(EVP_DigestFinal_ex(s.hash.get(), ref.ciphertext.data(), &n) == 1 && HMAC_Final(s.mac.get(), ref.commitment.data(), &n) == 1);
-  return ref;
+  return s.reference();
 }
 
 PayloadRef Recording::whole(SessionRecord& session, std::string_view plain, Entry& entry) {
-  Recording recording(session);
-  std::vector<Chunk> chunks;
-  recording.add(plain, chunks);
-  const auto ref = recording.finish(chunks);
-  for (auto& chunk : chunks) entry.add_chunk(std::move(chunk));
-  return ref;
+  State state(session);
+  do {
+    const auto piece = plain.substr(0, kPiece);
+    state.seal(piece, entry.chunks());
+    plain.remove_prefix(piece.size());
+  } while (!plain.empty());
+  return state.reference();
 }
 
 }  // namespace sallyport::evidence

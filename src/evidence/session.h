@@ -11,7 +11,10 @@
 
 namespace sallyport::evidence {
 
-class SessionRecord {
+/// In a cache line of its own begins what the writer changes: workers count references beside it.
+class alignas(64) SessionRecord {
+  Id16 id_;
+
  public:
   SessionRecord(const Id16& id, const Digest& key) : id_(id), key_(key) {}
   ~SessionRecord();  // wipes the key
@@ -26,13 +29,12 @@ class SessionRecord {
 
   // The writer thread only.
   std::uint64_t sequence = 0, commands = 0, outcomes = 0, chunks = 0;
-  bool key_stored = false, closed = false;
-  std::vector<std::uint64_t> open_commands;  // allowed ones without outcome, ascending
   std::uint64_t touched = 0;                 // the batch that holds a copy to roll back to
+  bool key_stored = false, closed = false, listed = false;  // listed: among the open sessions
+  std::vector<std::uint64_t> open_commands;  // allowed ones without outcome, ascending
 
  private:
-  Id16 id_;
-  Digest key_;
+  alignas(64) Digest key_;
   std::uint64_t next_payload_ = 0;
 };
 

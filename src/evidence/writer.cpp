@@ -9,10 +9,9 @@ constexpr std::size_t kBatchBytes = 8U << 20;
 constexpr auto kPatience = std::chrono::microseconds(200);  // about what one fdatasync takes
 constexpr std::size_t kBodyMost = 65000;  // leaves room for the writer's own keys below 65,535
 
-std::size_t weight(const Op& op) {
-  std::size_t n = op.entry.body().size() + 160;
-  // The chunks are the op's own until it is written.
-  for (const auto& chunk : const_cast<Op&>(op).entry.chunks()) n += chunk.ciphertext.size() + 32;
+std::size_t weight(Entry& entry) {
+  std::size_t n = entry.body().size() + 160;
+  for (const auto& chunk : entry.chunks()) n += chunk.ciphertext.size() + 32;
   return n;
 }
 
@@ -108,8 +107,8 @@ std::optional<Error> Writer::refusal(const Entry& entry, bool chunks_only) const
   return std::nullopt;
 }
 
-void Writer::enqueue(Op op) {
-  const auto bytes = weight(op);
+void Writer::enqueue(OpPtr op) {
+  const auto bytes = op->bytes = weight(op->entry);
   queued_.fetch_add(1, std::memory_order_relaxed);
   queued_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   bool wake = false;
@@ -117,7 +116,7 @@ void Writer::enqueue(Op op) {
   {
     const std::lock_guard lock(mutex_);
     late = stopped_;
-    const bool patient = op.entry.is_patient();
+    const bool patient = op->entry.is_patient();
     // A patient entry wakes the writer only to start its clock, not again while that runs.
     const bool first = queue_.empty();
     if (!late) queue_.push_back(std::move(op));
@@ -133,8 +132,8 @@ Result<std::uint64_t> Writer::append(Entry entry) {
   if (auto refused = refusal(entry, false)) return std::unexpected(std::move(*refused));
   std::promise<Result<std::uint64_t>> promise;
   auto future = promise.get_future();
-  Op op{std::move(entry)};
-  op.waiting = &promise;
+  auto op = std::make_unique<Op>(std::move(entry));
+  op->waiting = &promise;
   enqueue(std::move(op));
   return future.get();
 }
@@ -169,7 +168,7 @@ void Writer::status(LogStatus& out) const {
   } else if (supply_.full()) out.why_not = "the disk is filled above the high water";
 }
 
-bool Writer::take(std::vector<Op>& ops, bool& stopping) {
+bool Writer::take(std::vector<OpPtr>& ops, bool& stopping) {
   std::unique_lock lock(mutex_);
   const auto until = failed_ ? retry_at_ : last_entry_ + std::chrono::nanoseconds(options_.heartbeat_ns);
   if (queue_.empty() && !stopping_) {
@@ -193,7 +192,7 @@ bool Writer::take(std::vector<Op>& ops, bool& stopping) {
 }
 
 void Writer::run() {
-  std::vector<Op> ops;
+  std::vector<OpPtr> ops;
   for (;;) {
     bool stopping = false;
     const bool work = take(ops, stopping);
@@ -205,26 +204,26 @@ void Writer::run() {
     if (failed_ && now >= retry_at_) try_again();
     if (stopping && !work) break;
     if (!failed_ && !stopping && now - last_entry_ >= std::chrono::nanoseconds(options_.heartbeat_ns)) {
-      std::vector<Op> beat;
-      beat.push_back({Entry(Kind::Heartbeat)});
+      std::vector<OpPtr> beat;
+      beat.push_back(std::make_unique<Op>(Entry(Kind::Heartbeat)));
       commit(beat);
     }
   }
   if (failed_) return;
-  std::vector<Op> last;
+  std::vector<OpPtr> last;
   close_open_sessions(last);
-  last.push_back({Entry(Kind::NodeStop)});
+  last.push_back(std::make_unique<Op>(Entry(Kind::NodeStop)));
   if (commit(last)) seal();
 }
 
-void Writer::write_all_of(std::vector<Op>& ops) {
+void Writer::write_all_of(std::span<OpPtr> ops) {
   std::size_t begin = 0;
   std::size_t total = 0;
-  for (const auto& op : ops) total += weight(op);
   for (std::size_t at = 0, bytes = 0; at < ops.size(); ++at) {
-    bytes += weight(ops[at]);
+    bytes += ops[at]->bytes;
+    total += ops[at]->bytes;
     if (bytes < kBatchBytes && at + 1 < ops.size()) continue;
-    const auto part = std::span(ops).subspan(begin, at + 1 - begin);
+    const auto part = ops.subspan(begin, at + 1 - begin);
     if (failed_) {
       refuse(part, Error(ErrorKind::Unavailable, "the evidence log cannot be written: " + why_not_));
     } else {

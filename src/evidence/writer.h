@@ -4,7 +4,6 @@
 // A failed write rolls sequences, totals and tree back and refuses everything until a fresh segment is durable.
 #include <atomic>
 #include <condition_variable>
-#include <future>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -19,14 +18,6 @@
 
 namespace sallyport::evidence {
 
-struct Op {
-  Entry entry;
-  bool chunks_only = false;
-  std::shared_ptr<Port::State> port;  // or
-  std::uint32_t slot = 0;
-  std::promise<Result<std::uint64_t>>* waiting = nullptr;
-};
-
 class Writer {
  public:
   Writer(const Options& options, FileOps& ops, const Clock& clock, SessionKeys keys, std::optional<Names> names, HeadSigning& heads, Recovered found);
@@ -38,7 +29,7 @@ class Writer {
 
   /// Why the entry will not be taken now, if so.
   std::optional<Error> refusal(const Entry& entry, bool chunks_only) const;
-  void enqueue(Op op);
+  void enqueue(OpPtr op);
   /// Blocks until the entry is durable. Not on the writer's thread.
   Result<std::uint64_t> append(Entry entry);
   void refuse_new(const std::string& why);
@@ -47,11 +38,16 @@ class Writer {
   void status(LogStatus& out) const;
 
  private:
+  // What points into an op lives as long as the batch: ops are told, and so given back, after it.
   struct Undo {
-    SessionPtr session;
+    const SessionPtr* session;
     std::uint64_t sequence, commands, outcomes, chunks;
     bool key_stored, closed;
-    std::vector<std::uint64_t> open_commands;
+  };
+  struct Opened {  // or ended, an allowed command
+    SessionRecord* session;
+    std::uint64_t command;
+    bool ended;
   };
   struct Batch {
     std::uint64_t next = 0, chunks = 0;
@@ -59,15 +55,15 @@ class Writer {
     TileHashes tiles;
     std::int64_t wall = 0, mono = 0;
     std::vector<Undo> undo;
-    std::vector<Place> places;  // that this batch has told
+    std::vector<Opened> opened;
+    std::vector<std::uint64_t*> places;  // that this batch has told
     std::vector<SessionPtr> new_keys;
-    std::vector<std::pair<Op*, Result<std::uint64_t>>> results;
   };
 
   void run();
-  bool take(std::vector<Op>& ops, bool& stopping);
-  void write_all_of(std::vector<Op>& ops);
-  void refuse(std::span<Op> ops, const Error& why);
+  bool take(std::vector<OpPtr>& ops, bool& stopping);
+  void write_all_of(std::span<OpPtr> ops);
+  void refuse(std::span<OpPtr> ops, const Error& why);
   // One batch (writer_batch.cpp).
   void begin(Batch& batch);
   void add(Batch& batch, Op& op);
@@ -76,15 +72,15 @@ class Writer {
   void touch(Batch& batch, const SessionPtr& session);
   void roll_back(Batch& batch);
   // Files (writer_files.cpp).
-  bool commit(std::span<Op> ops);
+  bool commit(std::span<OpPtr> ops);
   Result<void> write(Batch& batch);
   Result<void> open_segment();
   void seal();
   void fail_segment(const Error& why);
   void try_again();
-  std::vector<Op> first_entries();
-  void close_open_sessions(std::vector<Op>& ops);
-  void tell(Batch& batch);
+  std::vector<OpPtr> first_entries();
+  void close_open_sessions(std::vector<OpPtr>& ops);
+  static void tell(std::span<OpPtr> ops);
 
   const Options options_;
   FileOps& ops_;
@@ -102,6 +98,7 @@ class Writer {
   std::map<Id16, SessionPtr> open_;
   SegmentLink link_;            // of the last durable frame; its digest is made when it is needed
   bool digest_due_ = false;
+  Batch batch_;                 // kept for its memory
   FrameBuilder frame_;
   Bytes last_frame_;
   File segment_;
@@ -115,7 +112,7 @@ class Writer {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::string> forgotten_;
-  std::vector<Op> queue_;
+  std::vector<OpPtr> queue_;
   std::size_t queue_bytes_ = 0;
   bool sleeping_ = false, urgent_ = false, stopping_ = false;
   std::string why_not_, why_nothing_new_;

@@ -8,22 +8,22 @@ namespace sallyport::evidence {
 using std::chrono::steady_clock;
 
 /// True when the batch is durable; every op is answered either way.
-bool Writer::commit(std::span<Op> ops) {
+bool Writer::commit(std::span<OpPtr> ops) {
   std::size_t room = 4096;
-  for (auto& op : ops) {
-    room += op.entry.body().size() + 160;
-    for (const auto& chunk : op.entry.chunks()) room += chunk.ciphertext.size() + 32;
-    if (op.entry.session()) room += op.entry.session()->open_commands.size() * 128;
+  for (const auto& op : ops) {
+    room += op->bytes;
+    const auto& entry = op->entry;
+    if (entry.kind() == Kind::SessionClose && entry.session()) room += entry.session()->open_commands.size() * 128;
   }
   Result<void> done;
   if (offset_ + room > segment_size_ && !fresh_) {
     seal();
     done = open_segment();
   }
-  Batch batch;
+  auto& batch = batch_;
   begin(batch);
   frame_.begin(frame_.take());
-  for (auto& op : ops) add(batch, op);
+  for (auto& op : ops) add(batch, *op);
   // A segment is named by its first entry, so its first frame needs one.
   if (fresh_ && frame_.entries() == 0) add_entry(batch, Entry(Kind::Heartbeat));
   if (done && frame_.records() != 0) done = write(batch);
@@ -38,7 +38,7 @@ bool Writer::commit(std::span<Op> ops) {
   for (const auto& one : batch.added) tree_.append(one.range, &batch.tiles);
   last_mono_ = batch.mono;
   size_ = next_;
-  tell(batch);
+  tell(ops);
   heads_.publish(batch.added, batch.tiles);
   return true;
 }
@@ -123,28 +123,28 @@ void Writer::fail_segment(const Error& why) {
 void Writer::try_again() {
   Entry entry(Kind::Recovery);
   entry.text(Field::Reason, "writing failed (" + why_not_ + "); the log goes on in a fresh segment");
-  std::vector<Op> ops;
-  ops.push_back({std::move(entry)});
+  std::vector<OpPtr> ops;
+  ops.push_back(std::make_unique<Op>(std::move(entry)));
   if (auto opened = open_segment(); !opened) return fail_segment(opened.error());
   if (commit(ops)) failed_ = false;
 }
 
-void Writer::refuse(std::span<Op> ops, const Error& why) {
+void Writer::refuse(std::span<OpPtr> ops, const Error& why) {
   refused_.fetch_add(ops.size(), std::memory_order_relaxed);
-  Batch batch;
-  for (auto& op : ops) batch.results.emplace_back(&op, std::unexpected(why));
-  tell(batch);
+  for (auto& op : ops) op->result = std::unexpected(why);
+  tell(ops);
 }
 
-void Writer::tell(Batch& batch) {
-  std::vector<Port::State*> ports;
-  for (auto& [op, result] : batch.results) {
-    if (op->waiting != nullptr) op->waiting->set_value(std::move(result));
+void Writer::tell(std::span<OpPtr> ops) {
+  std::vector<std::shared_ptr<Port::State>> ports;  // shared: the last op may be gone before deliver() returns
+  for (auto& op : ops) {
+    if (op->waiting != nullptr) op->waiting->set_value(std::move(op->result));
     if (!op->port) continue;
-    if (op->port->batch.empty()) ports.push_back(op->port.get());
-    op->port->batch.push_back({op->slot, std::move(result)});
+    auto& batch = op->port->batch;
+    if (batch.empty()) ports.push_back(op->port);
+    batch.push_back(std::move(op));
   }
-  for (auto* port : ports) port->deliver();
+  for (const auto& port : ports) port->deliver();
 }
 
 }  // namespace sallyport::evidence

@@ -73,7 +73,10 @@ class Checker {
     heads_.read();
     read_beginning();
     read_segments();
-    for (auto& segment : segments_) walk(segment);
+    for (auto& segment : segments_) {
+      walk(segment);
+      segment.file.leave();
+    }
     judge_tail("");
     rules_.finish();
     heads_.pass(tree_);

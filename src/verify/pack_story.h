@@ -2,6 +2,7 @@
 // What the entries of a pack say: counts, sessions, and the rows of the report, gathered as they pass by, in log order. Both who
 // writes a pack and who checks one feed it, so that both tell the same. Memory grows with sessions and payloads, not with
 // entries: of those the first few thousand are kept for the report. Single-threaded.
+#include <deque>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -69,7 +70,7 @@ class PackStory {
   const std::map<std::string, ApprovalStory, std::less<>>& approvals() const { return approvals_; }
   const std::vector<std::uint64_t>& gaps() const { return gaps_; }
   const std::set<Hash>& policies() const { return policies_; }
-  const std::vector<PayloadStory>& payloads() const { return payloads_; }
+  const std::deque<PayloadStory>& payloads() const { return payloads_; }
   /// Contexts that explain nothing that was disclosed, by what they are.
   std::vector<std::string> needless_contexts() const;
   /// The part of a manifest that the entries decide, given the question and whose payload keys were erased.
@@ -98,7 +99,7 @@ class PackStory {
   std::map<std::string, ApprovalStory, std::less<>> approvals_;
   std::vector<std::uint64_t> gaps_;
   std::set<Hash> policies_, context_policies_;
-  std::vector<PayloadStory> payloads_;
+  std::deque<PayloadStory> payloads_;   // not a vector: of so many, growing would hold them twice
 };
 
 }  // namespace sallyport::verify

@@ -15,6 +15,8 @@ class File {
   File(File&& other) noexcept;
   ~File();
   File& operator=(File&&) = delete;
+  /// What was read of it need not stay in memory: it comes back when it is read again.
+  void leave() const;
   View bytes() const { return data_ == nullptr ? View(copy_) : View(data_, size_); }
 
  private:

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import pgClient from 'pg';
 import { Gateway, VERIFY, folder, until } from '../lib/gateway.mjs';
-import { Postgres, psql } from '../lib/postgres.mjs';
+import { Postgres, Wire, errorOf, psql } from '../lib/postgres.mjs';
+import { B, C, D, E, P, Q, S, X4 } from '../lib/postgres_messages.mjs';
 
 let pg, gateway, key;
 const dir = folder();
@@ -79,6 +81,61 @@ test('SHOW sallyport.receipt gives the last statement’s, in a transaction as o
   assert.match(out, /\nend\n$/);
   const fresh = await psql(gateway.libpq('alice', 'shop', alice), 'show sallyport.receipt;\n');
   assert.match(fresh.err, /there is no receipt/);
+});
+
+const proven = (receipt, action) => {
+  const file = path.join(dir, `${action}-extended`);
+  fs.writeFileSync(file, receipt);
+  const { status, stdout } = verify(file);
+  assert.equal(status, 0, stdout + receipt);
+  assert.match(stdout, new RegExp(`\\(command ${action} [^]*\\(outcome[^]*valid: 2 receipts`));
+};
+
+test('drivers that use the extended protocol only get it as well, unnamed, named, and in binary', async () => {
+  const client = new pgClient.Client({ host: '127.0.0.1', port: gateway.postgresPort, user: 'alice@shop', password: await gateway.token('alice'), database: 'shop',
+    ssl: { ca: fs.readFileSync(gateway.ca), servername: 'localhost', checkServerIdentity: () => undefined } });
+  await client.connect();
+  const show = async more => { const { rows, command } = await client.query({ text: 'SHOW sallyport.receipt;', queryMode: 'extended', ...more }); assert.equal(command, 'SHOW'); return rows[0]['sallyport.receipt']; };
+  await client.query('select a from t where a = $1', [42]);
+  proven(await show(), 'select');
+  await client.query('begin');
+  await client.query('insert into t values ($1)', [8]);
+  proven(await show({ name: 'receipt' }), 'insert');
+  await client.query('delete from t where a = $1', [8]);
+  proven(await show({ name: 'receipt', binary: true }), 'delete');
+  await client.query('commit');
+  assert.deepEqual((await client.query('select count(*)::int n from t where a = $1', [8])).rows, [{ n: 0 }]);
+  await client.end();
+});
+
+test('in a pipeline it is answered in its place, and an error before or of it skips what follows up to the Sync', async () => {
+  const alice = await gateway.token('alice');
+  const receipt = 'show sallyport.receipt', types = answers => answers.map(({ type }) => type).join('');
+  const wire = await Wire.secured(gateway.postgresPort, gateway.ca);
+  await wire.login('alice', 'shop', alice, { database: 'shop' });
+  const all = async (...messages) => { wire.send(...messages.flat(Infinity)); return wire.all(); };
+
+  const none = await all(P(receipt, 'r'), D('S', 'r'), B({ name: 'r' }), E(), X4('select 1'), S);
+  assert.deepEqual([types(none), errorOf(none[4]).C], ['1tT2EZ', '55000'], 'nothing has run yet');
+  const both = await all(X4('select 41 + 1'), X4(receipt), X4('select 2'), S);
+  assert.equal(types(both), '12TDC12TDC12TDCZ');
+  proven(both[8].body.subarray(6), 'select');
+  assert.equal(both[13].body.subarray(6).toString(), '2');
+  const failed = await all(X4('select 1 / (a - a) from t'), X4(receipt), S);
+  assert.deepEqual([types(failed), errorOf(failed.find(({ type }) => type === 'E')).C], ['12TEZ', '22012']);
+  assert.equal(types(await all(B({ name: 'r' }), E(), C('S', 'r'), S)), '2DC3Z');
+  assert.equal(errorOf((await all(B({ name: 'r' }), E(), S))[0]).C, '26000', 'it is closed');
+  await all(P('select 3', 'three'), S);
+  for (const text of [receipt, 'select 3']) assert.equal(errorOf((await all(P(text, 'three'), S))[0]).C, '42P05', 'the name is taken');
+
+  await all(Q('begin'));
+  await all(Q('select 1/0'));
+  const aborted = await all(X4(receipt), S);
+  assert.deepEqual([types(aborted), errorOf(aborted[0]).C, aborted[1].body.toString()], ['EZ', '25P02', 'E']);
+  await all(Q('rollback'));
+  assert.equal(types(await all(X4(receipt), P('select 4'), B(), E(), S)), '12TDC12DCZ', 'the unnamed statement is the target’s again');
+  wire.socket.destroy();
+  assert.doesNotMatch(fs.readFileSync(pg.log, 'utf8'), /unrecognized configuration parameter|sallyport\.receipt/);
 });
 
 test('an unknown request is told, and so is what is missing', async () => {

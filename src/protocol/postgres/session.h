@@ -3,13 +3,15 @@
 // messages are judged in order and wait as Outgoing for their permits; answers are matched with Expected, masked, recorded
 // and handed to the client behind the outcome's gate. The server alone decides transaction state and error skipping: what
 // is denied reaches it as a text it must refuse (substitute.h). Split by direction: session_front.cpp (client to target),
-// session_commands.cpp (judging), session_back.cpp (target to client), session_errors.cpp. Owned by its coroutines, one worker's thread.
+// session_commands.cpp (judging), session_back.cpp (target to client), session_errors.cpp. What the gateway answers by itself:
+// session_receipt.cpp. Owned by its coroutines, one worker's thread.
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <string>
 
 #include "protocol/postgres/client_out.h"
+#include "protocol/postgres/receipt_names.h"
 #include "protocol/postgres/shared.h"
 #include "protocol/postgres/state.h"
 #include "protocol/postgres/upstream.h"
@@ -63,7 +65,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void give_up(Portal& portal);
   void count(Command& command);
   boost::asio::awaitable<bool> known_name(std::string bind);
-  boost::asio::awaitable<bool> show_receipt();
+  // SHOW sallyport.receipt (session_receipt.cpp).
+  boost::asio::awaitable<bool> receipt_message(char type, std::string body);
+  boost::asio::awaitable<bool> show_receipt(std::string& out);
   boost::asio::awaitable<void> leave(std::string reason);
   void ask_for_answers();
   void control(std::string bytes, std::vector<Expected> expects, bool sync = false);
@@ -141,6 +145,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::unordered_map<std::string, enforce::SqlEffectsPtr> cursors_;
   struct HeldParse { PreparedPtr prepared; std::string name, bytes; };
   std::optional<HeldParse> parse_;                        // maybe to go with the Bind that follows
+
+  ReceiptNames receipts_;
 
   std::string front_;                 // the client's bytes that are no whole message yet
   std::size_t front_at_ = 0;

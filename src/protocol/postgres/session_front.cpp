@@ -45,22 +45,6 @@ std::string parameter_text(std::optional<std::string_view> value, std::int16_t f
   return std::string(*value);
 }
 
-/// Text of a simple query, with its NUL. Case, white space and one semicolon do not count.
-bool asks_for_receipt(std::string_view text) {
-  constexpr std::string_view kDue = "show sallyport.receipt";
-  if (text.size() > 200) return false;
-  std::string plain;
-  for (const char c : text.substr(0, text.find('\0'))) {
-    const bool blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    if (blank && (plain.empty() || plain.back() == ' ')) continue;
-    plain += blank ? ' ' : c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  }
-  while (plain.ends_with(' ')) plain.pop_back();
-  if (plain.ends_with(';')) plain.pop_back();
-  while (plain.ends_with(' ')) plain.pop_back();
-  return plain == kDue;
-}
-
 }  // namespace
 
 awaitable<void> Session::read_client() {
@@ -151,8 +135,8 @@ awaitable<bool> Session::take_messages() {
     const auto whole = std::string_view(front_).substr(front_at_, size);
     front_at_ += size;
     if (type == 'B' && !defining_.empty() && !co_await known_name(std::string(whole))) co_return false;
-    if (type == 'Q' && asks_for_receipt(whole.substr(kHead))) {
-      if (!co_await show_receipt()) co_return false;
+    if (!copy_in_ && receipts_.concerns(type, whole.substr(kHead))) {
+      if (!co_await receipt_message(type, std::string(whole.substr(kHead)))) co_return false;
       continue;
     }
     const bool good = type == 'd' || type == 'c' || type == 'f' ? co_await copy_message(**head, whole) : message(**head, whole.substr(kHead), whole);
@@ -161,35 +145,6 @@ awaitable<bool> Session::take_messages() {
   flush_parse();
   pump();
   co_return !ended_;
-}
-
-/// `SHOW sallyport.receipt`: of the session's last statement, from the gateway itself. The target does not hear of it, so everything
-/// under way is answered first and its transaction's state stays as it was.
-awaitable<bool> Session::show_receipt() {
-  flush_parse();
-  if (!expected_.empty() || !outgoing_.empty()) ask_for_answers();
-  if (!co_await wait_for([&] { return expected_.empty() && outgoing_.empty() && out_.waiting() == 0; })) co_return false;
-  std::string out;
-  if (status_ == 'E') {
-    put_notice(out, 'E', {"ERROR", "25P02", "current transaction is aborted, commands ignored until end of transaction block", "", ""});
-  } else {
-    const auto receipt = co_await shared_.services.gate.receipts(record_->last_entries);
-    if (ended_) co_return false;
-    if (receipt) {
-      put_row_description(out, {{"sallyport.receipt", 0, 0, 25, 0}}, {});
-      std::string row;
-      put_u16(row, 1);
-      put_u32(row, static_cast<std::uint32_t>(receipt->size()));
-      put_message(out, 'D', row + *receipt);
-      put_message(out, 'C', std::string("SHOW") + '\0');
-    } else {
-      put_notice(out, 'E', {"ERROR", "55000", "there is no receipt: " + receipt.error().what, "", "Run a statement first; it takes up to 100 ms until it is under a signed head."});
-    }
-  }
-  put_message(out, 'Z', std::string(1, status_));
-  out_.append(out);
-  pump_client();
-  co_return true;
 }
 
 /// A Bind of a statement whose Parse was sent before the last Sync: whether that was accepted is known by its answer.
