@@ -1,8 +1,8 @@
 // The log, its notary, its witnesses and an auditor under faults and attacks that a seed draws: crashes and lost power, requests and
 // answers that get lost, repeated or late, witnesses that come and go, clocks that are set, machines put back or run twice, entries
 // edited, keys stolen. Always: no two roots for one size unless a whole machine was put back or its key stolen; no witness
-// cosigns two inconsistent heads; no alarm without a cause; no command where the witnesses do not know the log; nothing witnessed is
-// missing unless somebody is told; and once nothing fails any more, all is signed and witnessed and the verifier agrees.
+// cosigns two inconsistent heads; no alarm and no warning without a cause; no command where the witnesses do not know the log; nothing
+// witnessed is missing unless somebody is told; and once nothing fails any more, all is signed and witnessed and the verifier agrees.
 // SALLYPORT_SIM_SEEDS sets how many seeds (default: about 30 s), SALLYPORT_SIM_SEED with which to begin; alone,
 // it runs that one.
 #include <fmt/format.h>
