@@ -3,6 +3,7 @@
 #include <charconv>
 #include <set>
 
+#include "admin/evidence_status.h"
 #include "admin/keeping_api.h"
 #include "admin/log_pages.h"
 #include "base/clock.h"
@@ -123,18 +124,9 @@ Answer Admin::State::ready() const {
 awaitable<std::string> Admin::State::metrics() {
   std::string out;
   std::set<std::string> described;
-  const auto log = services.log.status();
   const auto pending = co_await services.approvals.list(true, 10'000);
-  const auto add = [&](const char* name, const char* help, const char* type, double value) { sample(out, {name, help, type, {}, value}, described); };
-  add("sallyport_evidence_entries_total", "Durable entries of the evidence log.", "counter", static_cast<double>(log.size));
-  add("sallyport_evidence_signed_entries", "Entries under the last signed tree head.", "gauge", static_cast<double>(log.signed_size));
-  add("sallyport_evidence_unsigned_age_seconds", "Age of the oldest entry that is not under a signed head.", "gauge", static_cast<double>(log.signed_age_ns) / 1e9);
-  add("sallyport_evidence_writable", "1 when evidence can be written.", "gauge", log.writable ? 1 : 0);
-  add("sallyport_evidence_bytes_total", "Bytes written to the evidence log.", "counter", static_cast<double>(log.bytes_written));
-  add("sallyport_evidence_batches_total", "Group commits.", "counter", static_cast<double>(log.batches));
-  add("sallyport_evidence_failures_total", "Failed writes of the evidence log.", "counter", static_cast<double>(log.failures));
-  add("sallyport_evidence_refused_total", "Entries refused because evidence could not be written.", "counter", static_cast<double>(log.refused));
-  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", pending ? static_cast<double>(pending->size()) : 0);
+  for (const auto& metric : metrics_of(services.log.status(), services.witnesses())) sample(out, metric, described);
+  sample(out, {"sallyport_approvals_pending", "Commands that wait for a human.", "gauge", {}, pending ? static_cast<double>(pending->size()) : 0}, described);
   for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
   co_return out;
 }
@@ -203,6 +195,10 @@ awaitable<Answer> Admin::State::with_who(Call call) {
   if (rest.starts_with("/api/receipts/")) {
     if (method != "GET") co_return wrong("GET");
     co_return co_await receipt(std::move(call));
+  }
+  if (rest == "/api/evidence/status") {
+    if (method != "GET") co_return wrong("GET");
+    co_return json_answer(status_json(services.log.status(), services.witnesses()));
   }
   if (rest.starts_with("/api/evidence/") && is_keeping_verb(rest.substr(14))) {
     const char* due = rest.ends_with("/holds") ? "GET" : "POST";
