@@ -146,7 +146,9 @@ Result<std::string> Keeping::erase(const Keeper& who, const Id16& session, const
 Result<std::string> Keeping::erase_person(const Keeper& who, const std::string& name, const std::string& basis) {
   TRY_VOID(check_basis(basis));
   TRY(const auto names, load_names(view_.directory(), origin_));
-  const auto known = std::ranges::find(names, name, [](const auto& one) { return one.second.value; });
+  const auto kept_as = [&](const std::string& value) { return std::ranges::find(names, value, [](const auto& one) { return one.second.value; }); };
+  auto known = kept_as(kept_name(name));
+  if (known == names.end()) known = kept_as(name);   // a long one, as entries show it
   if (known == names.end()) return fail(ErrorKind::Denied, "no entry names such a person, or the name was erased before");
   const auto pending = view_.directory() + "/keys/erasing";
   TRY_VOID(replace_file(pending, as_bytes(fmt::format("{} {}\n", known->first, log_.status().size))));
@@ -154,7 +156,7 @@ Result<std::string> Keeping::erase_person(const Keeper& who, const std::string& 
   entry.text(Field::Reason, basis).text(Field::Name, known->first);
   const auto index = log_.append_wait(std::move(entry));
   if (!index) return std::unexpected(index.error());
-  log_.forget(name);
+  log_.forget(known->second.value);
   TRY([[maybe_unused]] const bool found, erase_pseudonym(view_.directory(), known->first));
   TRY_VOID(remove_file(pending));
   return fmt::format(R"({{"person":"{}","index":{}}})", known->first, *index);
