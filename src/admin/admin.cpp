@@ -311,7 +311,7 @@ awaitable<Answer> Admin::State::receipt(Call call) {
 awaitable<Answer> Admin::State::log_page(Call call) {
   using evidence::Field;
   if (!services.may_read_log(*call.who)) co_return problem(403, "denied", "the log is for the groups of evidence.log_readers", call.request_id);
-  const auto page = parse_log_path(std::string_view(call.path).substr(5));
+  const auto page = evidence::parse_log_path(std::string_view(call.path).substr(5));
   if (!page) co_return problem(404, "not found", "tlog-tiles has no such path: /log/checkpoint, /log/tile/L/N, /log/tile/entries/N", call.request_id);
   // Once a minute for each reader: an entry for each tile would make the log grow as fast as it is read.
   auto& last = log_readers[call.who->person()];
