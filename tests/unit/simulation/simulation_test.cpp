@@ -64,7 +64,7 @@ TEST(Simulation, FindsOutEachBrokenBuild) {
            Broken{Defect::DeafToSize, "and nobody was told", 112, 400},
            Broken{Defect::TakesBeforeAsked, "a command is taken by a gateway whose log the witnesses do not know", 1, 20},
            Broken{Defect::JoinsWhatWasAsked, "the notary denies what an honest gateway asks", 1, 20},
-           Broken{Defect::TrustsOldName, "an alarm without a cause", 5, 60},
+           Broken{Defect::TrustsOldName, "an alarm without a cause", 19, 60},
            Broken{Defect::AnnouncesOnce, "does not call an honest log valid", 82, 300},
        }) {
     Tally tally;
