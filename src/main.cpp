@@ -193,9 +193,14 @@ Result<void> keep_policy(const cli::Config& config) {
   return evidence::sync_folder(config.evidence.directory);
 }
 
-std::unique_ptr<anchor::Witnessing> start_witnessing(const cli::Config& config, evidence::Log& log) {
+std::unique_ptr<anchor::Witnessing> start_witnessing(const cli::Config& config, evidence::Log& log, std::string& standing_alarm) {
   const auto& evidence = config.evidence;
-  if (evidence.witnesses.empty()) return nullptr;
+  if (evidence.witnesses.empty()) {
+    // Who may change the configuration must not be able to silence it.
+    standing_alarm = anchor::standing_alarm(evidence.directory);
+    if (!standing_alarm.empty()) log.refuse_new(standing_alarm);
+    return nullptr;
+  }
   anchor::WitnessPolicy policy;
   for (const auto& one : evidence.witnesses) policy.witnesses.push_back({one.url, *evidence::parse_cosigner_key(one.key)});
   policy.quorum = static_cast<std::size_t>(evidence.witness_quorum);
@@ -203,6 +208,14 @@ std::unique_ptr<anchor::Witnessing> start_witnessing(const cli::Config& config, 
   policy.timeout_ns = evidence.witness_timeout_ns;
   policy.refuse_after_ns = evidence.unwitnessed_ns;
   return std::make_unique<anchor::Witnessing>(std::move(policy), log, evidence.directory);
+}
+
+admin::WitnessStatus witness_status(const Shared& shared) {
+  if (!shared.witnessing) return {0, 0, 0, shared.standing_alarm, {}};
+  auto now = shared.witnessing->status();
+  admin::WitnessStatus out{now.size, now.lag_ns, now.quorum, std::move(now.alarm), {}};
+  for (auto& one : now.witnesses) out.each.push_back({std::move(one.name), std::move(one.problem), one.contradicts, one.cosigned, one.refusals, one.silences});
+  return out;
 }
 
 /// How long the sessions of each target are kept.
@@ -247,7 +260,7 @@ Result<void> open_shared(Shared& shared) {
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));
   TRY_VOID(keep_policy(config));
-  shared.witnessing = start_witnessing(config, *shared.log);
+  shared.witnessing = start_witnessing(config, *shared.log, shared.standing_alarm);
   if (const auto& evidence = config.evidence; !evidence.timestamp_url.empty())
     shared.timestamping = std::make_unique<anchor::Timestamping>(anchor::TimestampPolicy{evidence.timestamp_url, evidence.timestamp_ca, evidence.timestamp_every_ns}, *shared.log, evidence.directory);
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory, origin);
@@ -435,7 +448,7 @@ Result<void> start(Shared& shared, Running& running) {
   const auto origin = admin_origin(gateway, running.admin->port());
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
       first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, powers_of(shared.config),
-      [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }, origin});
+      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers] { return metrics(workers); }, origin});
   running.sign_in = std::make_unique<signin::SignIn>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin},
                                                      std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
   running.api->add(running.sign_in->routes());

@@ -1,5 +1,7 @@
 #include "admin/health_api.h"
 
+#include "admin/evidence_status.h"
+
 #include <set>
 
 namespace sallyport::admin {
@@ -28,18 +30,9 @@ Answer ready(const AdminServices& services) {
 awaitable<std::string> metrics(const AdminServices& services) {
   std::string out;
   std::set<std::string> described;
-  const auto log = services.log.status();
   const auto pending = co_await services.approvals.list(true, 10'000);
-  const auto add = [&](const char* name, const char* help, const char* type, double value) { sample(out, {name, help, type, {}, value}, described); };
-  add("sallyport_evidence_entries_total", "Durable entries of the evidence log.", "counter", static_cast<double>(log.size));
-  add("sallyport_evidence_signed_entries", "Entries under the last signed tree head.", "gauge", static_cast<double>(log.signed_size));
-  add("sallyport_evidence_unsigned_age_seconds", "Age of the oldest entry that is not under a signed head.", "gauge", static_cast<double>(log.signed_age_ns) / 1e9);
-  add("sallyport_evidence_writable", "1 when evidence can be written.", "gauge", log.writable ? 1 : 0);
-  add("sallyport_evidence_bytes_total", "Bytes written to the evidence log.", "counter", static_cast<double>(log.bytes_written));
-  add("sallyport_evidence_batches_total", "Group commits.", "counter", static_cast<double>(log.batches));
-  add("sallyport_evidence_failures_total", "Failed writes of the evidence log.", "counter", static_cast<double>(log.failures));
-  add("sallyport_evidence_refused_total", "Entries refused because evidence could not be written.", "counter", static_cast<double>(log.refused));
-  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", pending ? static_cast<double>(pending->size()) : 0);
+  for (const auto& metric : metrics_of(services.log.status(), services.witnesses())) sample(out, metric, described);
+  sample(out, {"sallyport_approvals_pending", "Commands that wait for a human.", "gauge", {}, pending ? static_cast<double>(pending->size()) : 0}, described);
   for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
   co_return out;
 }
@@ -56,6 +49,8 @@ Routes health_routes(const AdminServices& services) {
                  .handler = Handler([&services](Call) -> awaitable<Answer> {
                    co_return Answer{200, "text/plain; version=0.0.4; charset=utf-8", co_await metrics(services)};
                  })});
+  out.push_back({.method = "GET", .pattern = "/api/evidence/status", .need = Permission::SignedIn, .summary = "How the log and its witnesses are.", .gives = "EvidenceStatus",
+                 .handler = Handler([&services](Call) -> awaitable<Answer> { co_return json_answer(status_json(services.log.status(), services.witnesses())); })});
   return out;
 }
 

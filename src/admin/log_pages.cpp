@@ -1,67 +1,15 @@
 #include "admin/log_pages.h"
 
-#include <charconv>
-
 #include "base/clock.h"
 
 namespace sallyport::admin {
 
 using boost::asio::awaitable;
+using evidence::LogPage;
 
 namespace {
 
 constexpr std::int64_t kRecordEvery = 60'000'000'000;
-
-std::optional<std::uint64_t> number_of(std::string_view text, std::size_t digits) {
-  std::uint64_t out = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  const bool plain = error == std::errc() && end == text.data() + text.size() && !text.empty();
-  const bool canonical = digits != 0 ? text.size() == digits : text.size() == 1 || text[0] != '0';
-  return plain && canonical ? std::optional(out) : std::nullopt;
-}
-
-std::string_view next(std::string_view& path) {
-  const auto part = path.substr(0, path.find('/'));
-  path.remove_prefix(std::min(path.size(), part.size() + 1));
-  return part;
-}
-
-}  // namespace
-
-std::optional<LogPage> parse_log_path(std::string_view path) {
-  LogPage out;
-  if (path == "checkpoint") return out;
-  if (!path.starts_with("tile/") || path.ends_with('/')) return std::nullopt;
-  path.remove_prefix(5);
-  const auto level = next(path);
-  out.what = level == "entries" ? LogPage::Entries : LogPage::Tile;
-  if (out.what == LogPage::Tile) {
-    const auto value = number_of(level, 0);
-    if (!value || *value > 63) return std::nullopt;
-    out.level = static_cast<unsigned>(*value);
-  }
-  for (std::size_t groups = 0;; ++groups) {
-    auto part = next(path);
-    const bool more = part.starts_with('x');
-    if (more) part.remove_prefix(1);
-    const bool partial = !more && part.ends_with(".p");
-    if (partial) part.remove_suffix(2);
-    const auto value = number_of(part, 3);
-    if (!value || groups > 6 || (groups == 0 && more && *value == 0)) return std::nullopt;
-    out.number = out.number * 1000 + *value;
-    if (more) continue;
-    if (partial) {
-      const auto width = number_of(path, 0);
-      if (!width || *width == 0 || *width > 255) return std::nullopt;
-      out.width = static_cast<std::size_t>(*width);
-    } else if (!path.empty()) {
-      return std::nullopt;
-    }
-    return out;
-  }
-}
-
-namespace {
 
 awaitable<Answer> serve(evidence::LogReading& log, LogPage page, std::string request_id) {
   const auto absent = [&] { return problem(404, "not found", "the log's newest signed head has no such tile", request_id); };
@@ -105,7 +53,7 @@ awaitable<Result<void>> record_reading(evidence::Port& port, std::shared_ptr<Rea
 }
 
 awaitable<Answer> log_page(const AdminServices& services, std::shared_ptr<Readers> readers, Call call) {
-  const auto page = parse_log_path(call.param("path"));
+  const auto page = evidence::parse_log_path(call.param("path"));
   if (!page) co_return problem(404, "not found", "tlog-tiles has no such path: /log/checkpoint, /log/tile/L/N, /log/tile/entries/N", call.request_id);
   if (auto written = co_await record_reading(services.port, std::move(readers), call); !written) co_return problem_of(written.error(), call.request_id);
   co_return co_await serve(services.reading, *page, call.request_id);

@@ -4,18 +4,9 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "admin/services.h"
+#include "evidence/tile_path.h"
 
 namespace sallyport::admin {
-
-/// What a path below /log asks for.
-struct LogPage {
-  enum What { Checkpoint, Tile, Entries } what = Checkpoint;
-  unsigned level = 0;
-  std::uint64_t number = 0;
-  std::size_t width = 256;   // less in a partial tile
-};
-/// nullopt for what tlog-tiles does not name: other levels than 0 to 63, numbers not in groups of three digits, widths not 1 to 255.
-std::optional<LogPage> parse_log_path(std::string_view path);
 
 Routes log_routes(const AdminServices& services);
 

@@ -22,6 +22,20 @@ struct Metric {
   double value = 0;
 };
 
+/// How the log's witnesses are. `each` is empty where there are none; an alarm can stand all the same.
+struct WitnessStatus {
+  std::uint64_t size = 0;                    // of the newest head with the quorum
+  std::int64_t lag_ns = 0;                   // for how long entries have been waiting for it
+  std::size_t quorum = 0;
+  std::string alarm;
+  struct One {
+    std::string name, problem;
+    bool contradicts = false;
+    std::uint64_t cosigned = 0, refusals = 0, silences = 0;
+  };
+  std::vector<One> each;
+};
+
 struct AdminServices {
   boost::asio::io_context& context;          // the worker it lives on
   identity::Authenticator& authenticator;    // that worker's
@@ -33,6 +47,7 @@ struct AdminServices {
   evidence::Keeping& keeping;
   std::function<Powers(const identity::Principal&)> powers;  // as configured now
   std::function<bool()> draining;            // true after SIGTERM: /readyz is red
+  std::function<WitnessStatus()> witnesses;
   std::function<boost::asio::awaitable<std::vector<Metric>>()> metrics;  // of the protocols and the process
   std::string own_origin;                    // "https://host:port" that browsers see; "" = no pages
 };

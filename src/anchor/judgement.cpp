@@ -53,12 +53,15 @@ void Judgement::answer(std::size_t witness, long status, const std::string& body
   if (status == 409) return is_elsewhere(witness, body);
   if (status == 422) {
     // The proof was made from what is stored: either that is not what the witness saw, or what is stored contradicts itself.
-    alarm(fmt::format("the witness {} has cosigned {} entries of this log that are not its first {} now: the log was changed or forked ({})",
-                      policy_.witnesses[witness].key.name, known.size, known.size, words));
+    ++known.refusals;
     known.problem = "it has seen another log under this name";
+    contradicted(witness, fmt::format("the witness {} has cosigned {} entries of this log that are not its first {} now: the log was changed or forked ({})",
+                                      policy_.witnesses[witness].key.name, known.size, known.size, words));
   } else if (status != 0) {
+    ++known.refusals;
     known.problem = fmt::format("it answers {}: {}", status, words);
   } else {
+    ++known.silences;
     known.problem = "it cannot be reached: " + failure;
   }
 }
@@ -73,11 +76,13 @@ void Judgement::cosigned(std::size_t witness, const std::string& body) {
     const auto at = evidence::cosigned_at(text, line, policy_.witnesses[witness].key);
     if (!at || !*at) continue;
     known.problem.clear();
-    known.size = head_.checkpoint.size;
+    known.contradiction.clear();
+    known.size = known.cosigned = head_.checkpoint.size;
     lines_ += std::string(line) + "\n";
     ++count_;
     return;
   }
+  ++known.refusals;
   known.problem = "its answer bears no cosignature of its key";
 }
 
@@ -86,24 +91,54 @@ void Judgement::is_elsewhere(std::size_t witness, const std::string& body) {
   std::uint64_t size = 0;
   const auto [end, error] = std::from_chars(body.data(), body.data() + body.size(), size);
   if (error != std::errc() || std::string_view(end, body.data() + body.size()) != "\n") {
+    ++known.refusals;
     known.problem = "it refuses and does not say how far it is";
     return;
   }
   const bool news = std::exchange(known.size, size) != size;
   if (size > head_.checkpoint.size) {
-    alarm(fmt::format("the witness {} has cosigned {} entries of this log, which now has {} only: the log was rolled back",
-                      policy_.witnesses[witness].key.name, size, head_.checkpoint.size));
+    ++known.refusals;
     known.problem = "it has seen more of this log than there is";
+    contradicted(witness, fmt::format("the witness {} has cosigned {} entries of this log, which now has {} only: the log was rolled back",
+                                      policy_.witnesses[witness].key.name, size, head_.checkpoint.size));
   } else {
     // A size is no word on the log: until it cosigned, it is not one of those that know it.
     known.problem = fmt::format("it has cosigned {} entries of this log, and not this head", size);
     known.due = news && known.asked < 2;
+    if (!known.due) ++known.refusals;   // else it only said how far it is
   }
 }
 
 std::optional<evidence::SignedHead> Judgement::end() const {
   if (count_ < policy_.quorum || count_ == 0) return std::nullopt;
   return evidence::SignedHead{head_.note + lines_, head_.checkpoint};
+}
+
+/// It stands until this witness cosigns a head, also while it cannot be reached: an honest one never will, for what it has seen is no
+/// beginning of this log; and which of them answers in one round must not decide.
+void Judgement::contradicted(std::size_t witness, const std::string& why) {
+  known_[witness].contradiction = why;
+  std::string all;
+  std::size_t count = 0;
+  for (const auto& one : known_)
+    if (!one.contradiction.empty()) ++count, all += (all.empty() ? "" : "; ") + one.contradiction;
+  if (count >= policy_.halting()) alarm(all);
+}
+
+std::vector<Judgement::Warning> Judgement::warnings(std::int64_t now_ns) {
+  constexpr std::int64_t kApart = 60'000'000'000;
+  std::vector<Warning> out;
+  if (!alarm_.empty()) return out;   // which names them all
+  for (std::size_t i = 0; i < known_.size(); ++i) {
+    auto& one = known_[i];
+    if (one.warned == !one.contradiction.empty()) continue;
+    // One that says now this, now that, must not fill the log.
+    if (!one.warned && one.warned_ns != 0 && now_ns - one.warned_ns < kApart) continue;
+    one.warned = !one.warned;
+    if (one.warned) one.warned_ns = now_ns;
+    out.push_back({i, one.contradiction});
+  }
+  return out;
 }
 
 void Judgement::alarm(const std::string& why) {

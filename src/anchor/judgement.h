@@ -1,7 +1,9 @@
 #pragma once
 // What a gateway asks its witnesses and what it makes of their answers: which head is put to whom, when it counts as witnessed, when
-// the answers say that the log was rolled back or forked, and when nothing new may be taken. No thread, clock, network or file:
-// Witnessing drives it. docs/evidence.md, "Witnesses".
+// the answers say that the log was rolled back or forked, and when nothing new may be taken. One witness's word against the log is a
+// warning; the alarm takes as many as leave no quorum without them, or are one. No thread, clock, network or file: Witnessing
+// drives it. docs/evidence.md, "Witnesses".
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +22,10 @@ struct WitnessPolicy {
   std::size_t quorum = 0;
   std::int64_t every_ns = 0, timeout_ns = 0;
   std::int64_t refuse_after_ns = 0;   // 0 = never
+
+  /// How many witnesses must contradict the log for the alarm: no quorum is left without them, or they are one themselves. More than
+  /// half of the witnesses as quorum makes the first the smaller.
+  std::size_t halting() const { return std::min(quorum, witnesses.size() - quorum + 1); }
 };
 
 class Judgement {
@@ -44,6 +50,12 @@ class Judgement {
 
   /// The words of an alarm that was raised since this was asked last.
   std::optional<std::string> raised();
+  /// Of one witness: that it contradicts the log, or that it no longer does. To be recorded; at most two a minute and witness.
+  struct Warning {
+    std::size_t witness = 0;
+    std::string words;      // "" when it cosigns again
+  };
+  std::vector<Warning> warnings(std::int64_t now_ns);
 
   struct Lag {
     std::string refusal;    // why nothing new may be taken, "" when it may
@@ -54,16 +66,24 @@ class Judgement {
 
   std::uint64_t witnessed_size() const { return witnessed_; }
   std::int64_t behind_since_ns() const { return behind_since_ns_; }  // monotonic; 0 = not behind
-  const std::string& problem(std::size_t witness) const { return known_[witness].problem; }
+  const std::string& alarm() const { return alarm_; }
   const WitnessPolicy& policy() const { return policy_; }
 
- private:
   struct Known {
     std::uint64_t size = 0;           // what it cosigned last, as far as we know
-    std::string problem;
+    std::string problem;              // "" when it cosigned the last head
+    std::string contradiction;        // what it said against this log; stands until it cosigns a head
+    std::uint64_t cosigned = 0;       // the newest head that we have its cosignature of, since the start
+    std::uint64_t refusals = 0, silences = 0;  // answers that were no cosignature, and none at all
     bool due = false;
     unsigned asked = 0;               // in this round
+    bool warned = false;              // its contradiction was recorded, and
+    std::int64_t warned_ns = 0;       // when the last one was
   };
+  const Known& known(std::size_t witness) const { return known_[witness]; }
+
+ private:
+  void contradicted(std::size_t witness, const std::string& why);
   void alarm(const std::string& why);
   void cosigned(std::size_t witness, const std::string& body);
   void is_elsewhere(std::size_t witness, const std::string& body);

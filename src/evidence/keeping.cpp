@@ -50,8 +50,8 @@ std::string json_of(const PrunePlan& plan, bool done) {
     classes += fmt::format(R"({}{{"class":{},"sessions":{},"entries":{}}})", classes.empty() ? "" : ",", json::quote(name), share.sessions, share.entries);
   for (const auto& one : plan.carried) carried += fmt::format("{}\"{}\"", carried.empty() ? "" : ",", hex(one.id));
   for (const auto& why : plan.blocks) blocks += (blocks.empty() ? "" : ",") + json::quote(why);
-  return fmt::format(R"({{"done":{},"first":{},"segments":{},"entries":{},"bytes":{},"sessions":{},"classes":[{}],"carried":[{}],"blocks":[{}]}})", done,
-                     plan.pruned ? plan.pruned->first() : plan.first_now, plan.segments, plan.entries, plan.bytes, plan.sessions, classes, carried, blocks);
+  return fmt::format(R"({{"done":{},"first":{},"segments":{},"entries":{},"bytes":{},"sessions":{},"keys":{},"classes":[{}],"carried":[{}],"blocks":[{}]}})", done,
+                     plan.pruned ? plan.pruned->first() : plan.first_now, plan.segments, plan.entries, plan.bytes, plan.sessions, plan.ended.size(), classes, carried, blocks);
 }
 
 /// A bound as the entry will have it, or what is wrong with it.
@@ -146,7 +146,9 @@ Result<std::string> Keeping::erase(const Keeper& who, const Id16& session, const
 Result<std::string> Keeping::erase_person(const Keeper& who, const std::string& name, const std::string& basis) {
   TRY_VOID(check_basis(basis));
   TRY(const auto names, load_names(view_.directory(), origin_));
-  const auto known = std::ranges::find(names, name, [](const auto& one) { return one.second.value; });
+  const auto kept_as = [&](const std::string& value) { return std::ranges::find(names, value, [](const auto& one) { return one.second.value; }); };
+  auto known = kept_as(kept_name(name));
+  if (known == names.end()) known = kept_as(name);   // a long one, as entries show it
   if (known == names.end()) return fail(ErrorKind::Denied, "no entry names such a person, or the name was erased before");
   const auto pending = view_.directory() + "/keys/erasing";
   TRY_VOID(replace_file(pending, as_bytes(fmt::format("{} {}\n", known->first, log_.status().size))));
@@ -154,13 +156,38 @@ Result<std::string> Keeping::erase_person(const Keeper& who, const std::string& 
   entry.text(Field::Reason, basis).text(Field::Name, known->first);
   const auto index = log_.append_wait(std::move(entry));
   if (!index) return std::unexpected(index.error());
-  log_.forget(name);
+  log_.forget(known->second.value);
   TRY([[maybe_unused]] const bool found, erase_pseudonym(view_.directory(), known->first));
   TRY_VOID(remove_file(pending));
   return fmt::format(R"({{"person":"{}","index":{}}})", known->first, *index);
 }
 
+/// What a prune was to erase: it was, or is now, when its file came to stand; else the prune did not happen.
+Result<void> Keeping::finish_prune() {
+  const auto path = view_.directory() + "/keys/pruning";
+  if (::access(path.c_str(), F_OK) != 0) return {};
+  TRY(const auto bytes, read_file(path));
+  const std::string text(as_text(bytes));
+  const auto damaged = fail(ErrorKind::Malformed, path + " is damaged: restore it, or remove it; the keys of the sessions in it then stay");
+  std::vector<Id16> sessions;
+  auto at = text.find('\n');
+  if (at == std::string::npos || at == 0 || text.find_first_not_of("0123456789") != at) return damaged;
+  const auto first = std::strtoull(text.c_str(), nullptr, 10);
+  for (++at; at < text.size(); at += 33) {
+    const auto session = text.size() - at >= 33 && text[at + 32] == '\n' ? session_of(std::string_view(text).substr(at, 32)) : std::nullopt;
+    if (!session) return damaged;
+    sessions.push_back(*session);
+  }
+  std::ranges::sort(sessions);
+  TRY(const auto pruned, read_pruned(view_.directory()));
+  if (pruned && pruned->first() >= first) {
+    TRY([[maybe_unused]] const bool found, erase_session_keys(view_.directory(), sessions));
+  }
+  return remove_file(path);
+}
+
 Result<void> Keeping::finish() {
+  TRY_VOID(finish_prune());
   const auto path = view_.directory() + "/keys/erasing";
   if (::access(path.c_str(), F_OK) != 0) return {};
   TRY(const auto bytes, read_file(path));
@@ -241,7 +268,7 @@ Result<std::string> Keeping::prune(const Keeper& who, const std::string& basis, 
   if (dry_run) return json_of(plan, false);
   TRY_VOID(check_basis(basis));
   if (plan.pruned) TRY_VOID(carry_out(who, basis, plan));
-  TRY_VOID(drop_released());
+  TRY_VOID(drop_released(plan));
   return json_of(plan, plan.pruned.has_value());
 }
 
@@ -262,19 +289,33 @@ Result<void> Keeping::carry_out(const Keeper& who, const std::string& basis, con
   entry.text(Field::Reason, basis).bytes(Field::Digest, digest).uint(Field::First, plan.pruned->first()).bytes(Field::Root, root);
   TRY(const auto index, log_.append_wait(std::move(entry)));
   TRY_VOID(wait_signed(index));
+  // Before it counts: should the process end in the middle, the next start erases what is named here.
+  auto ended = fmt::format("{}\n", plan.pruned->first());
+  for (const auto& session : plan.ended) ended += hex(session) + "\n";
+  TRY_VOID(replace_file(view_.directory() + "/keys/pruning", as_bytes(ended)));
   TRY_VOID(replace_file(view_.directory() + "/pruned", bytes));
+  TRY_VOID(finish_prune());
   return remove_pruned_segments(view_.directory(), plan.pruned->first());
 }
 
-/// What was carried out of the log for a hold goes with it.
-Result<void> Keeping::drop_released() {
+/// What was carried out of the log for a hold goes with it, and the payload key as well when nothing is left in the log.
+Result<void> Keeping::drop_released(const PrunePlan& plan) {
   TRY_VOID(follow());
   std::error_code error;
+  std::vector<std::string> packs;
+  std::vector<Id16> ended;
   for (const auto& item : std::filesystem::directory_iterator(view_.directory() + "/held", error)) {
-    const auto stem = item.path().stem().string();
-    const auto id = session_of(stem);
-    if (id && item.path().extension() == ".zip" && !holds_.of_session(*id)) TRY_VOID(remove_file(item.path().string()));
+    const auto id = session_of(item.path().stem().string());
+    if (!id || item.path().extension() != ".zip" || holds_.of_session(*id)) continue;
+    packs.push_back(item.path().string());
+    if (!std::ranges::binary_search(plan.kept, *id)) ended.push_back(*id);
   }
+  std::ranges::sort(ended);
+  // The keys first: a pack that is still there is found again.
+  if (!ended.empty()) {
+    TRY([[maybe_unused]] const bool found, erase_session_keys(view_.directory(), ended));
+  }
+  for (const auto& pack : packs) TRY_VOID(remove_file(pack));
   return {};
 }
 

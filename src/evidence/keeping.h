@@ -32,7 +32,7 @@ class Keeping {
   using Carry = std::function<Result<void>(const PrunePlan::Session&)>;
   Keeping(Log& log, std::string directory, std::string origin, bool witnessed, Carry carry);
   ~Keeping() { pool_.join(); }
-  /// Erasures that were on record and not done. Before anything else is asked.
+  /// Erasures that were on record and not done, also those of a prune. Before anything else is asked.
   Result<void> finish();
   void terms(RetentionTerms terms);
 
@@ -54,7 +54,8 @@ class Keeping {
   Result<void> follow();
   Result<void> wait_signed(std::uint64_t index) const;
   Result<void> carry_out(const Keeper& who, const std::string& basis, const PrunePlan& plan);
-  Result<void> drop_released();
+  Result<void> finish_prune();
+  Result<void> drop_released(const PrunePlan& plan);
 
   Log& log_;
   LogView view_;

@@ -56,6 +56,7 @@ Result<SignedHead> read_head(const std::string& path) {
 
 bool receipt_is_of(std::string_view receipts, std::string_view subject, const NameTable& names) {
   bool named = false;
+  const auto own = kept_name(subject);
   constexpr std::string_view kExtra = "\nextra ";
   for (auto at = receipts.find(kExtra); at != std::string_view::npos; at = receipts.find(kExtra, at + 1)) {
     const auto text = receipts.substr(at + kExtra.size());
@@ -63,7 +64,7 @@ bool receipt_is_of(std::string_view receipts, std::string_view subject, const Na
     const auto entry = leaf ? decode_entry(*leaf) : Result<StoredEntry>(fail(ErrorKind::Malformed, ""));
     if (!entry) return false;
     const auto who = resolve(names, entry->text(Field::Subject));
-    if (!who.empty() && who != subject) return false;
+    if (!who.empty() && who != own) return false;
     named = named || !who.empty();
   }
   return named;

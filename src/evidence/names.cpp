@@ -17,9 +17,10 @@ namespace sallyport::evidence {
 namespace {
 
 constexpr std::size_t kHead = 48, kMostName = 4096;
-constexpr std::string_view kLive = "NAM1", kErased = "NAM0";
+constexpr std::string_view kLive = "NAM1", kErased = "NAM0", kHashed = "sha256:";
 
 std::size_t padded(std::size_t size) { return (size + 63) / 64 * 64; }
+bool is_kept_whole(std::string_view name) { return name.size() <= kMostName && (name.size() != kHashed.size() + 64 || !name.starts_with(kHashed)); }
 std::string path_of(const std::string& directory) { return directory + "/keys/names"; }
 
 Bytes bound_to(const std::string& origin, std::string_view pseudonym) {
@@ -78,6 +79,8 @@ std::string pseudonym_of(const Id16& salt, std::string_view name) {
   return text;
 }
 
+std::string kept_name(std::string_view name) { return is_kept_whole(name) ? std::string(name) : std::string(kHashed) + hex(sha256(as_bytes(name))); }
+
 Result<NameTable> load_names(const std::string& directory, const std::string& origin) {
   NameTable out;
   if (::access(path_of(directory).c_str(), R_OK) != 0 || ::access((directory + "/keys/kek").c_str(), R_OK) != 0) return out;
@@ -129,7 +132,9 @@ Result<Names> Names::open(const std::string& directory, std::string origin, File
   return out;
 }
 
-const std::string& Names::pseudonym(std::string_view name) {
+const std::string& Names::pseudonym(std::string_view name) { return is_kept_whole(name) ? pseudonym_of_kept(name) : pseudonym_of_kept(kept_name(name)); }
+
+const std::string& Names::pseudonym_of_kept(std::string_view name) {
   if (const auto at = known_.find(name); at != known_.end()) return at->second.pseudonym;
   auto& known = known_[std::string(name)];
   random_bytes(known.salt);
@@ -146,7 +151,7 @@ Result<void> Names::store() {
     if (at == known_.end()) continue;
     const auto& known = at->second;
     Bytes plain(known.salt.begin(), known.salt.end());
-    plain.insert(plain.end(), name.begin(), name.begin() + static_cast<std::ptrdiff_t>(std::min(name.size(), kMostName)));
+    plain.insert(plain.end(), name.begin(), name.end());
     std::array<std::uint8_t, 12> nonce;
     random_bytes(nonce);
     const auto sealed = seal(kek_, nonce, bound_to(origin_, known.pseudonym), plain);

@@ -21,6 +21,10 @@ using NameTable = std::map<std::string, Name, std::less<>>;
 constexpr std::size_t kPseudonym = 23;
 bool is_pseudonym(std::string_view text);
 std::string pseudonym_of(const Id16& salt, std::string_view name);
+/// What stands for a name in `keys/names` and everywhere after: the name itself, or, of one over 4096 bytes, "sha256:" and its SHA-256 in
+/// hex. Nothing is cut, for then two people could be one; nothing is refused, for then who has such a name could act off the
+/// record. A name that has the form of such a hash is hashed as well, so that no two names are kept as one.
+std::string kept_name(std::string_view name);
 
 /// The names that are kept. A folder without them has none. Errors: Unavailable (files).
 Result<NameTable> load_names(const std::string& directory, const std::string& origin);
@@ -37,7 +41,7 @@ class Names {
   const std::string& pseudonym(std::string_view name);
   /// Makes new ones durable. On an error they are still new.
   Result<void> store();
-  /// From now on the name gets another pseudonym.
+  /// From now on the name, as it is kept, gets another pseudonym.
   void forget(const std::string& name) { known_.erase(name); }
 
  private:
@@ -46,6 +50,8 @@ class Names {
     Id16 salt{};
     bool stored = false;
   };
+  const std::string& pseudonym_of_kept(std::string_view name);
+
   std::string origin_;
   Digest kek_{};
   File file_;

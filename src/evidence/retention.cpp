@@ -36,6 +36,7 @@ struct Session {
   Id16 id{};
   std::uint64_t first = 0, last = 0, entries = 0;
   std::int64_t newest = 0;
+  std::size_t segment = 0;                      // the last one with anything of it
   bool closed = false;
   std::string target;
   std::map<std::uint64_t, std::uint32_t> pending;  // the segment where the chunks of a payload begin that no entry names yet
@@ -82,6 +83,9 @@ class Planner : ScanVisitor {
     while (end > 0 && (end == segments_.size() || cut_.contains(static_cast<std::uint32_t>(end)) || (segments_[end].number + 255) / 256 * 256 > covered_)) --end;
     if (end < old && old < segments_.size()) out_.blocks.push_back(fmt::format("no prune can end with entry {}: a payload goes across, or it is less than 256 entries before the newest head that counts", segments_[old].number - 1));
     if (end > 0) take(end);
+    for (const auto& session : sessions_)
+      if (session.segment >= end) out_.kept.push_back(session.id);
+    std::ranges::sort(out_.kept);
     return std::move(out_);
   }
 
@@ -160,6 +164,7 @@ class Planner : ScanVisitor {
     const auto number = of(facts.session);
     segment.sessions.insert(number);
     auto& session = sessions_[number];
+    session.segment = at_;
     if (session.entries++ == 0) session.first = facts.index;
     session.last = facts.index;
     session.newest = std::max(session.newest, decoded->wall_ns);
@@ -193,6 +198,7 @@ class Planner : ScanVisitor {
     ++open.chunks;
     const auto who = of(session);
     segments_[at_].sessions.insert(who);
+    sessions_[who].segment = at_;
     sessions_[who].pending.try_emplace(number >> 24, static_cast<std::uint32_t>(at_));
   }
 
@@ -243,6 +249,7 @@ class Planner : ScanVisitor {
       share.entries += session.entries;
       of_sessions += session.entries;
       if (holds_.of_session(session.id)) out_.carried.push_back({session.id, session.first, session.last});
+      else if (session.closed && session.segment < end) out_.ended.push_back(session.id);
     }
     out_.classes["default"].entries += out_.entries > of_sessions ? out_.entries - of_sessions : 0;
     for (const auto& hold : holds_.all())

@@ -59,6 +59,8 @@ struct PrunePlan {
   std::uint64_t segments = 0, entries = 0, bytes = 0, sessions = 0;
   std::map<std::string, Share> classes;
   std::vector<Session> carried;                 // held ones with entries among those that go
+  std::vector<Id16> ended;                      // those of which nothing is left and that nobody holds: their payload keys go
+  std::vector<Id16> kept;                       // those of which something is, ascending
   std::vector<Holds::Hold> again;               // whose entries go: to be written once more
   std::vector<std::string> blocks;              // why no more may go
 };

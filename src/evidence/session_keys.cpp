@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "evidence/aead.h"
@@ -140,21 +141,26 @@ Result<Digest> StoredKeys::key(const Id16& session) {
   return unwrap(&records_[at->second], origin_, session, *kek_);
 }
 
-Result<bool> erase_session_key(const std::string& directory, const Id16& session) {
+Result<bool> erase_session_key(const std::string& directory, const Id16& session) { return erase_session_keys(directory, {&session, 1}); }
+
+Result<bool> erase_session_keys(const std::string& directory, std::span<const Id16> sessions) {
   const auto path = directory + "/keys/session-keys";
   FileOps ops;
   TRY(const auto file, File::open(path, O_RDWR));
   TRY(const auto bytes, read_file(path));
   bool found = false;
   for (std::size_t at = 0; at + kRecord <= bytes.size(); at += kRecord) {
-    if (!is_of(bytes.data() + at, session)) continue;
+    Id16 session;
+    std::memcpy(session.data(), bytes.data() + at + 4, session.size());
+    if (!std::ranges::binary_search(sessions, session)) continue;
+    found = true;
+    if (intact(bytes.data() + at) && as_text({bytes.data() + at, 4}) == kErased) continue;
     Record r{};
     std::ranges::copy(as_bytes(kErased), r.begin());
     std::ranges::copy(session, r.begin() + 4);
     std::memcpy(&r[80], bytes.data() + at + 80, 8);
     finish(r);
     TRY_VOID(write_all(ops, file, r, at, path));
-    found = true;
   }
   if (found) TRY_VOID(sync(ops, file, path));
   return found;

@@ -3,6 +3,7 @@
 // one. Format: docs/formats/payload.md. The writer thread stores; reading and erasing open the file anew.
 #include <map>
 #include <optional>
+#include <span>
 
 #include "base/clock.h"
 #include "evidence/file_ops.h"
@@ -51,5 +52,7 @@ class StoredKeys {
 
 /// Overwrites every record of the session; true if there was one. Errors: Unavailable.
 Result<bool> erase_session_key(const std::string& directory, const Id16& session);
+/// The same of many, in one go; `sessions` ascending.
+Result<bool> erase_session_keys(const std::string& directory, std::span<const Id16> sessions);
 
 }  // namespace sallyport::evidence

@@ -3,8 +3,11 @@
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import zlib from 'node:zlib';
+import JSZip from 'jszip';
 import { VERIFY, folder, until } from '../lib/gateway.mjs';
 import { ticketsBehind } from '../lib/tickets.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
@@ -44,10 +47,45 @@ async function ripe(gateway, token) {
 const judged = (...args) => { const { status, stdout } = spawnSync(VERIFY, [...args, '--json'], { encoding: 'utf8' }); return { status, report: JSON.parse(stdout), stdout }; };
 const valid = gateway => { const { code, report, out } = gateway.verify(gateway.evidence, gateway.key(), ['--keys', path.join(gateway.evidence, 'keys')]); assert.ok(code === 0 || code === 2, out); return report; };
 
-let gateway, alice, bob, end, held, erased, other;
+/** keys/session-keys as docs/formats/payload.md has it: the record of each session. */
+function keyRecords(gateway) {
+  const bytes = fs.readFileSync(path.join(gateway.evidence, 'keys/session-keys')), out = new Map();
+  for (let at = 0; at + 96 <= bytes.length; at += 96) out.set(bytes.toString('hex', at + 4, at + 20), bytes.subarray(at, at + 96));
+  return out;
+}
+const isLive = record => record.toString('latin1', 0, 4) === 'SKY1';
+const isGone = record => record.toString('latin1', 0, 4) === 'SKY0' && record.subarray(20, 80).every(byte => byte === 0);
+const opened = (key, nonce, aad, sealed) => {
+  const cipher = crypto.createDecipheriv('aes-256-gcm', key, nonce).setAAD(aad).setAuthTag(sealed.subarray(-16));
+  return Buffer.concat([cipher.update(sealed.subarray(0, -16)), cipher.final()]);
+};
+/** The payloads of one chunk in a pack, opened with the session's key as it is kept now. */
+async function payloadsOf(gateway, session, pack) {
+  const record = keyRecords(gateway).get(session), id = Buffer.from(session, 'hex');
+  const key = opened(fs.readFileSync(path.join(gateway.evidence, 'keys/kek')), record.subarray(20, 32), Buffer.concat([Buffer.from('test/evidence\0'), id]), record.subarray(32, 80));
+  const zip = await JSZip.loadAsync(fs.readFileSync(pack)), out = [];
+  for (const file of zip.file(/^sealed\//)) {
+    const sealed = await file.async('nodebuffer');
+    for (let payload = 0; payload < 200; payload++) {
+      const number = Buffer.alloc(12);
+      number.writeBigUInt64BE(BigInt(payload) << 24n, 4);
+      try { out.push(zlib.zstdDecompressSync(opened(key, number, Buffer.concat([id, number.subarray(4)]), sealed).subarray(16)).toString()); break; } catch { /* of another payload */ }
+    }
+  }
+  return out;
+}
+/** A key is there exactly for what is kept: sessions with entries, and those that are held. */
+function keysFit(gateway, held) {
+  const kept = new Set(gateway.entries().map(one => one.session).filter(Boolean));
+  for (const [id, record] of keyRecords(gateway)) {
+    if (!kept.has(id) && !held.includes(id)) assert.ok(isGone(record), `the key of ${id}, of which nothing is left, is there`);
+  }
+}
+
+let gateway, alice, bob, end, held, erased, plain, other;
 before(async () => {
   ({ gateway, alice, bob, end } = await served());
-  [held, erased] = [await session(gateway, alice, 20), await session(gateway, alice, 20)];
+  [held, erased, plain] = [await session(gateway, alice, 20), await session(gateway, alice, 20), await session(gateway, alice, 20)];
   other = await session(gateway, alice, 350);
 });
 after(async () => { if (gateway) await end(); });
@@ -89,6 +127,7 @@ test('a prune says beforehand what would go, and takes that and no more; held se
   const before = gateway.entries();
   assert.ok(plan.carried.includes(held), JSON.stringify(plan));
   assert.equal(plan.done, false);
+  assert.ok(plan.keys >= 1 && isLive(keyRecords(gateway).get(plain)), 'its key goes with it, and not before');
   assert.equal(firstKept(gateway), 0, 'asking changes nothing');
   assert.equal((await keep(gateway, bob, 'prune')).code, 2, 'a basis is needed');
   const { code, out, err } = await keep(gateway, bob, 'prune', '--basis', 'retention 1s', '--json');
@@ -104,6 +143,11 @@ test('a prune says beforehand what would go, and takes that and no more; held se
   assert.equal(carried.status, 0, carried.stdout);
   assert.deepEqual([carried.report.complete_sessions, carried.report.sealed_payloads > 0], [1, true]);
   assert.equal(valid(gateway).first_entry, done.first);
+  const keys = keyRecords(gateway);
+  assert.ok(!entries.some(one => one.session === plain) && isGone(keys.get(plain)), 'nobody can read any more what was pruned');
+  keysFit(gateway, [held]);
+  assert.ok(isLive(keys.get(other)) && gateway.play(other).some(step => step.text?.includes('customer')), 'a session that goes on in what is kept can be read');
+  assert.ok((await payloadsOf(gateway, held, path.join(gateway.evidence, 'held', `${held}.zip`))).some(text => text.includes('customer')), 'what is held can be read');
 });
 
 test('after a restart every kept entry has its receipt, the rest none, and a pack holds what is kept', async () => {
@@ -157,6 +201,8 @@ test('a longer class keeps its segment; a released hold lets its pack go', async
   assert.equal((await keep(gateway, bob, 'prune', '--basis', 'retention')).code, 0);
   assert.ok(firstKept(gateway) >= first && gateway.sessions().some(one => one.session === kept && one.target === 'vault'));
   assert.equal(fs.existsSync(path.join(gateway.evidence, 'held', `${held}.zip`)), false);
+  assert.ok(isGone(keyRecords(gateway).get(held)), 'and its key with it');
+  keysFit(gateway, []);
   valid(gateway);
 });
 
@@ -185,6 +231,9 @@ test('killed in the middle of a prune, the gateway comes back, and the log is va
     assert.ok(whole.code === 0 || whole.code === 2, whole.out);
     assert.equal(segments()[0], `${String(whole.report.first_entry).padStart(20, '0')}.seg`, 'nothing of what was pruned is left');
     assert.match((await keep(gateway, bob, 'holds', '--json')).out, new RegExp(sure));
+    assert.ok(!fs.existsSync(path.join(gateway.evidence, 'keys/pruning')));
+    keysFit(gateway, [sure]);
+    assert.ok(isLive(keyRecords(gateway).get(sure)));
   }
   assert.equal((await keep(gateway, bob, 'prune', '--basis', 'retention')).code, 0);
   assert.ok(firstKept(gateway) > 0);

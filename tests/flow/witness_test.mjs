@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { SALLYPORT, folder, until, verify } from '../lib/gateway.mjs';
 import { ticketsBehind } from '../lib/tickets.mjs';
-import { Witness, witnessesYaml } from '../lib/witness.mjs';
+import { Liar, Witness, witnessesYaml } from '../lib/witness.mjs';
 
 const call = (client, id = 1) => client.callTool({ name: 'read_ticket', arguments: { id } });
 const headOf = file => { const text = fs.readFileSync(file, 'utf8'); return { text, size: Number(text.split('\n')[1]) }; };
@@ -108,6 +108,115 @@ test('a log that was rolled back is refused by its witness: an alarm, no new com
   assert.equal(await end(), 0);
   assert.equal(verify(gateway.evidence, fresh, ['--witness', witnesses[0].key]).code, 0);
   assert.equal(verify(gateway.evidence + '.closed-1', key).code, 0, 'the closed log still verifies');
+});
+
+const status = async gateway => JSON.parse((await gateway.get('/api/evidence/status', { token: await gateway.token('bob') })).body);
+const metric = async (gateway, name) => Number((await gateway.get('/metrics')).body.split('\n').find(line => line.startsWith(name + ' '))?.split(' ')[1] ?? NaN);
+
+/** The same as allWitnessed, without a program in between that would keep the liars, which live in this process, from answering. */
+const nothingWaits = gateway => until(async () => {
+  const text = (await gateway.get('/metrics')).body, of = name => Number(text.match(new RegExp(`^${name} (\\d+)`, 'm'))?.[1] ?? NaN);
+  return of('sallyport_evidence_witnessed_entries') >= of('sallyport_evidence_entries_total');
+}, 'a witnessed head over every entry');
+
+/** Two of three witnesses, two of which can be made to lie. */
+async function amongLiars() {
+  const dir = folder();
+  const key = spawnSync(SALLYPORT, ['evidence', 'keygen', 'test/evidence', '-o', path.join(dir, 'log.key')], { encoding: 'utf8' }).stdout.trim();
+  const witnesses = [], liars = [];
+  for (let i = 0; i < 3; i++) witnesses.push(await new Witness(dir, `w${i}`, [key]).start());
+  for (const i of [1, 2]) liars.push(await new Liar(witnesses[i]).start());
+  const signing = `signing_key: { file: ${path.join(dir, 'log.key')} }\n`;
+  const { gateway, end } = await ticketsBehind({ more: { evidence: signing + witnessesYaml([witnesses[0], ...liars], ', quorum: 2') } });
+  return { key, signing, liars, gateway, end: async () => { const code = await end(); for (const one of liars) one.close(); for (const one of witnesses) await one.stop(); return code; } };
+}
+
+test('a witness that lies alone is recorded and left aside; commands run, heads are witnessed by the others', async () => {
+  const { key, liars, gateway, end } = await amongLiars();
+  const client = await gateway.client('tickets', await gateway.token('alice'));
+  await nothingWaits(gateway);
+  for (const [lie, words] of [[[409, '999999999\n'], /has cosigned 999999999 entries/], [[422, 'no\n'], /was changed or forked/]]) {
+    const before = await metric(gateway, 'sallyport_witness_refusals_total{witness="w1"}');
+    liars[0].lie = lie;
+    await until(() => metric(gateway, 'sallyport_witness_contradicts{witness="w1"}').then(one => one === 1), 'the contradiction in /metrics');
+    assert.notEqual((await call(client)).isError, true, 'commands run');
+    await nothingWaits(gateway);
+    const now = await status(gateway);
+    assert.deepEqual([now.writable, now.alarm, now.witnesses.quorum], [true, '', 2]);
+    assert.deepEqual(now.witnesses.each.map(one => [one.name, one.contradicts, one.problem !== '']), [['w0', false, false], ['w1', true, true], ['w2', false, false]]);
+    assert.ok(await metric(gateway, 'sallyport_witness_refusals_total{witness="w1"}') > before);
+    assert.match(gateway.child.errors, /WARNING: the witness w1 /);
+    if (lie[0] === 409) {
+      const [warning] = await until(() => { const found = gateway.entries('sink.failed'); return found.length && found; }, 'the entry');
+      assert.equal(warning.name, 'witness w1');
+      assert.match(warning.reason, words);
+    }
+    liars[0].lie = null;
+    await until(() => metric(gateway, 'sallyport_witness_contradicts{witness="w1"}').then(one => one === 0), 'it cosigns again');
+  }
+  await until(() => gateway.entries('sink.recovered').length === 1, 'that it cosigns again is recorded');
+  assert.equal((await fetch(gateway.adminUrl + '/readyz')).status, 200);
+  assert.ok(!fs.existsSync(path.join(gateway.evidence, 'alarm')));
+  assert.equal(await metric(gateway, 'sallyport_evidence_alarm'), 0);
+  await nothingWaits(gateway);
+  assert.ok(await metric(gateway, 'sallyport_evidence_witnessed_entries') > 0);
+  assert.ok(await metric(gateway, 'sallyport_evidence_witness_lag_seconds') >= 0);
+  await client.close();
+  assert.equal(await end(), 0);
+  assert.equal(verify(gateway.evidence, key).code, 0);
+});
+
+test('an alarm takes two of three, and stands when the witnesses are taken out of the configuration', async () => {
+  const { signing, liars, gateway, end } = await amongLiars();
+  await nothingWaits(gateway);
+  for (const one of liars) one.lie = [422, 'no\n'];
+  await until(() => /ALARM: the witness w1 .*the witness w2 /.test(gateway.child.errors), 'the alarm names both');
+  assert.equal(await metric(gateway, 'sallyport_evidence_alarm'), 1);
+  assert.equal(await gateway.stop(), 0);
+  gateway.change({ more: { evidence: signing } });
+  await gateway.start();
+  const ready = await fetch(gateway.adminUrl + '/readyz');
+  assert.equal(ready.status, 503);
+  assert.match(await ready.text(), /was changed or forked/);
+  assert.equal(await metric(gateway, 'sallyport_evidence_alarm'), 1);
+  const refused = await gateway.token('alice').then(token => gateway.client('tickets', token)).then(client => call(client)).then(answer => JSON.stringify(answer), error => error.message);
+  assert.match(refused, /was changed or forked|nobody can be let in/);
+  assert.equal(await gateway.stop(), 0);
+  const opened = spawnSync(SALLYPORT, ['evidence', 'incarnation', '-c', gateway.config, '--basis', 'two of three say so'], { encoding: 'utf8' });
+  assert.equal(opened.status, 0, opened.stderr);
+  fs.rmSync(path.join(path.dirname(signing.match(/file: (.*) \}/)[1]), 'log.key'));
+  spawnSync(SALLYPORT, ['evidence', 'keygen', 'test/evidence-2', '-o', signing.match(/file: (.*) \}/)[1]], { encoding: 'utf8' });
+  await gateway.start();
+  assert.equal((await fetch(gateway.adminUrl + '/readyz')).status, 200, 'a new log knows no alarm');
+  const client = await gateway.client('tickets', await gateway.token('alice'));
+  assert.notEqual((await call(client)).isError, true);
+  await client.close();
+  assert.equal(await end(), 0);
+});
+
+test('without witnesses, or with others, no head is called witnessed that was so by those before', async () => {
+  const { key, witnesses, gateway, end } = await served(folder(), 1);
+  await allWitnessed(gateway);
+  assert.equal(await gateway.stop(), 0);
+  const last = headOf(witnessed(gateway)).text;
+  const options = gateway.options.more.evidence;
+  gateway.change({ more: { evidence: options.replace(/witnesses: .*\n/, '') } });
+  await gateway.start();
+  assert.ok(!fs.existsSync(witnessed(gateway)));
+  assert.ok(fs.readFileSync(path.join(gateway.evidence, 'checkpoints.witnessed'), 'utf8').endsWith(last + '\n'), 'it is in the archive');
+  assert.equal(await gateway.stop(), 0);
+  gateway.change({ more: { evidence: options } });
+  await gateway.start();
+  await allWitnessed(gateway);
+  assert.equal(await gateway.stop(), 0);
+  // Another witness, which is away: what the first one cosigned is not its word.
+  const other = await new Witness(folder(), 'other', [key]).start();
+  await other.stop();
+  gateway.change({ more: { evidence: options.replace(/witnesses: .*\n/, witnessesYaml([other])) } });
+  await gateway.start();
+  assert.ok(!fs.existsSync(witnessed(gateway)));
+  assert.equal(await end(), 0);
+  assert.equal(verify(gateway.evidence, key, ['--witness', witnesses[0].key]).report.faults.length, 0);
 });
 
 test('a log that was forked is refused: another history of the same length', async () => {

@@ -1,6 +1,7 @@
 // A witness as another department would run it.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { once } from 'node:events';
 import { SALLYPORT, line, start } from './gateway.mjs';
@@ -24,5 +25,21 @@ export class Witness {
     this.child.kill(signal);
     return (await ended)[0];
   }
+}
+/** Stands in front of a witness, as one that lies would: hands everything on until `lie` is an answer of its own, [status, text]. */
+export class Liar {
+  constructor(witness) { Object.assign(this, { witness, key: witness.key, lie: null }); }
+  async start() {
+    this.server = http.createServer(async (request, response) => {
+      const body = Buffer.concat(await request.toArray());
+      if (this.lie) return response.writeHead(this.lie[0]).end(this.lie[1]);
+      const answer = await fetch(this.witness.url + request.url, { method: request.method, body: request.method === 'POST' ? body : undefined });
+      response.writeHead(answer.status, { 'Content-Type': answer.headers.get('content-type') }).end(Buffer.from(await answer.arrayBuffer()));
+    });
+    await once(this.server.listen(0, '127.0.0.1'), 'listening');
+    this.url = `http://127.0.0.1:${this.server.address().port}`;
+    return this;
+  }
+  close() { this.server.closeAllConnections(); this.server.close(); }
 }
 export const witnessesYaml = (witnesses, more = '') => `witnesses: { use: [${witnesses.map(one => `{ url: "${one.url}", key: "${one.key}" }`).join(', ')}], every: 100ms, timeout: 1s${more} }\n`;

@@ -162,6 +162,7 @@ void Gateway::round(std::int64_t now, std::int64_t wall, const std::function<Ans
   if (!due.empty()) return;
   p.asking = false;
   if (const auto head = p.judgement.end()) keep(*head);
+  warn(now, wall);
   judge_lag(now, wall);
 }
 
@@ -182,6 +183,17 @@ void Gateway::alarm(const std::string& words, std::int64_t now, std::int64_t wal
   if (process_->closing) return;
   append(Entry(Kind::SinkFailed).text(Field::Reason, words).text(Field::Name, "witnesses"), now, wall);
   sync(now);
+}
+
+void Gateway::warn(std::int64_t now, std::int64_t wall) {
+  for (const auto& one : process_->judgement.warnings(now)) {
+    if (one.words.empty()) continue;
+    if (truth_.liar != one.witness) truth_.is_alarmed(one.words);   // a warning has a cause as well
+    warned_.insert(one.witness);
+    if (malicious_ || process_->closing) continue;
+    append(Entry(Kind::SinkFailed).text(Field::Reason, one.words).text(Field::Name, setup_.policy.witnesses[one.witness].key.name), now, wall);
+    sync(now);
+  }
 }
 
 void Gateway::judge_lag(std::int64_t now, std::int64_t wall) {

@@ -3,6 +3,7 @@
 // and notary, and asks witnesses by the real judgement. What the real one does on its threads happens here one step at a time. The order
 // and the conditions are those of evidence/head_signing.cpp, evidence/writer*.cpp and anchor/witnessing.cpp.
 #include <random>
+#include <set>
 
 #include "anchor/judgement.h"
 #include "evidence/signing_queue.h"
@@ -51,6 +52,8 @@ class Gateway {
   void put_back_disk(const State& state);
 
   bool runs() const { return process_.has_value(); }
+  /// It was said, and recorded, that this witness contradicts the log.
+  bool warned_of(std::size_t witness) const { return warned_.contains(witness); }
   bool takes_nothing() const { return refused_ || !disk_.alarm.empty() || (process_ && process_->broken); }
   void start(std::int64_t now, std::int64_t wall);
   /// A client's; false when it is refused.
@@ -85,6 +88,7 @@ class Gateway {
  private:
   void append(const evidence::Entry& entry, std::int64_t now, std::int64_t wall);
   void alarm(const std::string& words, std::int64_t now, std::int64_t wall);
+  void warn(std::int64_t now, std::int64_t wall);
   void judge_lag(std::int64_t now, std::int64_t wall);
   void keep(const evidence::SignedHead& head);
   void refuse_start(const std::string& why);
@@ -96,6 +100,7 @@ class Gateway {
   Disk disk_;
   NotaryHost notary_;
   std::optional<Process> process_;
+  std::set<std::size_t> warned_;        // people do not forget it when the machine is put back
   bool refused_ = false, malicious_ = false, edited_ = false;
 };
 

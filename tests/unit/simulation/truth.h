@@ -2,6 +2,7 @@
 // Who knows everything: each head that was ever signed, cosigned or witnessed, and the history it stands for. It says what must never
 // happen. The first violation ends a run.
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ class Truth {
   bool rolled_back = false;     // states of a whole machine were put back, run twice, or its key was stolen: two roots may be signed
   bool tampered = false;        // any of that, or parts put back, or entries edited
   bool epochs_began_anew = false;
+  std::optional<std::size_t> liar;  // a witness that says now and then, falsely, that the log was rolled back or forked
 
   std::string violation;        // "" as long as all is well
   void violated(const std::string& what) { if (violation.empty()) violation = what; }
