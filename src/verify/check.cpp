@@ -198,8 +198,9 @@ class Checker {
     std::uint64_t entries = 0, chunks = 0;
     View last_frame = bytes.first(kHeader);  // a header stands in for a frame where there is none
     bool footer = false;
+    FrameReader frames(bytes, segment.end, segment.header.salt);
     while (at < segment.end) {
-      auto frame = read_frame(bytes, at, segment.end, segment.header.salt);
+      auto& frame = frames.next();
       if (frame.what == Frame::End) break;
       if (frame.what == Frame::Bad && !altered(segment, frame)) break;
       if (footer) fault("after-footer", "something follows the footer", &segment, at);
@@ -212,10 +213,11 @@ class Checker {
         for (const auto& record : frame.records) {
           if (record.type == 1) {
             ++entries;
-            take_entry(segment, static_cast<std::size_t>(record.data.data() - bytes.data()), record.data);
+            take_entry(segment, static_cast<std::size_t>(record.data.data() - bytes.data()), record);
           } else {
             ++chunks;
-            rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(24), segment.path, static_cast<std::uint64_t>(record.data.data() - bytes.data()));
+            rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(kChunkHead), record.hashed ? &record.hash : nullptr, segment.path,
+                         static_cast<std::uint64_t>(record.data.data() - bytes.data()));
           }
         }
       }
@@ -299,11 +301,11 @@ class Checker {
     return true;
   }
 
-  void take_entry(Segment& segment, std::size_t offset, View bytes) {
+  void take_entry(Segment& segment, std::size_t offset, const Record& record) {
     heads_.pass(tree_);
     Entry entry;
     const auto due = tree_.size();
-    if (auto wrong = read_entry(bytes, entry); !wrong.empty()) {
+    if (auto wrong = read_entry(record.data, entry); !wrong.empty()) {
       fault("entry-malformed", "entry " + std::to_string(due) + ": " + wrong, &segment, offset, due);
     } else {
       if (entry.index != due && !lost_)
@@ -312,7 +314,7 @@ class Checker {
       heads_.entry(due, entry.wall);
       rules_.entry(entry, segment.path, offset, segment.header.incarnation);
     }
-    tree_.add(leaf_hash(bytes));
+    tree_.add(record.hash);
   }
 
   void check_footer(Segment& segment, const Frame& frame, std::uint64_t entries, std::uint64_t chunks) {
