@@ -69,6 +69,8 @@ class ById {
   static constexpr std::uint32_t kNone = UINT32_MAX;
   std::size_t size() const { return size_; }
   std::uint32_t find(const Id& id) const { return slots_[slot_of(id)].place; }  // kNone when it is not there
+  /// Fetches what a find() of this id will read, for memory is slow and others are judged meanwhile.
+  void expect(const Id& id) const { __builtin_prefetch(&slots_[hash(id) & (slots_.size() - 1)]); }
   /// Of an id that is not there yet. Places are indexes: those in use should be dense.
   void add(const Id& id, std::uint32_t place);
   void remove(const Id& id);

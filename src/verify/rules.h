@@ -21,6 +21,8 @@ class Rules {
   /// The log begins behind what was pruned. False: what stands for that is no state of a log. Once, before the first entry.
   bool go_on_from(const Pruned& pruned);
   bool pruned() const { return pruned_; }
+  /// Something of this session comes soon.
+  void expect(const Id& session) const { open_.expect(session); }
   void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
   /// `digest`: of the ciphertext, null where it is not known yet.
   void chunk(const Id& session, std::uint64_t number, View ciphertext, const Hash* digest, const std::string& file, std::uint64_t offset);
