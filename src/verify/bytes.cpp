@@ -79,7 +79,7 @@ std::uint32_t crc_by_tables(std::uint32_t c, View bytes) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) std::uint32_t crc_by_instruction(std::uint32_t c, View bytes) {
+__attribute__((target("sse4.2"))) std::uint32_t crc_of_some(std::uint32_t c, View bytes) {
   std::uint64_t wide = c;
   std::size_t i = 0;
   for (; i + 8 <= bytes.size(); i += 8) {
@@ -90,6 +90,34 @@ __attribute__((target("sse4.2"))) std::uint32_t crc_by_instruction(std::uint32_t
   c = static_cast<std::uint32_t>(wide);
   for (; i < bytes.size(); ++i) c = __builtin_ia32_crc32qi(c, bytes[i]);
   return c;
+}
+
+/// Three stretches side by side, for the instruction waits for its own last result; then each is carried over the one behind it, as if
+/// zeros followed: that is linear, so a table of each byte of the checksum does it.
+__attribute__((target("sse4.2"))) std::uint32_t crc_by_instruction(std::uint32_t c, View bytes) {
+  constexpr std::size_t kStretch = 512;
+  static const auto kCarried = [] {
+    std::array<std::array<std::uint32_t, 256>, 4> t{};
+    const std::array<std::uint8_t, kStretch> zeros{};
+    for (std::size_t k = 0; k < 4; ++k)
+      for (std::uint32_t v = 0; v < 256; ++v) t[k][v] = crc_of_some(v << (8 * k), zeros);
+    return t;
+  }();
+  const auto carried = [](std::uint32_t x) { return kCarried[0][x & 255] ^ kCarried[1][x >> 8 & 255] ^ kCarried[2][x >> 16 & 255] ^ kCarried[3][x >> 24]; };
+  for (; bytes.size() >= 3 * kStretch; bytes = bytes.subspan(3 * kStretch)) {
+    std::uint64_t one = c, two = 0, three = 0;
+    for (const auto *p = bytes.data(), *end = p + kStretch; p != end; p += 8) {
+      std::uint64_t a = 0, b = 0, d = 0;
+      std::memcpy(&a, p, 8);
+      std::memcpy(&b, p + kStretch, 8);
+      std::memcpy(&d, p + 2 * kStretch, 8);
+      one = __builtin_ia32_crc32di(one, a);
+      two = __builtin_ia32_crc32di(two, b);
+      three = __builtin_ia32_crc32di(three, d);
+    }
+    c = carried(carried(static_cast<std::uint32_t>(one)) ^ static_cast<std::uint32_t>(two)) ^ static_cast<std::uint32_t>(three);
+  }
+  return crc_of_some(c, bytes);
 }
 #endif
 
@@ -105,7 +133,24 @@ std::uint32_t crc32c(std::uint32_t before, View bytes) {
   return crc32c_by_tables(before, bytes);
 }
 
+namespace {
+template <class Word>
+bool ascii(const char* at) {
+  Word word;
+  std::memcpy(&word, at, sizeof word);
+  return (word & static_cast<Word>(0x8080808080808080)) == 0;
+}
+/// The last word overlaps the one before.
+template <class Word>
+bool all_ascii(std::string_view text) {
+  for (std::size_t i = 0; i + sizeof(Word) <= text.size(); i += sizeof(Word))
+    if (!ascii<Word>(text.data() + i)) return false;
+  return ascii<Word>(text.data() + text.size() - sizeof(Word));
+}
+}  // namespace
+
 bool is_utf8(std::string_view text) {
+  if (text.size() >= 8 ? all_ascii<std::uint64_t>(text) : text.size() >= 4 && all_ascii<std::uint32_t>(text)) return true;
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
     const std::size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;

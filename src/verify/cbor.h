@@ -20,9 +20,22 @@ class Cbor {
   std::uint64_t map() { return count(5); }
 
  private:
-  std::uint64_t head(unsigned major);
+  /// Most heads are one byte.
+  std::uint64_t head(unsigned major) {
+    if (ok_ && at_ < bytes_.size()) {
+      const unsigned low = bytes_[at_] ^ major << 5;
+      if (low < 24) return ++at_, low;
+    }
+    return long_head(major);
+  }
+  std::uint64_t long_head(unsigned major);
   std::uint64_t count(unsigned major);
-  View take(std::uint64_t n);
+  View take(std::uint64_t n) {
+    if (!ok_ || n > bytes_.size() - at_) return ok_ = false, View{};
+    const auto out = bytes_.subspan(at_, n);
+    at_ += n;
+    return out;
+  }
   View bytes_;
   std::size_t at_ = 0;
   bool ok_ = true;

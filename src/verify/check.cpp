@@ -65,6 +65,11 @@ bool lacks_sector(View file, std::size_t at) {
   return true;
 }
 
+struct Parsed {
+  Entry entry;
+  std::string wrong;            // "" or why it is none
+};
+
 class Checker {
  public:
   explicit Checker(const Settings& settings) : settings_(settings), rules_(report_, settings), heads_(settings, report_, rules_) {}
@@ -201,8 +206,9 @@ class Checker {
     std::uint64_t entries = 0, chunks = 0;
     View last_frame = bytes.first(kHeader);  // a header stands in for a frame where there is none
     bool footer = false;
+    FrameReader frames(bytes, segment.end, segment.header.salt);
     while (at < segment.end) {
-      auto frame = read_frame(bytes, at, segment.end, segment.header.salt);
+      auto& frame = frames.next();
       if (frame.what == Frame::End) break;
       if (frame.what == Frame::Bad && !altered(segment, frame)) break;
       if (footer) fault("after-footer", "something follows the footer", &segment, at);
@@ -212,15 +218,10 @@ class Checker {
         footer = true;
         check_footer(segment, frame, entries, chunks);
       } else {
-        for (const auto& record : frame.records) {
-          if (record.type == 1) {
-            ++entries;
-            take_entry(segment, static_cast<std::size_t>(record.data.data() - bytes.data()), record.data);
-          } else {
-            ++chunks;
-            rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(24), segment.path, static_cast<std::uint64_t>(record.data.data() - bytes.data()));
-          }
-        }
+        take_records(segment, frame);
+        const auto of_frame = static_cast<std::uint64_t>(std::ranges::count(frame.records, 1, &Record::type));
+        entries += of_frame;
+        chunks += frame.records.size() - of_frame;
       }
       last_frame = bytes.subspan(at, frame.length);
       at += frame.length;
@@ -302,11 +303,28 @@ class Checker {
     return true;
   }
 
-  void take_entry(Segment& segment, std::size_t offset, View bytes) {
+  /// Entries are read some records before they are judged: what is known of their sessions comes from memory meanwhile.
+  void take_records(Segment& segment, const Frame& frame) {
+    const auto& records = frame.records;
+    for (std::size_t i = 0, read = 0; i < records.size(); ++i) {
+      for (; read < records.size() && read < i + ahead_.size(); ++read) {
+        const auto& record = records[read];
+        auto& [entry, wrong] = ahead_[read % ahead_.size()];
+        if (record.type == 2) rules_.expect(fixed<16>(record.data, 0));
+        else if (wrong = read_entry(record.data, entry); entry.session) rules_.expect(*entry.session);
+      }
+      const auto& record = records[i];
+      const auto offset = static_cast<std::uint64_t>(record.data.data() - segment.file.bytes().data());
+      if (record.type == 1) take_entry(segment, offset, record, ahead_[i % ahead_.size()]);
+      else rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(kChunkHead), record.hashed ? &record.hash : nullptr, segment.path, offset);
+    }
+  }
+
+  void take_entry(Segment& segment, std::uint64_t offset, const Record& record, const Parsed& parsed) {
     heads_.pass(tree_);
-    Entry entry;
+    const auto& [entry, wrong] = parsed;
     const auto due = tree_.size();
-    if (auto wrong = read_entry(bytes, entry); !wrong.empty()) {
+    if (!wrong.empty()) {
       fault("entry-malformed", "entry " + std::to_string(due) + ": " + wrong, &segment, offset, due);
     } else {
       if (entry.index != due && !lost_)
@@ -315,7 +333,7 @@ class Checker {
       heads_.entry(due, entry.wall);
       rules_.entry(entry, segment.path, offset, segment.header.incarnation);
     }
-    tree_.add(leaf_hash(bytes));
+    tree_.add(record.hash);
   }
 
   void check_footer(Segment& segment, const Frame& frame, std::uint64_t entries, std::uint64_t chunks) {
@@ -339,6 +357,7 @@ class Checker {
   Heads heads_;
   bool lost_ = false;   // entries are missing: indexes are off from here on, and that was said once
   bool torn_ = false;
+  std::array<Parsed, 8> ahead_;
   std::optional<Pruned> pruned_;
   std::map<std::uint64_t, Hash> roots_;   // where a prune could end: at the segments' beginnings
   struct Tail {

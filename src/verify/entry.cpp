@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <memory>
+#include <type_traits>
 
 #include "verify/cbor.h"
 
@@ -24,9 +26,9 @@ std::array<std::uint8_t, N> exactly(Cbor& reader, bool& ok) {
 /// Texts and counts of masks, rules and groups: well-formed, ordered, not empty.
 bool skip_map(Cbor& reader, bool counts) {
   const auto n = reader.map();
-  std::string before;
+  std::string_view before;
   for (std::uint64_t i = 0; reader.ok() && i < n; ++i) {
-    const std::string key(reader.text());
+    const auto key = reader.text();
     // Deterministic order of text keys: by length, then by bytes.
     if (i > 0 && (key.size() < before.size() || (key.size() == before.size() && key <= before))) return false;
     before = key;
@@ -132,8 +134,10 @@ const char* name_of(Kind kind) {
   return at < std::size(kNames) ? kNames[at] : "?";
 }
 
+static_assert(std::is_trivially_destructible_v<Entry>);
+
 std::string read_entry(View bytes, Entry& out) {
-  out = {};
+  std::construct_at(&out);  // an assignment would look at each optional first
   if (bytes.empty() || bytes.size() > 65535) return "its size is not 1 to 65535 bytes";
   if (bytes[0] != 1) return "its format version is unknown";
   Cbor reader(bytes.subspan(1));

@@ -16,6 +16,7 @@
 #include "verify/live.h"
 #include "verify/pack.h"
 #include "verify/receipt.h"
+#include "verify/timestamps.h"
 
 namespace {
 
@@ -26,7 +27,7 @@ int usage(const std::string& why) {
   std::fputs("usage: sallyport-verify DIR --key KEY [--keys DIR/keys] [--head FILE]... [--witness KEY]... [--quorum N] [--tsa-ca FILE] [--json] [--quiet]\n"
              "       sallyport-verify URL --key KEY [--witness KEY]... [--quorum N] [--token-file FILE] [--ca FILE] [--json] [--quiet]\n"
              "       sallyport-verify receipt FILE --key KEY [--json] [--quiet]\n"
-             "       sallyport-verify pack FILE --key KEY [--witness KEY]... [--quorum N] [--json] [--quiet] [--report OUT]\n"
+             "       sallyport-verify pack FILE --key KEY [--witness KEY]... [--quorum N] [--tsa-ca FILE] [--json] [--quiet] [--report OUT]\n"
              "  DIR          evidence directory\n"
              "  URL          a log over HTTP: https://GATEWAY:9443/log (needs the program curl)\n"
              "  FILE         receipts (sallyport receipt) or pack (sallyport evidence export); - for standard input\n"
@@ -156,7 +157,12 @@ int main(int argc, char** argv) {
   if (settings.quorum == 0) settings.quorum = settings.witnesses.size();
   if (!parsed) return usage("--key: " + why);
   if (receipt) return check_receipts(settings.directory, *parsed, json, quiet);
-  if (pack) return check_pack(settings.directory, {*parsed, settings.witnesses, settings.quorum}, out, json, quiet);
+  if (pack) {
+    sallyport::verify::PackSettings of{*parsed, settings.witnesses, settings.quorum, {}};
+    if (const auto& authority = settings.timestamp_ca; !authority.empty())
+      of.stamped_at = [authority](auto stamped, auto answer, auto& wrong) { return sallyport::verify::stamped_at(stamped, answer, authority, wrong); };
+    return check_pack(settings.directory, of, out, json, quiet);
+  }
   if (settings.directory.starts_with("https://") || settings.directory.starts_with("http://")) return check_log_at(settings, *parsed, token_file, ca, json, quiet);
   if (!std::filesystem::is_directory(settings.directory)) return usage("there is no directory " + settings.directory);
   ::signal(SIGBUS, shrank);

@@ -9,6 +9,7 @@
 #include "verify/pack_names.h"
 #include "verify/pack_parts.h"
 #include "verify/pack_rules.h"
+#include "verify/pack_times.h"
 #include "verify/range_proof.h"
 #include "verify/receipt.h"
 #include "verify/zip_reader.h"
@@ -56,6 +57,7 @@ class PackChecker::State : public ZipVisitor {
   void payload_data(View bytes);
   void end_payload();
   void end_payloads(Disposition kind);
+  void timestamp();
   void judge_manifest(const Manifest& said);
   void judge_query(const Query& query);
   void judge_texts(const Manifest& said);
@@ -92,6 +94,9 @@ class PackChecker::State : public ZipVisitor {
   std::optional<Manifest> manifest_;
   std::set<Hash> policies_;
   std::vector<std::uint64_t> timestamps_;
+  Blob stamped_;                // the head that the next answer is over
+  std::uint64_t stamped_size_ = 0;
+  PackTimes times_;
 
   std::size_t payload_ = 0;     // the next of story_.payloads() to look at, in payloads/ and again in sealed/
   Disposition payload_kind_ = Disposition::None;
@@ -154,6 +159,7 @@ void PackChecker::State::end(const ZipMember& member, bool crc_is_right) {
     case Part::Report: html_ = digest; break;
     case Part::Timestamp:
       if (timestamps_.empty() || timestamps_.back() != part_.number) timestamps_.push_back(part_.number);
+      if (settings_.stamped_at) timestamp();
       break;
     case Part::None: break;
   }
@@ -242,6 +248,7 @@ void PackChecker::State::disclosed(View bytes) {
   else {
     story_.disclosed(entry);
     rules_.entry(entry);
+    if (settings_.stamped_at) times_.entry(entry.index, entry.wall);
   }
   leaf(leaf_hash(bytes));
 }
@@ -325,6 +332,28 @@ void PackChecker::State::end_payloads(Disposition kind) {
     const bool erased = all[i].session < manifest_->sessions.size() && manifest_->sessions[all[i].session].erased;
     if (disposition_of(manifest_->query, all[i].index, erased) == kind) fault({"payload-missing", "the payload of entry " + std::to_string(all[i].index) + " is not in the pack", "", {}, all[i].index});
   }
+}
+
+/// A head, then the authority's answer over it: what the head covers was there by then, and nothing behind it was written before.
+void PackChecker::State::timestamp() {
+  constexpr std::uint64_t kSecond = 1'000'000'000, kTolerance = 300;
+  if (name_.ends_with(".note")) return stamped_ = held_, stamped_size_ = part_.number, void();
+  if (stamped_.empty() || stamped_size_ != part_.number) return fault("timestamp", "the head that it is over is missing");
+  std::string why;
+  const auto head = open_note(text_of(stamped_), settings_.key, why);
+  if (!head || head->origin != settings_.key.name || head->size != part_.number) return fault("timestamp", "what it is over is no head of this log and size");
+  const auto known = std::ranges::lower_bound(heads_, head->size, {}, &Known::size);
+  const bool other = known != heads_.end() && known->size == head->size && known->root != head->root;
+  if (other || (head_ && head_->size == head->size && head_->root != head->root)) return fault("timestamp", "the head that it is over has another root than the pack's of that size");
+  const auto time = settings_.stamped_at(stamped_, held_, why);
+  if (!time) return fault("timestamp", "it does not count: " + why);
+  const auto dated = [&](const PackTimes::Entry& entry, const char* what) {
+    fault("back-dated", "entry " + std::to_string(entry.index) + " says it was written at second " + std::to_string(entry.wall / kSecond) + " (since 1970), and " + what + " the authority saw at second " + std::to_string(*time), entry.index);
+  };
+  if (const auto late = times_.later(head->size, (*time + kTolerance) * kSecond)) dated(*late, "is under a head that");
+  if (const auto early = *time > kTolerance ? times_.earlier(head->size, (*time - kTolerance) * kSecond) : std::nullopt) dated(*early, "follows a head that");
+  report_.stamped_entries = head->size;
+  report_.stamped_at = *time;
 }
 
 /// Everything the manifest says that can be known is known now.

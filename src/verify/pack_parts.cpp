@@ -47,6 +47,7 @@ PartName part_of(std::string_view name) {
 std::uint64_t most_of(Part part) {
   switch (part) {
     case Part::Proof: return 64u << 10;
+    case Part::Timestamp: return 1u << 20;
     case Part::Checkpoint: case Part::Context: case Part::Controls: return 4u << 20;
     case Part::Heads: case Part::Names: return 64u << 20;
     case Part::Manifest: return 256u << 20;

@@ -8,7 +8,7 @@ std::string to_json(const PackReport& r) {
   std::string out = "{\"verdict\":\"" + std::string(!r.valid ? "invalid" : r.complete() ? "valid" : "incomplete") + "\",\"origin\":" + quote(r.origin) + ",\"tool\":" + quote(r.tool) + ",";
   out += number("a", r.a) + number("b", r.b) + number("size", r.size) + number("entries", r.b - r.a) + number("disclosed", r.disclosed) + number("withheld", r.withheld) + number("sessions", r.sessions) +
          number("complete_sessions", r.complete_sessions) + number("commands", r.commands) + number("outcomes", r.outcomes) + number("heads", r.heads) + number("opened_payloads", r.opened) +
-         number("sealed_payloads", r.sealed) + number("erased_payloads", r.erased) + number("absent_payloads", r.absent) + number("timestamps", r.timestamps) + number("members", r.members) + number("bytes", r.bytes) +
+         number("sealed_payloads", r.sealed) + number("erased_payloads", r.erased) + number("absent_payloads", r.absent) + number("timestamps", r.timestamps) + number("stamped_entries", r.stamped_entries) + number("stamped_at", r.stamped_at) + number("members", r.members) + number("bytes", r.bytes) +
          number("cosigned", r.cosigned) + number("fault_count", r.fault_count) + "\"faults\":[";
   for (std::size_t i = 0; i < r.faults.size(); ++i) {
     const auto& fault = r.faults[i];

@@ -69,7 +69,7 @@ class PackFile {
  private:
   static PackSettings settings_of(const Keys& keys) {
     // A line that is no key counts as a witness that did not cosign: the verdict is then never more than was asked for.
-    PackSettings out{keys.log, {}, keys.witnesses.size()};
+    PackSettings out{keys.log, {}, keys.witnesses.size(), {}};
     for (const auto& line : keys.witnesses) {
       std::string why;
       if (const auto key = parse_witness_key(line, why)) out.witnesses.push_back(*key);

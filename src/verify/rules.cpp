@@ -26,15 +26,11 @@ void Rules::say(std::string code, const Entry& entry, std::string what) {
 bool Rules::go_on_from(const Pruned& pruned) {
   pruned_ = true;
   for (const auto& one : pruned.open) {
-    auto& session = session_of(one.id);
+    auto& session = *session_of(one.id);
     session.entries = one.entries, session.commands = one.commands, session.outcomes = one.outcomes, session.chunks = one.chunks;
-    session.open_commands.insert(one.commands_open.begin(), one.commands_open.end());
+    for (const auto index : one.commands_open) session.open_commands.add(index, {});
   }
-  before_.emplace();
-  before_->index = pruned.first - 1;
-  before_->mono = pruned.mono;
-  before_->kind = static_cast<Kind>(pruned.kind);
-  before_->incarnation = pruned.incarnation;
+  before_ = Before{pruned.mono, static_cast<Kind>(pruned.kind), pruned.incarnation};
   ++report_.incarnations;
   if (pruned.epoch.empty()) return true;
   Entry entry;
@@ -51,12 +47,7 @@ void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t off
   if (entry.kind >= Kind::ApprovalRequested && entry.kind <= Kind::ApprovalUsed) approval(entry);
   if (entry.kind == Kind::KeyEpoch) epoch(entry);
   if (entry.kind == Kind::Prune) prune(entry);
-  // No view may outlive the entry's bytes.
-  before_.emplace();
-  before_->index = entry.index;
-  before_->mono = entry.mono;
-  before_->kind = entry.kind;
-  before_->incarnation = entry.incarnation;
+  before_ = Before{entry.mono, entry.kind, entry.incarnation};
 }
 
 void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {
@@ -84,25 +75,29 @@ void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {
   if (entry.signed_size && *entry.signed_size > entry.index) say("recovery", entry, "it found a signed head beyond itself");
 }
 
-Rules::Session& Rules::session_of(const Id& id) {
-  auto [at, fresh] = sessions_.try_emplace(id);
-  if (fresh) {
-    ++report_.sessions;
-    open_.emplace(id, &at->second);
-  }
-  return at->second;
+/// Null when it was closed.
+Rules::Session* Rules::session_of(const Id& id) {
+  if (const auto at = open_.find(id); at != ById::kNone) return &sessions_[at];
+  if (closed_.find(id) != ById::kNone) return nullptr;
+  if (free_.empty()) free_.push_back(static_cast<std::uint32_t>(sessions_.size())), sessions_.emplace_back();
+  const auto at = free_.back();
+  free_.pop_back();
+  open_.add(id, at);
+  ++report_.sessions;
+  return &sessions_[at];
 }
 
 void Rules::session(const Entry& entry) {
-  auto& session = session_of(*entry.session);
-  if (session.closed) return say("session", entry, "its session was closed before");
+  auto* found = session_of(*entry.session);
+  if (found == nullptr) return say("session", entry, "its session was closed before");
+  auto& session = *found;
   if (entry.sequence != session.entries) say("session-density", entry, "its place in the session is " + std::to_string(entry.sequence) + ", due is " + std::to_string(session.entries));
   ++session.entries;
   switch (entry.kind) {
     case Kind::Command:
       ++session.commands;
       ++report_.commands;
-      if (entry.decision == 1) session.open_commands.insert(entry.index);
+      if (entry.decision == 1) session.open_commands.add(entry.index, {});
       if (entry.decision == 1 && !entry.approval.empty()) {
         const auto used = approvals_.find(entry.approval);
         if (used == approvals_.end() && pruned_) ++older_approvals_, approvals_[std::string(entry.approval)] = {.run = true, .older = true};
@@ -114,11 +109,11 @@ void Rules::session(const Entry& entry) {
       ++session.outcomes;
       ++report_.outcomes;
       report_.interrupted += entry.result == 5;
-      if (session.open_commands.erase(*entry.command) == 0) say("outcome", entry, "it belongs to entry " + std::to_string(*entry.command) + ", which is no command of its session that waits for one");
+      if (!session.open_commands.take(*entry.command)) say("outcome", entry, "it belongs to entry " + std::to_string(*entry.command) + ", which is no command of its session that waits for one");
       break;
     case Kind::SessionClose: {
       const std::array<std::uint64_t, 4> seen = {session.entries, session.commands, session.outcomes, without_payloads_ ? (*entry.totals)[3] : session.chunks};
-      if (!session.open_commands.empty()) say("session-outcomes", entry, "entry " + std::to_string(*session.open_commands.begin()) + " of the session has no outcome");
+      if (!session.open_commands.empty()) say("session-outcomes", entry, "entry " + std::to_string(session.open_commands.first()) + " of the session has no outcome");
       if (*entry.totals != seen) {
         static constexpr const char* kWhat[] = {"entries", "commands", "outcomes", "chunks"};
         for (std::size_t i = 0; i < seen.size(); ++i)
@@ -130,11 +125,16 @@ void Rules::session(const Entry& entry) {
     default: break;
   }
   if (entry.payload && !without_payloads_) payload(entry, session);
-  if (entry.kind == Kind::SessionClose) {
-    session.closed = true;
-    session.pending.clear();
-    open_.erase(*entry.session);
-  }
+  if (entry.kind == Kind::SessionClose) close(*entry.session, session);
+}
+
+void Rules::close(const Id& id, Session& session) {
+  session.entries = session.commands = session.outcomes = session.chunks = 0;
+  session.open_commands.clear();
+  session.pending.clear();
+  free_.push_back(open_.find(id));
+  open_.remove(id);
+  closed_.add(id, static_cast<std::uint32_t>(closed_.size()));
 }
 
 void Rules::approval(const Entry& entry) {
@@ -172,27 +172,29 @@ void Rules::prune(const Entry& entry) {
   prunes_.push_back({entry.index, *entry.first, *entry.root, *entry.digest, describe(entry)});
 }
 
-void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset) {
-  auto& of = session_of(session);
-  ++of.chunks;
-  const auto name = "chunk " + std::to_string(number) + " of session " + hex(View(session).first(4));
-  if (of.closed) return fault({"session", name + " stands behind the session's close", file, offset, {}});
-  if (!of.pending.emplace(number, ciphertext).second) fault({"chunk", name + " is there twice", file, offset, {}});
+void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext, const Hash* digest, const std::string& file, std::uint64_t offset) {
+  const auto name = [&] { return "chunk " + std::to_string(number) + " of session " + hex(View(session).first(4)); };
+  auto* of = session_of(session);
+  if (of == nullptr) return fault({"session", name() + " stands behind the session's close", file, offset, {}});
+  ++of->chunks;
+  if (!of->pending.add(number, {ciphertext, digest != nullptr ? std::optional(*digest) : std::nullopt})) fault({"chunk", name() + " is there twice", file, offset, {}});
 }
 
 void Rules::payload(const Entry& entry, Session& session) {
   const auto& ref = *entry.payload;
   ++report_.payloads;
-  Sha256 hash;
   std::vector<View> parts;
+  std::optional<Hash> digest;
+  Sha256 hash;
   for (std::uint64_t i = 0; i < ref.chunks; ++i) {
-    const auto at = session.pending.find(ref.first + i);
-    if (at == session.pending.end()) return say("payload-missing", entry, "chunk " + std::to_string(i + 1) + " of its payload's " + std::to_string(ref.chunks) + " is missing");
-    hash.add(at->second);
-    parts.push_back(at->second);
-    session.pending.erase(at);
+    const auto chunk = session.pending.take(ref.first + i);
+    if (!chunk) return say("payload-missing", entry, "chunk " + std::to_string(i + 1) + " of its payload's " + std::to_string(ref.chunks) + " is missing");
+    if (ref.chunks == 1) digest = chunk->digest;
+    if (!digest) hash.add(chunk->ciphertext);
+    if (keys_.usable()) parts.push_back(chunk->ciphertext);
   }
-  if (hash.done() != ref.ciphertext) return say("payload-altered", entry, "its payload is not the one that was recorded");
+  if (!digest) digest = hash.done();
+  if (*digest != ref.ciphertext) return say("payload-altered", entry, "its payload is not the one that was recorded");
   if (!keys_.usable()) return;
   bool erased = false;
   const auto wrong = keys_.open(*entry.session, ref, parts, erased);
@@ -203,12 +205,14 @@ void Rules::payload(const Entry& entry, Session& session) {
 
 bool Rules::same_open_sessions(Cbor& reader) const {
   if (reader.array() != open_.size()) return false;
-  for (const auto& [id, session] : open_) {
+  for (const auto& [id, at] : open_.sorted()) {
+    const auto& session = sessions_[at];
     if (reader.array() != 6 || !std::ranges::equal(reader.bytes(), id)) return false;
-    if (reader.uint() != session->entries || reader.uint() != session->commands || reader.uint() != session->outcomes || reader.uint() != session->chunks) return false;
-    if (reader.array() != session->open_commands.size()) return false;
-    for (const auto index : session->open_commands)
-      if (reader.uint() != index) return false;
+    if (reader.uint() != session.entries || reader.uint() != session.commands || reader.uint() != session.outcomes || reader.uint() != session.chunks) return false;
+    if (reader.array() != session.open_commands.size()) return false;
+    bool same = true;
+    session.open_commands.each([&](std::uint64_t index) { same = same && reader.uint() == index; });
+    if (!same) return false;
   }
   return reader.ok() && reader.at_end();
 }

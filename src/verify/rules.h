@@ -3,8 +3,8 @@
 // approvals, payloads. Fed in log order by check.cpp; used by it only.
 #include <map>
 #include <set>
-#include <unordered_map>
 
+#include "verify/by_number.h"
 #include "verify/cbor.h"
 #include "verify/check.h"
 #include "verify/entry.h"
@@ -12,10 +12,6 @@
 #include "verify/pruned.h"
 
 namespace sallyport::verify {
-
-struct IdHash {
-  std::size_t operator()(const Id& id) const { return static_cast<std::size_t>(little(id, 0, 8)); }
-};
 
 class Rules {
  public:
@@ -25,8 +21,11 @@ class Rules {
   /// The log begins behind what was pruned. False: what stands for that is no state of a log. Once, before the first entry.
   bool go_on_from(const Pruned& pruned);
   bool pruned() const { return pruned_; }
+  /// Something of this session comes soon.
+  void expect(const Id& session) const { open_.expect(session); }
   void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
-  void chunk(const Id& session, std::uint64_t number, View ciphertext, const std::string& file, std::uint64_t offset);
+  /// `digest`: of the ciphertext, null where it is not known yet.
+  void chunk(const Id& session, std::uint64_t number, View ciphertext, const Hash* digest, const std::string& file, std::uint64_t offset);
   /// Reads the footer's list of open sessions; true when it is ours.
   bool same_open_sessions(Cbor& reader) const;
   void finish();
@@ -45,11 +44,15 @@ class Rules {
   const std::vector<Prune>& prunes() const { return prunes_; }
 
  private:
+  struct Chunk {
+    View ciphertext;
+    std::optional<Hash> digest;             // of a short one
+  };
+  struct Command {};
   struct Session {
     std::uint64_t entries = 0, commands = 0, outcomes = 0, chunks = 0;
-    bool closed = false;
-    std::set<std::uint64_t> open_commands;
-    std::map<std::uint64_t, View> pending;  // chunks no entry has referred to yet
+    ByNumber<Command, 2> open_commands;
+    ByNumber<Chunk, 1> pending;             // chunks no entry has referred to yet
   };
   struct Approval {
     std::optional<Hash> digest;
@@ -64,18 +67,25 @@ class Rules {
   void epoch(const Entry& entry);
   void prune(const Entry& entry);
   void payload(const Entry& entry, Session& session);
+  void close(const Id& id, Session& session);
   void say(std::string code, const Entry& entry, std::string what);
 
   Report& report_;
   const bool without_payloads_;
   PayloadKeys keys_;
-  Session& session_of(const Id& id);
+  Session* session_of(const Id& id);
 
-  std::unordered_map<Id, Session, IdHash> sessions_;
-  std::map<Id, const Session*> open_;  // those of sessions_ without a close
+  ById open_, closed_;                      // places in sessions_; of a closed one only that it was there
+  std::vector<Session> sessions_;           // whoever was closed leaves its place, and its memory, to the next
+  std::vector<std::uint32_t> free_;
   std::map<std::string, Approval, std::less<>> approvals_;
   std::map<std::uint64_t, Epoch> epochs_;
-  std::optional<Entry> before_;
+  struct Before {
+    std::uint64_t mono = 0;
+    Kind kind = Kind::NodeStart;
+    Id incarnation{};
+  };
+  std::optional<Before> before_;            // of the entry before
   const std::string* file_ = nullptr;
   std::uint64_t offset_ = 0;
   bool recovery_pending_ = false, pruned_ = false;

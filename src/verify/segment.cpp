@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "verify/sha256_many.h"
+
 namespace sallyport::verify {
 
 std::optional<File> File::open(const std::string& path, std::string& why) {
@@ -86,15 +88,43 @@ bool read_records(View payload, std::uint32_t count, Frame& out) {
     if (payload.size() - at < 5) return false;
     const auto type = payload[at];
     const auto length = little(payload, at + 1, 4);
-    if ((type != 1 && type != 2) || length > payload.size() - at - 5 || (type == 2 && length < 24)) return false;
-    out.records.push_back({type, payload.subspan(at + 5, length)});
+    if ((type != 1 && type != 2) || length > payload.size() - at - 5 || (type == 2 && length < kChunkHead)) return false;
+    auto& record = out.records.emplace_back();
+    record.type = type;
+    record.data = payload.subspan(at + 5, length);
     entries += type == 1;
     at += 5 + length;
   }
   return at == payload.size() && entries == out.entries;
 }
 
+constexpr std::size_t kAheadRecords = 1024, kAheadBytes = 256u << 10;  // what a core's cache holds: bytes are read, hashed and judged while they are there
+constexpr std::size_t kShort = 2048;   // longer chunks are hashed when an entry refers to them: most belong to payloads of several
+
 }  // namespace
+
+Frame& FrameReader::next() {
+  if (taken_ == ahead_.size()) read_ahead();
+  return ahead_[taken_++];
+}
+
+void FrameReader::read_ahead() {
+  ahead_.clear();
+  taken_ = 0;
+  std::vector<Message> messages;
+  const auto start = at_;
+  while (messages.size() < kAheadRecords && at_ - start < kAheadBytes) {
+    auto& frame = ahead_.emplace_back(read_frame(file_, at_, end_, salt_));
+    for (auto& record : frame.records) {
+      const auto hashed = record.type == 1 ? record.data : record.data.subspan(kChunkHead);
+      record.hashed = record.type == 1 || hashed.size() <= kShort;
+      if (record.hashed) messages.push_back({hashed, &record.hash, record.type == 1 ? 0 : -1});
+    }
+    at_ += frame.length;
+    if (frame.what == Frame::End || (frame.what == Frame::Bad && !frame.readable) || at_ >= end_) break;
+  }
+  hash_all(messages);
+}
 
 Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt) {
   Frame out;
@@ -118,12 +148,15 @@ Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt)
   out.payload = file.subspan(offset + kFrame, length);
   out.length = kFrame + std::min(padded, room);
   out.readable = (type == 1 || type == 2) && length > 0;
+  // Before the records: a checksum reads the bytes from the first to the last, as a machine fetches them ahead.
+  const bool checksum_is_right = crc32c(crc32c(0, head.first(40)), out.payload) == little(head, 40, 4);
+  out.records.reserve(std::min<std::size_t>(records, length / 5));
   if (type == 1 && out.readable) out.readable = records <= length / 5 && read_records(out.payload, records, out);
   if (type != 1 && type != 2) return bad("a frame's type is unknown");
   if (padded > room) return bad("a frame is cut off");
   if (fixed<16>(head, 24) != salt) return bad("a frame bears another segment's salt");
   if (little(head, 44, 4) != 0 || !all_zero(file.subspan(offset + kFrame + length, padded - length))) return bad("a frame's padding is not zero");
-  if (crc32c(crc32c(0, head.first(40)), out.payload) != little(head, 40, 4)) return bad("a frame's checksum is wrong");
+  if (!checksum_is_right) return bad("a frame's checksum is wrong");
   if (type == 1 && !out.readable) return bad("a frame's records do not parse");
   if (type == 2 && (out.entries != 0 || records != 0)) return bad("a footer with records");
   out.what = type == 1 ? Frame::Batch : Frame::Footer;

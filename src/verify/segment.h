@@ -26,7 +26,7 @@ class File {
   std::size_t size_ = 0;
 };
 
-constexpr std::size_t kHeader = 4096, kFrame = 48;
+constexpr std::size_t kHeader = 4096, kFrame = 48, kChunkHead = 24;  // kChunkHead: a chunk's session and number
 
 struct Header {
   Id incarnation{}, salt{};
@@ -40,6 +40,8 @@ std::string read_header(View file, Header& out);
 struct Record {
   std::uint8_t type = 0;   // 1 entry, 2 chunk
   View data;
+  Hash hash;               // FrameReader's: an entry's leaf hash, a chunk's ciphertext's digest where `hashed`
+  bool hashed = false;
 };
 struct Frame {
   enum What { Batch, Footer, End, Bad } what = End;
@@ -53,5 +55,21 @@ struct Frame {
 };
 /// The frame at `offset` of the first `end` bytes.
 Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt);
+
+/// The frames of a segment one behind the other, read some way ahead, so that the hashes of many records are made at once.
+class FrameReader {
+ public:
+  FrameReader(View file, std::size_t end, const Id& salt) : file_(file), end_(end), salt_(salt) {}
+  /// The next frame: it follows the one before. End, or the Bad one that is not readable, is the last. Valid until the next call.
+  Frame& next();
+
+ private:
+  void read_ahead();
+  View file_;
+  std::size_t end_, at_ = kHeader;
+  const Id& salt_;
+  std::vector<Frame> ahead_;
+  std::size_t taken_ = 0;
+};
 
 }  // namespace sallyport::verify

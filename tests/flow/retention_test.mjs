@@ -2,7 +2,7 @@
 // middle of it comes back with a log that is valid.
 import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -185,6 +185,26 @@ test('over HTTP the log keeps what tlog-tiles wants kept', async () => {
   assert.equal(await ask(`/log/tile/entries/${tile}`), 200);
   assert.equal(await ask(`/log/tile/0/${tile}`), 200);
   assert.equal(await ask(`/log/tile/1/000.p/${whole}`), 200, 'levels above the lowest stay');
+});
+
+test('over HTTP the verifier judges what is kept, from the first entry that is served on', async () => {
+  const token = path.join(dir, 'bob.token');
+  fs.writeFileSync(token, bob + '\n');
+  const judge = (...args) => new Promise(resolve => {
+    const child = spawn(VERIFY, [gateway.adminUrl + '/log', '--key', gateway.key().trim(), '--token-file', token, '--json', ...args], {});
+    let out = '', err = '';
+    child.stdout.on('data', d => { out += d; });
+    child.stderr.on('data', d => { err += d; });
+    child.on('close', code => resolve({ code, report: out && JSON.parse(out), err }));
+  });
+  const [prune] = gateway.entries('prune'), served = Math.ceil(prune.first / 256) * 256;
+  const { code, report, err } = await judge();
+  // The entry that tells of the prune is served when it lies in a bundle that is whole.
+  assert.equal(code, prune.index >= served ? 0 : 2, err + JSON.stringify(report));
+  assert.equal(report.first_entry, served);
+  assert.ok(report.entries > served && report.signed_entries === report.entries, JSON.stringify(report));
+  assert.match(report.notes.join('\n'), prune.index >= served ? new RegExp(`entries 0 to ${prune.first - 1} were pruned`) : /no entry from \d+ on tells/);
+  assert.equal(err, '');
 });
 
 test('a longer class keeps its segment; a released hold lets its pack go', async () => {

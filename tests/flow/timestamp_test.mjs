@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { folder, until, verify } from '../lib/gateway.mjs';
+import { VERIFY, folder, until, verify } from '../lib/gateway.mjs';
 import { ticketsBehind } from '../lib/tickets.mjs';
 import { Authority } from '../lib/tsa.mjs';
 
@@ -50,5 +50,37 @@ test('an authority that is away or lies is put on record, nothing of it is kept,
   assert.ok(stamps(gateway).length >= 1);
   assert.equal(await end(), 0);
   assert.equal(verify(gateway.evidence, gateway.key(), ['--tsa-ca', authority.ca]).code, 0);
+  await authority.stop();
+});
+
+test('in a pack they are listed, and judged when the authority is named', async () => {
+  const dir = folder(), authority = await new Authority(dir).start(), other = new Authority(dir, 'other');
+  const { gateway, end } = await ticketsBehind({ more: { evidence: yaml(authority) } });
+  const client = await gateway.client('tickets', await gateway.token('alice'));
+  for (let i = 0; i < 2; i++) {
+    await client.callTool({ name: 'read_ticket', arguments: { id: i } });
+    await until(() => stamps(gateway).length > i, `stamp ${i + 1}`);
+  }
+  await client.close();
+  assert.equal(await end(), 0);
+  const pack = path.join(dir, 'pack.zip');
+  const exported = async out => { const made = await gateway.run(['evidence', 'export', '-d', gateway.evidence, '-o', out]); assert.equal(made.code, 0, made.err); };
+  await exported(pack);
+  const judged = (file, ...args) => { const { status, stdout } = spawnSync(VERIFY, ['pack', file, '--key', gateway.key(), '--json', ...args], { encoding: 'utf8' }); return { status, report: JSON.parse(stdout) }; };
+  const listed = judged(pack);
+  assert.deepEqual([listed.status, listed.report.stamped_entries], [0, 0], JSON.stringify(listed.report));
+  assert.ok(listed.report.timestamps >= 2);
+  const good = judged(pack, '--tsa-ca', authority.ca);
+  assert.equal(good.status, 0, JSON.stringify(good.report));
+  assert.ok(good.report.stamped_entries > 0 && Math.abs(good.report.stamped_at - Date.now() / 1000) < 60, JSON.stringify(good.report));
+  const strange = judged(pack, '--tsa-ca', other.ca);
+  assert.deepEqual([strange.status, strange.report.faults[0].code], [1, 'timestamp']);
+  // An answer over another head, in a pack whose digests are all right.
+  const [first, second] = stamps(gateway), moved = path.join(dir, 'moved.zip');
+  fs.copyFileSync(path.join(gateway.evidence, 'timestamps', first), path.join(gateway.evidence, 'timestamps', second));
+  await exported(moved);
+  assert.equal(judged(moved).status, 0, 'nobody asked');
+  const wrong = judged(moved, '--tsa-ca', authority.ca);
+  assert.deepEqual([wrong.status, wrong.report.faults.map(one => one.code), wrong.report.faults[0].file], [1, ['timestamp'], `timestamps/${second}`]);
   await authority.stop();
 });
