@@ -19,6 +19,27 @@ struct OidcConfig {
   std::string ca_file;                   // extra trust anchor for the issuer's TLS; "" = the system's
 };
 
+/// A certificate and its RSA key, PEM.
+struct SamlKeyPair {
+  SecretRef certificate, key;
+};
+
+struct SamlConfig {
+  std::string name;                      // in our URLs: <admin_url>/saml/NAME/…
+  std::string metadata;                  // file with the provider's EntityDescriptor; else the four after it
+  std::string idp_entity_id, sso_url, slo_url;
+  std::vector<std::string> certificates; // PEM files; any of them may sign
+  std::string entity_id;                 // ours; "" = <admin_url>/saml/NAME/metadata
+  std::vector<SamlKeyPair> keys;         // ours: the first signs, each decrypts
+  bool sign_requests = false;            // needs keys
+  bool signed_response = false;          // a signed Response vouches for an unsigned assertion in it
+  bool idp_initiated = false;            // answers to nothing that we asked
+  bool cbc = false;                      // AES-CBC
+  std::string subject_attribute;         // "" = NameID
+  std::string email_attribute = "email", name_attribute = "name", groups_attribute = "groups";
+  std::int64_t leeway_ns = 30'000'000'000;  // at most 120 s
+};
+
 struct LocalUser {
   std::string name;
   std::vector<std::string> groups;
@@ -28,6 +49,7 @@ struct LocalUser {
 
 struct IdentityConfig {
   std::vector<OidcConfig> oidc;
+  std::vector<SamlConfig> saml;
   std::map<std::string, LocalUser> users;
   std::int64_t token_lifetime_ns = 3600LL * 1'000'000'000;  // of `sallyport token issue`, and its upper bound
 };
