@@ -5,6 +5,7 @@
 #include <xmlsec/buffer.h>
 #include <xmlsec/crypto.h>
 #include <xmlsec/errors.h>
+#include <xmlsec/io.h>
 #include <xmlsec/openssl/crypto.h>
 #include <xmlsec/openssl/evp.h>
 #include <xmlsec/xmldsig.h>
@@ -16,6 +17,7 @@
 namespace sallyport::identity::saml {
 namespace {
 
+constexpr std::size_t kMostPrefixes = 64;  // bytes; each is looked up at each element, before any signature is checked
 constexpr std::string_view kEnveloped = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 constexpr std::array<std::string_view, 6> kSignatures = {
     "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",   "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384",
@@ -47,7 +49,7 @@ bool has_exactly(const xmlNode* parent, std::initializer_list<std::string_view> 
 bool is_exclusive(const xmlNode* method) {
   if (attribute(method, "Algorithm") != kExclusiveNs) return false;
   const auto inner = children(method);
-  return inner.empty() || (inner.size() == 1 && is(inner[0], kExclusiveNs, "InclusiveNamespaces"));
+  return inner.empty() || (inner.size() == 1 && is(inner[0], kExclusiveNs, "InclusiveNamespaces") && attribute(inner[0], "PrefixList").size() <= kMostPrefixes);
 }
 
 SamlJudged<void> check_reference(const xmlNode* reference, const std::string& id) {
@@ -154,6 +156,7 @@ bool xmlsec_ready() {
   static const bool ready = [] {
     xmlInitParser();
     if (xmlSecInit() < 0 || xmlSecCheckVersion() != 1 || xmlSecOpenSSLInit() < 0) return false;
+    xmlSecIOCleanupCallbacks();      // no URI is ever opened, whatever a transform asks for
     xmlSecErrorsSetCallback(silent);  // what a stranger sent must not write to our standard error
     return true;
   }();

@@ -10,7 +10,8 @@ namespace sallyport::identity::saml {
 namespace {
 
 constexpr int kMaxDepth = 40;
-constexpr int kMaxAttributes = 64;  // of one tag; libxml2 compares each with each
+constexpr int kMaxAttributes = 32;  // of one tag; libxml2 compares each with each
+constexpr int kMaxElements = 8192;  // canonical form asks each for all name spaces around it
 constexpr std::size_t kMaxFile = 4u << 20;
 
 const xmlChar* of(const char* text) { return reinterpret_cast<const xmlChar*>(text); }
@@ -45,7 +46,7 @@ SamlJudged<void> only_tags(std::string_view xml) {
     if (end == xml.npos || xml.substr(1, end).contains('<')) return malformed("the XML declaration has no end");
     xml.remove_prefix(end + 2);
   }
-  int depth = 0;
+  int depth = 0, elements = 0;
   for (std::size_t at = xml.find('<'); at != xml.npos; at = xml.find('<', at)) {
     const char next = at + 1 < xml.size() ? xml[at + 1] : '\0';
     if (next == '!') return refuse(Reason::ForbiddenMarkup, "a DTD, comment or CDATA section");
@@ -53,10 +54,10 @@ SamlJudged<void> only_tags(std::string_view xml) {
     int attributes = 0;
     const auto end = end_of_tag(xml, at, attributes);
     if (end == xml.npos) return malformed("a tag has no end");
-    if (attributes > kMaxAttributes) return refuse(Reason::ForbiddenMarkup, "a tag has over 64 attributes");
+    if (attributes > kMaxAttributes) return refuse(Reason::ForbiddenMarkup, "a tag has over 32 attributes");
     if (next == '/') --depth;
-    else if (xml[end - 1] != '/') ++depth;
-    if (depth > kMaxDepth) return refuse(Reason::ForbiddenMarkup, "elements are nested over 40 deep");
+    else if (++elements; xml[end - 1] != '/') ++depth;
+    if (depth > kMaxDepth || elements > kMaxElements) return refuse(Reason::ForbiddenMarkup, "over 8192 elements, or nested over 40 deep");
     at = end;
   }
   return {};

@@ -231,8 +231,19 @@ TEST_F(SamlAttack, SizeDepthAndWidthHaveBounds) {
   for (int i = 0; i < 50; ++i) deep += "<x>", close += "</x>";
   EXPECT_EQ(verdict(with(golden, "<samlp:Status>", "<samlp:Extensions>" + deep + close + "</samlp:Extensions><samlp:Status>")), "forbidden_markup");
   std::string wide;
-  for (int i = 0; i < 65; ++i) wide += fmt::format(" a{}=\"\"", i);
+  for (int i = 0; i < 33; ++i) wide += fmt::format(" a{}=\"\"", i);
   EXPECT_EQ(verdict(with(golden, "<samlp:Status>", "<samlp:Status" + wide + ">")), "forbidden_markup");
+  std::string many;
+  for (int i = 0; i < 8200; ++i) many += "<x/>";
+  EXPECT_EQ(verdict(with(golden, "<samlp:Status>", "<samlp:Extensions>" + many + "</samlp:Extensions><samlp:Status>")), "forbidden_markup");
+  const std::string exclusive = R"(<ds:Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#")";
+  const auto inclusive = [&](const std::string& prefixes) {
+    return exclusive + R"(><ec:InclusiveNamespaces xmlns:ec="http://www.w3.org/2001/10/xml-exc-c14n#" PrefixList=")" + prefixes + R"("/></ds:Transform>)";
+  };
+  Forged forged;
+  forged.transforms = with(forged.transforms, exclusive + "/>", inclusive("xs saml xsi"));
+  EXPECT_EQ(verdict(forged.xml()), "accepted as u-1001");
+  EXPECT_EQ(verdict(with(golden, exclusive + "/>", inclusive(std::string(65, 'a')))), "bad_signature_form");
 }
 
 TEST_F(SamlAttack, BytesThatOthersWouldReadOtherwise) {

@@ -60,6 +60,8 @@ TEST_F(SamlProviderTest, KnowsItsNames) {
   EXPECT_EQ((*SamlProvider::load(named, kAdmin))->entity_id(), "urn:gw");
 }
 
+TEST_F(SamlProviderTest, ItsMetadataIsWhatTheProviderOfTheFixturesWasGiven) { EXPECT_EQ(provider->metadata(), fixture("sp.xml")); }
+
 TEST_F(SamlProviderTest, ItsMetadataNamesAllOfItsKeys) {
   auto config = settings();
   config.keys.push_back({{SecretRef::From::File, fixture_path("idp2.crt")}, {SecretRef::From::File, fixture_path("idp2.key")}});
