@@ -15,6 +15,9 @@ constexpr std::int64_t kLongest = 24 * kHour;    // of what it is good for
 constexpr std::string_view kBearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 constexpr std::string_view kTransient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient";
 
+/// A space at an end is no difference that a person would see between two accounts or groups, so there is none.
+bool is_name(std::string_view text) { return is_plain_name(text) && text.front() != ' ' && text.back() != ' '; }
+
 SamlJudged<std::optional<std::int64_t>> time_attribute(const xmlNode* element, std::string_view name) {
   if (!has_attribute(element, name)) return std::optional<std::int64_t>();
   const auto time = time_of(attribute(element, name));
@@ -123,7 +126,7 @@ SamlJudged<std::map<std::string, std::vector<std::string>>> read_attributes(cons
       if (wanted == out.end()) continue;
       for (const auto* value : children(one)) {
         if (!is(value, kAssertionNs, "AttributeValue")) return refuse(Reason::BadAttributes, "something else than an AttributeValue in an Attribute");
-        auto text = text_of(value);
+        auto text = whole_text_of(value);
         if (!text) return std::unexpected(text.error());
         if (!text->empty()) wanted->second.push_back(std::move(*text));
       }
@@ -142,7 +145,7 @@ SamlJudged<void> set_subject(const std::vector<std::string>* values, const SamlC
     if (!out.name_id.name_qualifier.empty() && out.name_id.name_qualifier != out.issuer) return refuse(Reason::BadSubject, "a NameID of another NameQualifier");
     out.subject = out.name_id.value;
   }
-  if (!is_plain_name(out.subject)) return refuse(Reason::BadSubject, "a subject that is empty, over 256 bytes or has control characters");
+  if (!is_name(out.subject)) return refuse(Reason::BadSubject, "a subject that is empty, over 256 bytes, begins or ends with a space or has control characters");
   return {};
 }
 
@@ -153,15 +156,15 @@ SamlJudged<void> read_claims_of(const xmlNode* assertion, const SamlConfig& conf
   if (auto good = set_subject(subject, config, out); !good) return good;
   if (!config.email_attribute.empty()) {
     const auto& emails = (*values)[config.email_attribute];
-    if (emails.size() > 1 || !std::ranges::all_of(emails, is_plain_name)) return refuse(Reason::BadAttributes, "not one plain e-mail address");
+    if (emails.size() > 1 || !std::ranges::all_of(emails, is_name)) return refuse(Reason::BadAttributes, "not one plain e-mail address");
     if (!emails.empty()) out.email = emails.front();
   }
   if (!config.name_attribute.empty()) {
     const auto& names = (*values)[config.name_attribute];
-    if (names.size() == 1 && is_plain_name(names.front())) out.name = names.front();
+    if (names.size() == 1 && is_name(names.front())) out.name = names.front();
   }
   if (!config.groups_attribute.empty()) out.groups = (*values)[config.groups_attribute];
-  if (!std::ranges::all_of(out.groups, is_plain_name)) return refuse(Reason::BadGroups, "a group that is over 256 bytes or has control characters");
+  if (!std::ranges::all_of(out.groups, is_name)) return refuse(Reason::BadGroups, "a group that is over 256 bytes, begins or ends with a space or has control characters");
   std::ranges::sort(out.groups);
   out.groups.erase(std::unique(out.groups.begin(), out.groups.end()), out.groups.end());
   return {};

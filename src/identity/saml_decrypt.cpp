@@ -103,6 +103,7 @@ std::vector<Element> encrypted_keys(const xmlNode* encrypted, const xmlNode* dat
 
 SamlJudged<std::string> decrypt(const xmlNode* encrypted, const std::vector<Key>& keys, bool cbc) {
   if (!xmlsec_ready()) return refuse(Reason::KeysUnavailable, "xmlsec does not start");
+  quiet_libxml();
   if (keys.empty()) return undecryptable("an encrypted assertion, and no key is configured");
   auto* data = only_child(encrypted, kEncryptionNs, "EncryptedData");
   if (!data) return undecryptable("not one EncryptedData");

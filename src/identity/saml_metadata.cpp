@@ -61,6 +61,10 @@ Result<void> add_keys(const xmlNode* role, Provider& out) {
     if (const auto use = attribute(descriptor, "use"); !use.empty() && use != "signing") continue;
     for (const auto* element : all_elements(const_cast<xmlNode*>(descriptor))) {
       if (!is(element, kSignatureNs, "X509Certificate")) continue;
+      // With the certificates of its authorities beside it, nothing says which of them signs messages.
+      if (only_child(element->parent, kSignatureNs, "X509Certificate") != element) {
+        return fail(ErrorKind::Malformed, "metadata: an X509Data with several certificates; leave the one that signs");
+      }
       const auto text = text_of(element);
       if (!text) return from(text.error(), "metadata");
       TRY(const auto certificate, from_base64_der(*text));

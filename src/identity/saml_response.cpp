@@ -96,7 +96,7 @@ SamlJudged<void> check_issuer(const xmlNode* element, const Provider& provider, 
 SamlJudged<SamlNameId> read_name_id(const xmlNode* parent) {
   const auto* element = only_child(parent, kAssertionNs, "NameID");
   if (!element) return refuse(Reason::BadSubject, "not exactly one NameID; an EncryptedID is not read");
-  auto value = text_of(element);
+  auto value = whole_text_of(element);
   if (!value) return std::unexpected(value.error());
   return SamlNameId{std::move(*value), attribute(element, "Format"), attribute(element, "NameQualifier"), attribute(element, "SPNameQualifier")};
 }

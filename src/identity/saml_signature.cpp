@@ -186,6 +186,7 @@ SamlJudged<void> signatures_only_in(xmlNode* root, const std::vector<Element>& p
 
 SamlJudged<std::string> verified_bytes(Element element, const std::vector<Key>& keys) {
   if (!xmlsec_ready()) return refuse(Reason::KeysUnavailable, "xmlsec does not start");
+  quiet_libxml();
   const auto found = children(element, kSignatureNs, "Signature");
   if (found.empty()) return refuse(Reason::NotSigned, "no signature");
   if (found.size() != 1) return form("more than one signature");

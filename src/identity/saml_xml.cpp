@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kMaxDepth = 40;
 constexpr int kMaxAttributes = 32;  // of one tag; libxml2 compares each with each
-constexpr int kMaxElements = 8192;  // canonical form asks each for all name spaces around it
+constexpr int kMaxElements = 8192;
+constexpr int kMaxNamespaces = 32;  // in scope at one element
 constexpr std::size_t kMaxFile = 4u << 20;
 
 const xmlChar* of(const char* text) { return reinterpret_cast<const xmlChar*>(text); }
@@ -74,8 +75,15 @@ struct ParserFree {
   void operator()(xmlParserCtxt* context) const { xmlFreeParserCtxt(context); }
 };
 
+#if LIBXML_VERSION >= 21200
+void ignore(void*, const xmlError*) {}
+#else
+void ignore(void*, xmlError*) {}
+#endif
+
 SamlJudged<Document> build(std::string_view xml) {
   xmlInitParser();
+  quiet_libxml();
   const std::unique_ptr<xmlParserCtxt, ParserFree> context(xmlNewParserCtxt());
   if (!context) return malformed("no memory for a parser");
   context->sax->internalSubset = no_dtd;
@@ -97,13 +105,28 @@ SamlJudged<void> plain_bytes(std::string_view xml, std::size_t most) {
   return {};
 }
 
+/// Canonical form looks prefixes up in all that is in scope, at each element, before any signature is checked.
+SamlJudged<void> few_namespaces(xmlDoc* document) {
+  for (const auto* element : all_elements(xmlDocGetRootElement(document))) {
+    if (!element->nsDef) continue;
+    int in_scope = 0;
+    for (const auto* around = element; around && around->type == XML_ELEMENT_NODE; around = around->parent)
+      for (const auto* one = around->nsDef; one; one = one->next) ++in_scope;
+    if (in_scope > kMaxNamespaces) return refuse(Reason::ForbiddenMarkup, "over 32 name spaces at one place");
+  }
+  return {};
+}
+
 }  // namespace
+
+void quiet_libxml() { xmlSetStructuredErrorFunc(nullptr, ignore); }
 
 SamlJudged<Document> parse_strict(std::string_view xml, std::size_t most) {
   if (auto plain = plain_bytes(xml, most); !plain) return std::unexpected(plain.error());
   if (auto tags = only_tags(xml); !tags) return std::unexpected(tags.error());
   auto document = build(xml);
   if (!document) return document;
+  if (auto few = few_namespaces(document->get()); !few) return std::unexpected(few.error());
   if (auto ids = unique_ids(document->get()); !ids) return std::unexpected(ids.error());
   return document;
 }
@@ -147,16 +170,23 @@ std::string attribute(const xmlNode* element, std::string_view name) {
   return out;
 }
 
-SamlJudged<std::string> text_of(const xmlNode* element) {
+SamlJudged<std::string> whole_text_of(const xmlNode* element) {
   std::string out;
   for (const auto* child = element->children; child; child = child->next) {
     if (child->type != XML_TEXT_NODE) return refuse(Reason::ForbiddenMarkup, "something that is no text in " + std::string(view(element->name)));
     out += view(child->content);
   }
+  return out;
+}
+
+SamlJudged<std::string> text_of(const xmlNode* element) {
+  auto whole = whole_text_of(element);
+  if (!whole) return whole;
+  auto& out = *whole;
   const auto first = std::ranges::find_if_not(out, is_space);
   out.erase(out.begin(), first);
   while (!out.empty() && is_space(out.back())) out.pop_back();
-  return out;
+  return whole;
 }
 
 SamlJudged<std::string> text_of(const xmlNode* parent, std::string_view ns, std::string_view name) {

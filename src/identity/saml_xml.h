@@ -29,6 +29,9 @@ struct DocumentFree {
 using Document = std::unique_ptr<xmlDoc, DocumentFree>;
 using Element = xmlNode*;
 
+/// Keeps libxml2 from writing what a stranger sent to our standard error; it asks for that in each thread.
+void quiet_libxml();
+
 /// What came from a network. `most`: bytes.
 SamlJudged<Document> parse_strict(std::string_view xml, std::size_t most);
 /// The operator's metadata file: comments may stand in it, a DTD may not.
@@ -44,7 +47,9 @@ Element only_child(const xmlNode* parent, std::string_view ns, std::string_view 
 bool has_attribute(const xmlNode* element, std::string_view name);
 std::string attribute(const xmlNode* element, std::string_view name);
 
-/// All of the element's text, white space at the ends dropped; refused when anything but text stands in it.
+/// All of the element's text; refused when anything but text stands in it.
+SamlJudged<std::string> whole_text_of(const xmlNode* element);
+/// The same without white space at its ends.
 SamlJudged<std::string> text_of(const xmlNode* element);
 /// The same of the one child of that name.
 SamlJudged<std::string> text_of(const xmlNode* parent, std::string_view ns, std::string_view name);

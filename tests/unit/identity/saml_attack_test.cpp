@@ -233,6 +233,9 @@ TEST_F(SamlAttack, SizeDepthAndWidthHaveBounds) {
   std::string wide;
   for (int i = 0; i < 33; ++i) wide += fmt::format(" a{}=\"\"", i);
   EXPECT_EQ(verdict(with(golden, "<samlp:Status>", "<samlp:Status" + wide + ">")), "forbidden_markup");
+  std::string scoped, unscoped;
+  for (int i = 0; i < 33; ++i) scoped += fmt::format("<x xmlns:n{}=\"urn:n\">", i), unscoped += "</x>";
+  EXPECT_EQ(verdict(with(golden, "<samlp:Status>", "<samlp:Extensions>" + scoped + unscoped + "</samlp:Extensions><samlp:Status>")), "forbidden_markup");
   std::string many;
   for (int i = 0; i < 8200; ++i) many += "<x/>";
   EXPECT_EQ(verdict(with(golden, "<samlp:Status>", "<samlp:Extensions>" + many + "</samlp:Extensions><samlp:Status>")), "forbidden_markup");
@@ -257,6 +260,15 @@ TEST_F(SamlAttack, BytesThatOthersWouldReadOtherwise) {
   // Declared as something else, it is still read as UTF-8 and still signed as such.
   EXPECT_EQ(verdict("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>" + golden), "accepted as u-1001");
   EXPECT_EQ(verdict("<?xml version=\"1.0\" encoding=\"UTF-7\"?>" + with(golden, ">u-1001<", ">+ADw-<")), "bad_signature");
+}
+
+TEST_F(SamlAttack, NothingOfItIsWrittenToStandardError) {
+  testing::internal::CaptureStderr();
+  // Canonicalisation refuses a relative name space, and libxml2 likes to say so.
+  EXPECT_EQ(verdict(with(golden, "<saml:Subject>", "<saml:Subject xmlns:x=\"relative\">")), "bad_signature");
+  EXPECT_EQ(verdict(golden.substr(0, 500)), "malformed");
+  EXPECT_EQ(verdict(with(golden, "<ds:SignatureValue>", "<ds:SignatureValue>!")), "bad_signature");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(SamlAttack, AnEncryptedAssertionIsNoWayAround) {

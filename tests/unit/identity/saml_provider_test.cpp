@@ -287,6 +287,7 @@ TEST(SamlMetadata, WithholdsWhatCannotBeUsed) {
   EXPECT_TRUE(refused("https://idp.example/sso", "https://idp.example/&#10;x").contains("no SingleSignOnService"));
   EXPECT_TRUE(refused("entityID=\"https://idp.example/metadata\"", "entityID=\"\"").contains("entity ID"));
   EXPECT_TRUE(refused("<ds:X509Certificate>MII", "<ds:X509Certificate>AAA").contains("no certificate"));
+  EXPECT_TRUE(refused("<ds:X509Certificate>", "<ds:X509Certificate>x</ds:X509Certificate><ds:X509Certificate>").contains("several certificates"));
   EXPECT_EQ(read_metadata(with(good, "<EntityDescriptor ", "<EntityDescriptor validUntil=\"2026-12-01T00:00:00Z\" "))->valid_until_wall_ns, *time_of("2026-12-01T00:00:00Z"));
   EXPECT_TRUE(refused("<EntityDescriptor ", "<EntityDescriptor validUntil=\"soon\" ").contains("no time"));
 }

@@ -149,6 +149,8 @@ TEST_F(SamlResponse, TheSubjectIsANameThatLasts) {
   EXPECT_EQ(verdict(Forged().change("<saml:NameID ", "<saml:NameID NameQualifier=\"https://idp.example/metadata\" ").xml()), "accepted as u-1001");
   EXPECT_EQ(verdict(Forged().change(">u-1001<", "> <").xml()), "bad_subject");
   EXPECT_EQ(verdict(Forged().change(">u-1001<", ">u\n1<").xml()), "bad_subject");
+  EXPECT_EQ(verdict(Forged().change(">u-1001<", ">u-1001 <").xml()), "bad_subject");
+  EXPECT_EQ(verdict(Forged().change(">u-1001<", ">\nu-1001<").xml()), "bad_subject");
   config.subject_attribute = "email";
   EXPECT_EQ(verdict(Forged().change("nameid-format:persistent", "nameid-format:transient").xml()), "accepted as alice@example.com");
   EXPECT_EQ(verdict(Forged().change("Name=\"name\"", "Name=\"email\"").xml()), "bad_subject");
@@ -157,10 +159,10 @@ TEST_F(SamlResponse, TheSubjectIsANameThatLasts) {
 }
 
 TEST_F(SamlResponse, AttributesAreTextAndOneWhereOneIsMeant) {
-  const auto name = Forged().assertion;
   EXPECT_EQ(verdict(Forged().change("Name=\"name\"", "Name=\"email\"").xml()), "bad_attributes");
   EXPECT_EQ(verdict(Forged().change(">engineers<", ">engi<b xmlns=\"urn:x\"/>neers<").xml()), "forbidden_markup");
   EXPECT_EQ(verdict(Forged().change(">engineers<", ">engi&#x7f;neers<").xml()), "bad_groups");
+  EXPECT_EQ(verdict(Forged().change(">engineers<", "> engineers<").xml()), "bad_groups");
   EXPECT_EQ(verdict(Forged().change("</saml:AttributeStatement>", "<saml:EncryptedAttribute/></saml:AttributeStatement>").xml()), "bad_attributes");
   config.groups_attribute = "name";
   EXPECT_EQ(judge(Forged().xml())->groups, std::vector<std::string>{"Alice Example"});
