@@ -31,6 +31,9 @@ class ConfigReader {
   void groups(yaml::Mapping& fields, std::string_view key, std::vector<std::string>& out);
   void browsers(yaml::Mapping& fields, GatewayConfig& out);
   void oidc(const yaml::Node& node, identity::IdentityConfig& out);
+  void saml(const yaml::Node& node, identity::IdentityConfig& out);
+  void saml_idp(const yaml::Node& node, identity::SamlConfig& out);
+  void saml_keys(const yaml::Node& node, identity::SamlConfig& out);
   void local(const yaml::Node& node, identity::IdentityConfig& out);
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);

@@ -125,6 +125,10 @@ void ConfigReader::identity(const yaml::Node& node, identity::IdentityConfig& ou
     if (found->kind != yaml::Node::Kind::Sequence) error(found->place, "oidc is a list of issuers: [ { issuer: …, audience: … } ]");
     for (const auto& item : found->items) oidc(item, out);
   }
+  if (const auto* found = fields.get("saml")) {
+    if (found->kind != yaml::Node::Kind::Sequence) error(found->place, "saml is a list of providers: [ { name: …, metadata: … } ]");
+    for (const auto& item : found->items) saml(item, out);
+  }
   if (const auto* found = fields.get("local")) local(*found, out);
   if (const auto* found = fields.get("sign_in")) sign_in(*found, out);
   if (const auto* found = fields.get("agents")) agents(*found, out);
@@ -141,8 +145,9 @@ void ConfigReader::identity(const yaml::Node& node, identity::IdentityConfig& ou
     }
   }
   const auto* users = node.find("local") ? node.find("local")->find("users") : nullptr;
-  const bool some = (node.find("oidc") && !node.find("oidc")->items.empty()) || (users && !users->members.empty());
-  if (!some) error(node.place, "identity has nobody who could come: it needs an oidc issuer or local users");
+  const auto listed = [&](const char* key) { return node.find(key) && !node.find(key)->items.empty(); };
+  const bool some = listed("oidc") || listed("saml") || (users && !users->members.empty());
+  if (!some) error(node.place, "identity has nobody who could come: it needs an oidc issuer, a saml provider or local users");
 }
 
 /// Names of groups as rules write them.

@@ -45,6 +45,20 @@ std::string gateway(const GatewayConfig& config) {
   return out.list("hosts", config.hosts).list("origins", config.origins).str();
 }
 
+std::string saml(const identity::SamlConfig& one) {
+  Object out, idp;
+  out.text("name", one.name).text("metadata", one.metadata);
+  idp.text("entity_id", one.idp_entity_id).text("sso_url", one.sso_url).text("slo_url", one.slo_url).list("certificates", one.certificates);
+  if (one.metadata.empty()) out.raw("idp", idp.str());
+  std::string keys;
+  for (const auto& pair : one.keys) keys += (keys.empty() ? "" : ",") + Object().secret("certificate", pair.certificate).secret("key", pair.key).str();
+  if (!keys.empty()) out.raw("keys", "[" + keys + "]");
+  out.text("entity_id", one.entity_id).raw("sign_requests", one.sign_requests ? "true" : "false").text("signed", one.signed_response ? "response" : "assertion");
+  out.raw("idp_initiated", one.idp_initiated ? "true" : "false").raw("allow_cbc", one.cbc ? "true" : "false");
+  out.text("subject_attribute", one.subject_attribute).text("email_attribute", one.email_attribute).text("name_attribute", one.name_attribute);
+  return out.text("groups_attribute", one.groups_attribute).duration("leeway", one.leeway_ns).str();
+}
+
 std::string identity(const identity::IdentityConfig& config) {
   std::string issuers;
   for (const auto& one : config.oidc) {
@@ -71,6 +85,9 @@ std::string identity(const identity::IdentityConfig& config) {
   if (!config.nested_groups.empty()) out.raw("nested_groups", nested.str());
   for (const auto& [name, agent] : config.agents) agents.raw(name, Object().list("groups", agent.groups).list("people", agent.people).str());
   if (!config.agents.empty()) out.raw("agents", agents.str());
+  std::string providers;
+  for (const auto& one : config.saml) providers += (providers.empty() ? "" : ",") + saml(one);
+  if (!providers.empty()) out.raw("saml", "[" + providers + "]");
   return out.raw("local", Object().duration("token_lifetime", config.token_lifetime_ns).raw("users", users.str()).str()).str();
 }
 
@@ -174,6 +191,12 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
   }
   for (const auto& one : config.identity.scim) add("identity.scim." + one.name + ".token", one.token);
   for (const auto& one : config.identity.oidc) add("identity.oidc." + one.name + ".client.secret", one.client_secret);
+  for (const auto& one : config.identity.saml) {
+    for (std::size_t i = 0; i < one.keys.size(); ++i) {
+      add(fmt::format("identity.saml.{}.keys.{}.certificate", one.name, i), one.keys[i].certificate);
+      add(fmt::format("identity.saml.{}.keys.{}.key", one.name, i), one.keys[i].key);
+    }
+  }
   add("evidence.signing_key", config.evidence.signing_key);
   for (const auto& [name, one] : config.targets->targets) {
     if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {

@@ -27,6 +27,27 @@ struct OidcConfig {
   bool operator==(const OidcConfig&) const = default;
 };
 
+/// A certificate and its RSA key, PEM.
+struct SamlKeyPair {
+  SecretRef certificate, key;
+};
+
+struct SamlConfig {
+  std::string name;                      // in our URLs: <admin_url>/saml/NAME/…
+  std::string metadata;                  // file with the provider's EntityDescriptor; else the four after it
+  std::string idp_entity_id, sso_url, slo_url;
+  std::vector<std::string> certificates; // PEM files; any of them may sign
+  std::string entity_id;                 // ours; "" = <admin_url>/saml/NAME/metadata
+  std::vector<SamlKeyPair> keys;         // ours: the first signs, each decrypts
+  bool sign_requests = false;            // needs keys
+  bool signed_response = false;          // a signed Response vouches for an unsigned assertion in it
+  bool idp_initiated = false;            // answers to nothing that we asked
+  bool cbc = false;                      // AES-CBC
+  std::string subject_attribute;         // "" = NameID
+  std::string email_attribute = "email", name_attribute = "name", groups_attribute = "groups";
+  std::int64_t leeway_ns = 30'000'000'000;  // at most 120 s
+};
+
 struct LocalUser {
   std::string name;
   std::vector<std::string> groups;
@@ -53,6 +74,7 @@ struct ScimConfig {
 struct IdentityConfig {
   std::vector<ScimConfig> scim;
   std::vector<OidcConfig> oidc;
+  std::vector<SamlConfig> saml;
   std::map<std::string, LocalUser> users;
   std::map<std::string, std::vector<std::string>> nested_groups;  // group -> groups whose members are its members too
   std::map<std::string, AgentConfig> agents;                      // empty = any agent's name is taken

@@ -35,6 +35,21 @@ std::string_view to_string(Reason reason) {
     case Reason::BadLifetime: return "bad_lifetime";
     case Reason::KeysUnavailable: return "keys_unavailable";
     case Reason::StateUnavailable: return "state_unavailable";
+    case Reason::ForbiddenMarkup: return "forbidden_markup";
+    case Reason::DuplicateId: return "duplicate_id";
+    case Reason::NotSigned: return "not_signed";
+    case Reason::BadSignatureForm: return "bad_signature_form";
+    case Reason::SignatureElsewhere: return "signature_elsewhere";
+    case Reason::Undecryptable: return "undecryptable";
+    case Reason::NotOneAssertion: return "not_one_assertion";
+    case Reason::ProviderRefused: return "provider_refused";
+    case Reason::WrongDestination: return "wrong_destination";
+    case Reason::WrongRecipient: return "wrong_recipient";
+    case Reason::WrongRequest: return "wrong_request";
+    case Reason::BadConfirmation: return "bad_confirmation";
+    case Reason::BadConditions: return "bad_conditions";
+    case Reason::BadAttributes: return "bad_attributes";
+    case Reason::Replayed: return "replayed";
   }
   return "unknown";
 }

@@ -38,6 +38,22 @@ enum class Reason {
   BadLifetime,
   KeysUnavailable,
   StateUnavailable,
+  // SAML (docs/identity.md)
+  ForbiddenMarkup,      // DTD, comment, CDATA, or larger and deeper than messages are
+  DuplicateId,
+  NotSigned,
+  BadSignatureForm,     // more than an enveloped signature with exclusive canonicalisation
+  SignatureElsewhere,   // it covers something else than what it stands in
+  Undecryptable,
+  NotOneAssertion,
+  ProviderRefused,      // the provider's own status says no
+  WrongDestination,
+  WrongRecipient,
+  WrongRequest,         // InResponseTo names no request of this browser
+  BadConfirmation,
+  BadConditions,
+  BadAttributes,
+  Replayed,
 };
 
 std::string_view to_string(Reason reason);

@@ -108,6 +108,50 @@ TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {
   refuses(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: A, file: B } } }"), "bearer has exactly one of env and file");
 }
 
+const std::string kSaml = "{ saml: [ { name: corp, metadata: idp.xml, keys: [ { certificate: { file: a.crt }, key: { env: KEY } } ], sign_requests: true, signed: response, subject_attribute: uid } ] }";
+
+TEST_F(ConfigFile, ReadsSamlProviders) {
+  const auto loaded = load(with(kIdentity, kSaml));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  const auto& one = loaded.config->identity.saml.at(0);
+  EXPECT_EQ(one.metadata, (folder_ / "idp.xml").string());
+  EXPECT_EQ(one.subject_attribute, "uid");
+  EXPECT_EQ(one.groups_attribute, "groups");
+  EXPECT_TRUE(one.sign_requests && one.signed_response);
+  EXPECT_FALSE(one.idp_initiated || one.cbc);
+  EXPECT_EQ(secrets_of(*loaded.config).size(), 2u);
+  const auto again = load(show_yaml(*loaded.config));
+  ASSERT_TRUE(again.config) << again.problems;
+  EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
+}
+
+TEST_F(ConfigFile, SamlProvidersBySettings) {
+  const std::string single = "{ saml: [ { name: corp, idp: { entity_id: e, sso_url: 'https://i.example/sso', slo_url: 'https://i.example/slo', certificates: [a.crt, b.crt] } } ] }";
+  const auto loaded = load(with(kIdentity, single));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  EXPECT_EQ(loaded.config->identity.saml.at(0).certificates.at(1), (folder_ / "b.crt").string());
+  const auto again = load(show_yaml(*loaded.config));
+  ASSERT_TRUE(again.config) << again.problems;
+  EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
+  const auto saml = [&](const std::string& piece, const std::string& by) {
+    auto text = single;
+    return with(kIdentity, text.replace(text.find(piece), piece.size(), by));
+  };
+  refuses(saml("name: corp, ", ""), "saml needs the key \"name\"");
+  refuses(saml("name: corp", "name: ../x"), "identity.saml.name has 1 to 64 letters");
+  refuses(saml("name: corp", "name: corp, metadata: m.xml"), "saml has exactly one of metadata");
+  refuses(saml("https://i.example/sso", "http://i.example/sso"), "sso_url begins with https://");
+  refuses(saml("[a.crt, b.crt]", "[]"), "certificates is a list of PEM files");
+  refuses(saml("name: corp", "name: corp, sign_requests: true"), "sign_requests needs keys");
+  refuses(saml("name: corp", "name: corp, signed: both"), "signed");
+  refuses(saml("name: corp", "name: corp, groups_attribute: ''"), "groups_attribute is empty");
+  refuses(saml("name: corp", "name: corp, leeway: 3m"), "leeway is a duration from 0s to 2m");
+  refuses(saml("name: corp", "name: corp, keys: [ { certificate: { file: a }, key: hunter2 } ]"), "key is a secret and named by reference only");
+  EXPECT_EQ(load(saml("name: corp", "name: corp, keys: [ { certificate: { file: a }, key: hunter2 } ]")).problems.find("hunter2"), std::string::npos);
+  refuses(with(kIdentity, "{ saml: [ { name: a, metadata: m }, { name: a, metadata: n } ] }"), "the provider a stands here a second time");
+  refuses(with(kIdentity, "{ saml: {} }"), "saml is a list of providers");
+}
+
 TEST_F(ConfigFile, ReportsAllMistakesAtOnceInFileOrder) {
   const auto loaded = load("version: 1\ngateway: { name: 'g w', publicurl: x }\nidentity: {}\ntargets: { a: { mcp: {} } }\npolicy: [ { id: A, allow: {} } ]\n");
   EXPECT_FALSE(loaded.config);
@@ -192,7 +236,8 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
   // What an unknown key's message lists is what the reader knows.
   const std::pair<const char*, std::string> kSections[] = {
       {"gateway.", "gateway: { zzzzzzzz: 1 }\n"}, {"gateway.listen.", "gateway: { listen: { zzzzzzzz: 1 } }\n"}, {"gateway.tls.", "gateway: { tls: { zzzzzzzz: 1 } }\n"},
-      {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
+      {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
+      {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
       {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
       {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
@@ -203,7 +248,7 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
     const std::string list = found[1];
     for (std::sregex_iterator at(list.begin(), list.end(), word), end; at != end; ++at) {
       const auto path = prefix + at->str();
-      EXPECT_TRUE(std::ranges::any_of(config_keys(), [&](const ConfigKey& key) { return key.path == path; })) << path;
+      EXPECT_TRUE(std::ranges::any_of(config_keys(), [&](const ConfigKey& key) { return key.path == path || key.path == path + "[]"; })) << path;
     }
   }
 }
