@@ -21,6 +21,7 @@
 #include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
 #include "net/listener.h"
+#include "signin/saml_pages.h"
 #include "signin/scim.h"
 #include "signin/sign_in.h"
 #include "worker.h"
@@ -376,6 +377,7 @@ struct Running {
   Workers workers;
   std::unique_ptr<net::Listener> mcp, admin, postgres;
   std::unique_ptr<signin::SignIn> sign_in;
+  std::unique_ptr<signin::SamlPages> saml;
   std::unique_ptr<signin::Scim> scim;
   std::unique_ptr<admin::Admin> api;
   std::atomic<bool> draining = false;
@@ -394,6 +396,8 @@ void reload(Shared& shared, Running& running) {
     return refuse(shared.config.file + ": " + fixed + " cannot change while the gateway runs; restart it");
   auto tls = load_tls(*loaded.config);
   if (!tls) return refuse(tls.error().what);
+  auto saml = signin::SamlPages::load_providers(loaded.config->identity, admin_origin(shared.config.gateway, running.admin->port()));
+  if (!saml) return refuse(saml.error().what);
   if (auto kept = keep_policy(*loaded.config); !kept) return refuse(kept.error().what);
   if (auto index = shared.log->append_wait(config_applied(*loaded.config, "reload")); !index) return refuse(index.error().what);
   shared.config = std::move(*loaded.config);
@@ -403,8 +407,9 @@ void reload(Shared& shared, Running& running) {
   shared.keys = identity::make_key_source(shared.config.identity.oidc);
   shared.directory->reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity));
   on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
-  boost::asio::post(workers.front()->context(), [&running, keys = shared.keys, identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity)] {
+  boost::asio::post(workers.front()->context(), [&running, saml = std::move(*saml), keys = shared.keys, identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity)] {
     running.sign_in->reconfigure(identity, keys);
+    running.saml->reconfigure(saml, identity->saml);
     running.scim->reconfigure(identity);
   });
   say("configuration reloaded");
@@ -452,6 +457,10 @@ Result<void> start(Shared& shared, Running& running) {
   running.sign_in = std::make_unique<signin::SignIn>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin},
                                                      std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
   running.api->add(running.sign_in->routes());
+  TRY(auto saml, signin::SamlPages::load_providers(shared.config.identity, origin));
+  running.saml = std::make_unique<signin::SamlPages>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin}, *running.sign_in, *shared.store, std::move(saml),
+                                                     shared.config.identity.saml);
+  running.api->add(running.saml->routes());
   running.scim = std::make_unique<signin::Scim>(first.authenticator(), *shared.directory, *shared.store, origin, std::make_shared<const identity::IdentityConfig>(shared.config.identity));
   running.api->add(running.scim->routes());
   boost::asio::co_spawn(first.context(), running.sign_in->recheck(), boost::asio::detached);

@@ -175,10 +175,12 @@ void ConfigReader::scim(const yaml::Node& node, identity::IdentityConfig& out) {
   name("a provisioning client's name", one.name, node.place, "-_", 32);
   if (fields.require("token")) secret(fields, "token", one.token);
   std::string provider;
-  fields.string("provider", provider, true);
+  fields.string("provider", provider);
+  fields.string("issuer", one.issuer);   // of a SAML provider, whose entity ID may stand in its metadata alone
+  if (provider.empty() == one.issuer.empty()) return error(node.place, "a provisioning client has provider (a name under identity.oidc) or issuer (a SAML entity ID)");
   for (const auto& oidc : out.oidc)
     if (!provider.empty() && oidc.name == provider) one.issuer = oidc.issuer;
-  if (one.issuer.empty()) error(node.place, fmt::format("there is no provider {} under identity.oidc; it must stand before scim", provider));
+  if (one.issuer.empty()) error(node.place, fmt::format("there is no provider with the name {} under identity.oidc", provider));
   fields.one_of("subject", one.subject, {"externalId", "userName", "id"});
   for (const auto& other : out.scim)
     if (other.name == one.name) error(node.place, fmt::format("the name {} stands here a second time", one.name));

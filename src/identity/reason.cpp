@@ -42,14 +42,12 @@ std::string_view to_string(Reason reason) {
     case Reason::SignatureElsewhere: return "signature_elsewhere";
     case Reason::Undecryptable: return "undecryptable";
     case Reason::NotOneAssertion: return "not_one_assertion";
-    case Reason::ProviderRefused: return "provider_refused";
     case Reason::WrongDestination: return "wrong_destination";
     case Reason::WrongRecipient: return "wrong_recipient";
     case Reason::WrongRequest: return "wrong_request";
     case Reason::BadConfirmation: return "bad_confirmation";
     case Reason::BadConditions: return "bad_conditions";
     case Reason::BadAttributes: return "bad_attributes";
-    case Reason::Replayed: return "replayed";
   }
   return "unknown";
 }

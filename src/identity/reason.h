@@ -46,14 +46,12 @@ enum class Reason {
   SignatureElsewhere,   // it covers something else than what it stands in
   Undecryptable,
   NotOneAssertion,
-  ProviderRefused,      // the provider's own status says no
   WrongDestination,
   WrongRecipient,
   WrongRequest,         // InResponseTo names no request of this browser
   BadConfirmation,
   BadConditions,
   BadAttributes,
-  Replayed,
 };
 
 std::string_view to_string(Reason reason);

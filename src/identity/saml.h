@@ -39,6 +39,19 @@ struct SamlIdentity {
   std::int64_t assertion_until_wall_ns = 0;
 };
 
+/// A logout message of the provider.
+struct SamlLogout {
+  bool response = false;
+  std::string id;
+  std::string relay_state;                   // to be sent back as it is
+  // Of a request: whose sessions end; no index means all of that name.
+  SamlNameId name_id;
+  std::vector<std::string> session_indexes;
+  // Of a response.
+  std::string in_response_to;
+  bool success = false;
+};
+
 namespace saml {
 
 /// Printable ASCII of at most 200 bytes: hostile text for a log line.

@@ -56,7 +56,7 @@ SamlJudged<SamlLogout> read_message(const xmlNode* root, const LogoutRules& rule
   }
   out.in_response_to = attribute(root, "InResponseTo");
   const auto status = check_status(root);
-  if (!status && status.error().reason != Reason::ProviderRefused) return std::unexpected(status.error());
+  if (!status && status.error().reason != Reason::RefusedByProvider) return std::unexpected(status.error());
   out.success = status.has_value();
   return out;
 }

@@ -9,18 +9,6 @@
 
 namespace sallyport::identity {
 
-struct SamlLogout {
-  bool response = false;
-  std::string id;
-  std::string relay_state;                   // to be sent back as it is
-  // Of a request: whose sessions end; no index means all of that name.
-  SamlNameId name_id;
-  std::vector<std::string> session_indexes;
-  // Of a response.
-  std::string in_response_to;
-  bool success = false;
-};
-
 namespace saml {
 
 struct LogoutRules {

@@ -19,8 +19,6 @@
 
 namespace sallyport::identity {
 
-struct SamlLogout;
-
 /// What a browser is sent to; the page remembers `id` in its session.
 struct SamlRedirect {
   std::string url, id;

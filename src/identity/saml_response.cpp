@@ -111,7 +111,7 @@ SamlJudged<void> check_status(const xmlNode* response) {
   if (const auto* second = only_child(code, kProtocolNs, "StatusCode")) detail += ", " + clean(attribute(second, "Value"));
   if (const auto* message = only_child(status, kProtocolNs, "StatusMessage"))
     if (const auto text = text_of(message)) detail += ": " + clean(*text);
-  return refuse(Reason::ProviderRefused, std::move(detail));
+  return refuse(Reason::RefusedByProvider, std::move(detail));
 }
 
 SamlJudged<SamlIdentity> judge_response(std::string_view xml, const ResponseRules& rules) {

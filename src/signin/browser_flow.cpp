@@ -32,20 +32,20 @@ std::string cookie_value(const net::Headers& headers, std::string_view name) {
   return found;
 }
 
-std::string attributes(bool secure, std::int64_t seconds) {
-  return fmt::format("; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", seconds, secure ? "; Secure" : "");
+std::string attributes(bool secure, bool across_sites, std::int64_t seconds) {
+  return fmt::format("; Path=/; HttpOnly; SameSite={}; Max-Age={}{}", across_sites ? "None" : "Lax", seconds, secure ? "; Secure" : "");
 }
 
 }  // namespace
 
-std::string flow_cookie(const identity::Vault& vault, const BrowserFlow& flow, bool secure) {
+std::string flow_cookie(const identity::Vault& vault, const BrowserFlow& flow, bool secure, bool across_sites) {
   std::string text = fmt::format("[{}", flow.expires_wall_ns);
   for (const auto member : kTexts) text += "," + json::quote(flow.*member);
   const auto sealed = vault.seal(kBoundTo, text + "]");
-  return fmt::format("{}={}{}", cookie_name(secure), base64url(sealed), attributes(secure, kFlowLife / 1'000'000'000));
+  return fmt::format("{}={}{}", cookie_name(secure), base64url(sealed), attributes(secure, across_sites, kFlowLife / 1'000'000'000));
 }
 
-std::string forget_flow_cookie(bool secure) { return fmt::format("{}={}", cookie_name(secure), attributes(secure, 0)); }
+std::string forget_flow_cookie(bool secure) { return fmt::format("{}={}", cookie_name(secure), attributes(secure, false, 0)); }
 
 std::optional<BrowserFlow> read_flow(const identity::Vault& vault, const net::Headers& headers, bool secure, std::int64_t wall_ns) {
   const auto value = cookie_value(headers, cookie_name(secure));

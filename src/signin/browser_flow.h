@@ -27,8 +27,8 @@ struct BrowserFlow {
 
 constexpr std::int64_t kFlowLife = 600'000'000'000;
 
-/// The whole Set-Cookie value. `secure`: browsers see https.
-std::string flow_cookie(const identity::Vault& vault, const BrowserFlow& flow, bool secure);
+/// The whole Set-Cookie value. `secure`: browsers see https. `across_sites`: a form on another site's page will bring it (SAML).
+std::string flow_cookie(const identity::Vault& vault, const BrowserFlow& flow, bool secure, bool across_sites = false);
 std::string forget_flow_cookie(bool secure);
 /// nullopt without a cookie, with one that is not ours, or one that is over.
 std::optional<BrowserFlow> read_flow(const identity::Vault& vault, const net::Headers& headers, bool secure, std::int64_t wall_ns);

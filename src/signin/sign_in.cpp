@@ -54,6 +54,7 @@ Answer SignIn::State::choices(std::string_view message, unsigned status) const {
   std::vector<ProviderChoice> out;
   for (const auto& one : config->oidc)
     if (!one.client_id.empty()) out.push_back({one.name, "/auth/login/" + one.name});
+  for (const auto& one : config->saml) out.push_back({one.name, "/saml/" + one.name + "/login"});
   return choice_page(out, !config->users.empty(), message, status);
 }
 
@@ -88,9 +89,13 @@ awaitable<Answer> SignIn::State::device_code(Call call) {
   if (!codes_typed.begin(identity::address_of(call.peer), now)) co_return message_page("Too many attempts", "Wait a minute and try again.", 429);
   auto* grant = form ? grants.find_device(form_value(*form, "user_code"), now) : nullptr;
   if (grant == nullptr) co_return device_page("No device waits with this code. Codes live ten minutes.", 400);
+  // Who has come already (a SAML provider's own beginning) needs not come again.
+  const auto before = flow_of(call);
+  const bool known = before && arrived.contains(before->arrived);
   BrowserFlow flow;
   flow.user_code = grant->user_code;
-  co_return with(choices(""), std::move(flow));
+  if (known) flow.arrived = before->arrived;
+  co_return with(known ? admin::redirect("/auth/confirm") : choices(""), std::move(flow));
 }
 
 awaitable<Answer> SignIn::State::to_provider(Call call) {
@@ -170,13 +175,14 @@ awaitable<Answer> SignIn::State::came(const Call& call, BrowserFlow flow, Arriva
   std::erase_if(arrived, [&](const auto& one) { return one.second.until_mono_ns <= now; });
   flow.arrived = random_text();
   arrived[flow.arrived] = {*standing, std::move(arrival), now + kFlowLife};
-  co_return with(admin::redirect("/auth/confirm"), std::move(flow));
+  const bool purpose = flow.for_device() || !flow.redirect_uri.empty();
+  co_return with(admin::redirect(purpose ? "/auth/confirm" : "/device"), std::move(flow));
 }
 
 awaitable<Answer> SignIn::State::ask_last_word(Call call) {
   const auto flow = flow_of(call);
   const auto at = flow ? arrived.find(flow->arrived) : arrived.end();
-  if (at == arrived.end()) co_return not_begun();
+  if (at == arrived.end() || (!flow->for_device() && flow->redirect_uri.empty())) co_return not_begun();
   const auto& who = *at->second.who;
   const auto name = who.email.empty() ? who.subject : who.email + " (" + who.subject + ")";
   const auto about = flow->for_device() ? "The device that shows the code " + flow->user_code.substr(0, 4) + "-" + flow->user_code.substr(4) + " will act as you."
@@ -188,7 +194,7 @@ awaitable<Answer> SignIn::State::last_word(Call call) {
   const auto flow = flow_of(call);
   auto form = admin::read_form(call.request);
   const auto at = flow && form && !flow->arrived.empty() && form_value(*form, "token") == flow->arrived ? arrived.find(flow->arrived) : arrived.end();
-  if (at == arrived.end() || at->second.until_mono_ns <= services.clock.mono_ns()) co_return not_begun();
+  if (at == arrived.end() || (!flow->for_device() && flow->redirect_uri.empty()) || at->second.until_mono_ns <= services.clock.mono_ns()) co_return not_begun();
   const auto here = std::move(at->second);
   arrived.erase(at);
   auto* device = flow->for_device() ? grants.find_device(flow->user_code, services.clock.mono_ns()) : nullptr;

@@ -169,6 +169,11 @@ CREATE TABLE scim_members (
   PRIMARY KEY (group_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scim_members_user ON scim_members (user_id);
+CREATE TABLE saml_assertions (
+  hash  BLOB PRIMARY KEY CHECK (length(hash) = 32),     -- of an assertion that was used: it comes once
+  until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX saml_assertions_until ON saml_assertions (until);
 INSERT INTO credentials SELECT hash, 'tok_' || lower(hex(randomblob(10))), 'local', user, agent, 'token', 0, '', '', user, peer, created, expires, 0, NULL,
   scram_stored, scram_server FROM tokens;
 DROP TABLE tokens;

@@ -73,7 +73,7 @@ TEST_F(SamlResponse, AnAnswerNobodyAskedForIsReadOnlyWhereThatIsConfigured) {
 TEST_F(SamlResponse, AProvidersRefusalIsReadable) {
   const auto refused = judge(fixture("refused.xml"));
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().reason, Reason::ProviderRefused);
+  EXPECT_EQ(refused.error().reason, Reason::RefusedByProvider);
   EXPECT_EQ(refused.error().detail, "the provider says urn:oasis:names:tc:SAML:2.0:status:AuthnFailed");
   const auto more = with(fixture("refused.xml"), "AuthnFailed\"/>", "Responder\"><samlp:StatusCode Value=\"urn:x:Deep\"/></samlp:StatusCode><samlp:StatusMessage>no\xC3\xBC\nway</samlp:StatusMessage>");
   EXPECT_EQ(judge(more).error().detail, "the provider says urn:oasis:names:tc:SAML:2.0:status:Responder, urn:x:Deep: no???way");
