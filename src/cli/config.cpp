@@ -55,6 +55,7 @@ std::optional<Config> read(const yaml::Node& root, yaml::Diagnostics& diagnostic
   if (const auto* node = top.require("gateway")) reader.gateway(*node, config.gateway);
   if (const auto* node = top.require("identity")) reader.identity(*node, config.identity);
   if (const auto* node = top.get("evidence")) reader.evidence(*node, config.evidence);
+  if (const auto* node = top.get("notify")) reader.notify(*node, config.notify);
   if (const auto* node = top.require("targets")) reader.targets(*node, *catalog);
   config.targets = catalog;
   const auto* policy = top.get("policy");

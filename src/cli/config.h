@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "enforce/policy.h"
 #include "identity/config.h"
+#include "notify/outbox.h"
 #include "target/catalog.h"
 
 namespace sallyport::cli {
@@ -70,6 +71,7 @@ struct Config {
   GatewayConfig gateway;
   identity::IdentityConfig identity;
   EvidenceConfig evidence;
+  std::vector<notify::Channel> notify;
   target::CatalogPtr targets;
   enforce::PolicyPtr policy;
   std::size_t rule_count = 0;

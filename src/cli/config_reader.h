@@ -17,9 +17,12 @@ class ConfigReader {
   void identity(const yaml::Node& node, identity::IdentityConfig& out);
   void evidence(const yaml::Node& node, EvidenceConfig& out);
   void targets(const yaml::Node& node, target::Catalog& out);
+  void notify(const yaml::Node& node, std::vector<notify::Channel>& out);
   std::string beside(const std::string& path) const;  // absolute
 
  private:
+  void webhook(const yaml::Node& node, notify::Channel& out);
+  void mail(const yaml::Node& node, notify::Channel& out);
   void listen(const yaml::Node& node, GatewayConfig& out);
   void tls(const yaml::Node& node, GatewayConfig& out);
   void public_url(const yaml::Node& node, GatewayConfig& out);

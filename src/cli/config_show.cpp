@@ -165,6 +165,15 @@ std::string show_json(const Config& config) {
   evidence.text("directory", config.evidence.directory).secret("signing_key", config.evidence.signing_key);
   evidence.text("high_water", fmt::format("{:.0f}%", config.evidence.high_water * 100)).size("segment", config.evidence.segment_bytes);
   more(config.evidence, evidence);
+  std::string channels;
+  for (const auto& one : config.notify) {
+    Object channel, to;
+    if (one.is_mail()) to.text("server", one.smtp_url).text("from", one.from).list("to", one.to).text("user", one.user).secret("password", one.password).text("tls", one.tls ? "on" : "off").text("ca", one.ca_file);
+    else to.text("url", one.url).secret("url", one.url_secret).text("form", one.form == notify::Form::Slack ? "slack" : one.form == notify::Form::Teams ? "teams" : "generic").secret("secret", one.secret).text("ca", one.ca_file);
+    channel.text("name", one.name).list("events", one.events).list("groups", one.groups).raw(one.is_mail() ? "mail" : "webhook", to.str());
+    channels += (channels.empty() ? "" : ",") + channel.str();
+  }
+  if (!channels.empty()) out.raw("notify", "[" + channels + "]");
   out.number("version", 1).raw("gateway", gateway(config.gateway)).raw("identity", identity(config.identity));
   return out.raw("evidence", evidence.str()).raw("targets", targets.str()).str();
 }
@@ -198,6 +207,11 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
     }
   }
   add("evidence.signing_key", config.evidence.signing_key);
+  for (const auto& one : config.notify) {
+    add("notify." + one.name + ".webhook.url", one.url_secret);
+    add("notify." + one.name + ".webhook.secret", one.secret);
+    add("notify." + one.name + ".mail.password", one.password);
+  }
   for (const auto& [name, one] : config.targets->targets) {
     if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
       add("targets." + name + ".postgres.credential.password", server->password);

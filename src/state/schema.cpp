@@ -169,6 +169,15 @@ CREATE TABLE scim_members (
   PRIMARY KEY (group_id, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scim_members_user ON scim_members (user_id);
+CREATE TABLE notices (
+  id       TEXT NOT NULL UNIQUE,                        -- 'msg_…': one event of a request for one channel
+  channel  TEXT NOT NULL,
+  body     TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  due      INTEGER NOT NULL,
+  created  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX notices_due ON notices (due);
 CREATE TABLE saml_assertions (
   hash  BLOB PRIMARY KEY CHECK (length(hash) = 32),     -- of an assertion that was used: it comes once
   until INTEGER NOT NULL
