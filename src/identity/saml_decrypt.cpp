@@ -9,6 +9,7 @@
 #include <xmlsec/openssl/evp.h>
 #include <xmlsec/xmlenc.h>
 
+#include <algorithm>
 #include <array>
 
 namespace sallyport::identity::saml {

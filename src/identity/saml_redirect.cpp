@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
