@@ -20,6 +20,7 @@
 #include "evidence/cosignature.h"
 #include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
+#include "identity/key_source.h"
 #include "net/listener.h"
 #include "signin/saml_pages.h"
 #include "signin/scim.h"
@@ -275,7 +276,7 @@ Result<void> open_shared(Shared& shared) {
                                                   config.gateway.state_directory + "/vault.key"));
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
-  shared.keys = identity::make_key_source(config.identity.oidc);
+  shared.keys = identity::make_key_source(identity::issuers_of(config.identity));
   return {};
 }
 
@@ -404,7 +405,7 @@ void reload(Shared& shared, Running& running) {
   shared.keeping->terms(retention_of(shared.config));
   shared.tls = tls->http;
   shared.postgres = tls->postgres;
-  shared.keys = identity::make_key_source(shared.config.identity.oidc);
+  shared.keys = identity::make_key_source(identity::issuers_of(shared.config.identity));
   shared.directory->reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity));
   on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
   boost::asio::post(workers.front()->context(), [&running, saml = std::move(*saml), keys = shared.keys, identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity)] {

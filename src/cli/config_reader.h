@@ -30,9 +30,11 @@ class ConfigReader {
   void oidc_client(const yaml::Node& node, yaml::Mapping& fields, identity::OidcConfig& out);
   void sign_in(const yaml::Node& node, identity::IdentityConfig& out);
   void scim(const yaml::Node& node, identity::IdentityConfig& out);
+  void federation(const yaml::Node& node, identity::IdentityConfig& out);
   void agents(const yaml::Node& node, identity::IdentityConfig& out);
   void groups(yaml::Mapping& fields, std::string_view key, std::vector<std::string>& out);
   void browsers(yaml::Mapping& fields, GatewayConfig& out);
+  void issuer(yaml::Mapping& fields, identity::OidcConfig& out);
   void oidc(const yaml::Node& node, identity::IdentityConfig& out);
   void saml(const yaml::Node& node, identity::IdentityConfig& out);
   void saml_idp(const yaml::Node& node, identity::SamlConfig& out);

@@ -69,7 +69,7 @@ std::string identity(const identity::IdentityConfig& config) {
   }
   Object users;
   for (const auto& [name, user] : config.users) {
-    users.raw(name, Object().list("groups", user.groups).secret("password_hash", user.password_hash).secret("totp", user.totp).secret("break_glass_hash", user.break_glass_hash).raw("service", user.service ? "true" : "false").str());
+    users.raw(name, Object().list("groups", user.groups).secret("password_hash", user.password_hash).secret("totp", user.totp).secret("break_glass_hash", user.break_glass_hash).text("keys", user.keys_file).raw("service", user.service ? "true" : "false").str());
   }
   Object out;
   if (!issuers.empty()) out.raw("oidc", "[" + issuers + "]");
@@ -77,6 +77,17 @@ std::string identity(const identity::IdentityConfig& config) {
   for (const auto& one : config.scim)
     scim += (scim.empty() ? "" : ",") + Object().text("name", one.name).secret("token", one.token).text("issuer", one.issuer).text("subject", one.subject).str();
   if (!scim.empty()) out.raw("scim", "[" + scim + "]");
+  std::string platforms;
+  for (const auto& one : config.federation) {
+    std::string rules;
+    for (const auto& rule : one.rules) {
+      Object claims;
+      for (const auto& [name, value] : rule.claims) claims.text(name, value);
+      rules += (rules.empty() ? "" : ",") + Object().text("subject", rule.subject).raw("claims", claims.str()).text("service", rule.service).str();
+    }
+    platforms += (platforms.empty() ? "" : ",") + Object().text("issuer", one.oidc.issuer).text("audience", one.oidc.audience).list("algorithms", one.oidc.algorithms).raw("services", "[" + rules + "]").str();
+  }
+  if (!platforms.empty()) out.raw("federation", "[" + platforms + "]");
   Object sign_in, nested, agents;
   sign_in.duration("lifetime", config.sign_in_ns).duration("recheck", config.recheck_ns);
   if (config.unconfirmed_ns != 0) sign_in.duration("unconfirmed", config.unconfirmed_ns);

@@ -55,6 +55,20 @@ struct LocalUser {
   SecretRef totp;                        // RFC 6238 secret in base32; when it is set a password alone is not enough
   SecretRef break_glass_hash;            // a second, sealed password of its own for `access` rules with break_glass
   bool service = false;
+  std::string keys_file;                 // JWKS with a service's public keys: it proves itself with them (private_key_jwt)
+};
+
+/// Which workloads of a platform are which service here.
+struct FederationRule {
+  std::string subject;                   // exact, or with a * at its end
+  std::map<std::string, std::string> claims;  // further ones, exact
+  std::string service;                   // a local user with `service`
+};
+
+/// A platform whose workloads prove themselves by its tokens (Kubernetes, GitHub Actions).
+struct FederationConfig {
+  OidcConfig oidc;                       // issuer, audience, algorithms, leeway, ca
+  std::vector<FederationRule> rules;     // the first that fits counts
 };
 
 /// An agent that is registered: what it may be at most, whoever stands behind it.
@@ -73,6 +87,7 @@ struct ScimConfig {
 
 struct IdentityConfig {
   std::vector<ScimConfig> scim;
+  std::vector<FederationConfig> federation;
   std::vector<OidcConfig> oidc;
   std::vector<SamlConfig> saml;
   std::map<std::string, LocalUser> users;

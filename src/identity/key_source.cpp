@@ -217,6 +217,12 @@ asio::awaitable<Result<std::shared_ptr<const ProviderMetadata>>> KeySource::meta
   co_return state_->issuers.at(issuer).metadata;
 }
 
+std::vector<OidcConfig> issuers_of(const IdentityConfig& config) {
+  auto out = config.oidc;
+  for (const auto& one : config.federation) out.push_back(one.oidc);
+  return out;
+}
+
 std::shared_ptr<KeySource> make_key_source(const std::vector<OidcConfig>& issuers, const Clock& clock) {
   return std::make_shared<KeySource>(issuers, clock, curl_fetch());
 }

@@ -42,6 +42,9 @@ struct ProviderAnswer {
 };
 Result<ProviderAnswer> curl_call(const ProviderCall& call);
 
+/// The issuers whose keys a configuration needs.
+std::vector<OidcConfig> issuers_of(const IdentityConfig& config);
+
 /// https, or http on loopback; no user name in it.
 bool is_safe_url(const std::string& url);
 

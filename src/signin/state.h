@@ -23,6 +23,7 @@ struct SignIn::State {
   boost::asio::thread_pool pool{2};   // requests to providers block here
   Grants grants;
   identity::Attempts codes_typed{20};          // device codes that one address tried, a minute
+  std::map<std::string, std::int64_t> assertions;  // services' own, by name and `jti`, until they are over
   std::map<std::string, std::int64_t> logouts;  // `jti` of logout tokens, until they are over
   boost::asio::steady_timer timer;              // of recheck()
   bool stopped = false;
@@ -62,6 +63,17 @@ struct SignIn::State {
   boost::asio::awaitable<admin::Answer> begin_device(admin::Call call);
   boost::asio::awaitable<admin::Answer> give_token(const admin::Call& call, std::string sign_in);
   admin::Answer metadata() const;
+
+  // service_grants.cpp: services and agents.
+  boost::asio::awaitable<admin::Answer> client_credentials(admin::Call call, admin::Form form);
+  boost::asio::awaitable<admin::Answer> workload(admin::Call call, admin::Form form);
+  boost::asio::awaitable<admin::Answer> exchange(admin::Call call, admin::Form form);
+  boost::asio::awaitable<identity::Judged<std::string>> judge_client_assertion(const admin::Form& form);
+  boost::asio::awaitable<identity::Judged<std::string>> judge_workload(std::string assertion);
+  boost::asio::awaitable<admin::Answer> give_service_token(const admin::Call& call, const admin::Form& form, std::string service, std::string method);
+  boost::asio::awaitable<admin::Answer> refuse_grant(const admin::Call& call, identity::Reason reason, const char* error, std::string action);
+  admin::Answer token_answer(Result<identity::IssuedToken> issued, std::string_view more) const;
+  bool first_time(const std::string& id, std::int64_t until_wall_ns);
 
   // ending.cpp: how a sign-in ends.
   boost::asio::awaitable<admin::Answer> logout(admin::Call call);

@@ -1,6 +1,6 @@
 // The OAuth endpoints that programs call: codes and device grants become tokens. Errors are RFC 6749 §5.2's. The command line is a public
 // client: PKCE and the loopback port are its proof.
-#include "signin/pages.h"
+#include "signin/oauth_error.h"
 #include "signin/state.h"
 
 namespace sallyport::signin {
@@ -9,14 +9,6 @@ using admin::Answer;
 using admin::Call;
 using admin::form_value;
 using boost::asio::awaitable;
-
-namespace {
-
-Answer oauth_error(unsigned status, std::string_view error, std::string_view description) {
-  return admin::json_answer(fmt::format(R"({{"error":{},"error_description":{}}})", json::quote(error), json::quote(description)), status);
-}
-
-}  // namespace
 
 awaitable<Answer> SignIn::State::give_token(const Call& call, std::string sign_in) {
   auto parent = co_await services.directory.find_sign_in(sign_in);
@@ -31,13 +23,7 @@ awaitable<Answer> SignIn::State::give_token(const Call& call, std::string sign_i
   terms.door = identity::Door::Api;
   terms.expires_wall_ns = (*parent)->expires_wall_ns;
   auto issued = co_await services.directory.issue(std::move(terms));
-  if (!issued) {
-    const bool denied = issued.error().kind == ErrorKind::Denied;
-    co_return oauth_error(denied ? 400 : 503, denied ? "invalid_grant" : "temporarily_unavailable", issued.error().what);
-  }
-  const auto left = (issued->principal->expires_wall_ns - services.clock.wall_ns()) / 1'000'000'000;
-  co_return admin::json_answer(fmt::format(R"({{"access_token":{},"token_type":"Bearer","expires_in":{},"sign_in":{},"display":{},"expires":{}}})", json::quote(issued->token), left,
-                                           json::quote(sign_in), json::quote(issued->principal->display()), json::quote(utc_text(issued->principal->expires_wall_ns))));
+  co_return token_answer(std::move(issued), fmt::format(R"("sign_in":{},)", json::quote(sign_in)));
 }
 
 awaitable<Answer> SignIn::State::token(Call call) {
@@ -46,8 +32,11 @@ awaitable<Answer> SignIn::State::token(Call call) {
   const auto value = [&](std::string_view name) { return std::string(form_value(*form, name)); };
   const auto type = value("grant_type");
   const auto now = services.clock.mono_ns();
+  if (type == "client_credentials") co_return co_await client_credentials(std::move(call), std::move(*form));
+  if (type == "urn:ietf:params:oauth:grant-type:jwt-bearer") co_return co_await workload(std::move(call), std::move(*form));
+  if (type == "urn:ietf:params:oauth:grant-type:token-exchange") co_return co_await exchange(std::move(call), std::move(*form));
   if (type != "authorization_code" && type != "urn:ietf:params:oauth:grant-type:device_code")
-    co_return oauth_error(400, "unsupported_grant_type", "there are authorization_code and urn:ietf:params:oauth:grant-type:device_code");
+    co_return oauth_error(400, "unsupported_grant_type", "see /.well-known/oauth-authorization-server for what there is");
   if (value("client_id") != kClientId) co_return oauth_error(401, "invalid_client", "client_id is not known here");
   if (type == "authorization_code") {
     std::string reused;
@@ -94,8 +83,9 @@ awaitable<Answer> SignIn::State::begin_device(Call call) {
 Answer SignIn::State::metadata() const {
   const auto at = [&](const char* path) { return json::quote(services.own_origin + path); };
   return admin::json_answer(fmt::format(R"({{"issuer":{},"authorization_endpoint":{},"token_endpoint":{},"device_authorization_endpoint":{},"response_types_supported":["code"],)"
-                                        R"("grant_types_supported":["authorization_code","urn:ietf:params:oauth:grant-type:device_code"],"code_challenge_methods_supported":["S256"],)"
-                                        R"("token_endpoint_auth_methods_supported":["none"],"authorization_response_iss_parameter_supported":true}})",
+                                        R"("grant_types_supported":["authorization_code","urn:ietf:params:oauth:grant-type:device_code","client_credentials",)"
+                                        R"("urn:ietf:params:oauth:grant-type:jwt-bearer","urn:ietf:params:oauth:grant-type:token-exchange"],"code_challenge_methods_supported":["S256"],)"
+                                        R"("token_endpoint_auth_methods_supported":["none","private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA"],"authorization_response_iss_parameter_supported":true}})",
                                         json::quote(services.own_origin), at("/oauth/authorize"), at("/oauth/token"), at("/oauth/device_authorization")));
 }
 
