@@ -33,10 +33,13 @@ awaitable<Answer> issue(const AdminServices& services, Call call) {
 
 awaitable<Answer> whoami(Call call) {
   const auto& who = *call.who;
-  std::string groups;
-  for (const auto& group : who.groups) groups += (groups.empty() ? "" : ",") + json::quote(group);
-  co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"expires":{}}})", json::quote(who.subject),
-                                    json::quote(who.issuer), json::quote(who.agent), json::quote(who.display()), groups,
+  const auto list = [](const std::vector<std::string>& names) {
+    std::string out;
+    for (const auto& name : names) out += (out.empty() ? "" : ",") + json::quote(name);
+    return out;
+  };
+  co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"roles":[{}],"expires":{}}})", json::quote(who.subject),
+                                    json::quote(who.issuer), json::quote(who.agent), json::quote(who.display()), list(who.groups), list(call.roles),
                                     json::quote(utc_text(who.expires_wall_ns))));
 }
 
@@ -46,7 +49,7 @@ Routes token_routes(const AdminServices& services) {
   Routes out;
   out.push_back({.method = "POST", .pattern = "/api/tokens", .summary = "A token for a local user's password.", .takes = "TokenRequest", .gives = "Token", .status = 201,
                  .handler = Handler([&services](Call call) { return issue(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/whoami", .need = Permission::SignedIn, .summary = "Whose token this is.", .gives = "Whoami", .handler = Handler(whoami)});
+  out.push_back({.method = "GET", .pattern = "/api/whoami", .need = Permission::OwnIdentity, .summary = "Whose token this is.", .gives = "Whoami", .handler = Handler(whoami)});
   return out;
 }
 

@@ -27,8 +27,15 @@ class Client {
   /// `body` is JSON, "" for none. Errors: Unavailable (unreachable, TLS, or no address given), Denied (no token where one is
   /// needed), Malformed (the answer is no JSON).
   Result<Reply> request(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds = 30);
+  /// The bytes at a path, with the token. Errors also: Denied (401, 403, or gone), with what the gateway says.
+  Result<std::string> fetch(const std::string& path, long timeout_seconds = 30);
 
  private:
+  struct Raw {
+    long status = 0;
+    std::string url, body;
+  };
+  Result<Raw> send(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds);
   ClientOptions options_;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/roles.h"
 #include "base/secret.h"
 #include "enforce/policy.h"
 #include "identity/config.h"
@@ -69,6 +70,7 @@ struct Config {
   GatewayConfig gateway;
   identity::IdentityConfig identity;
   EvidenceConfig evidence;
+  admin::RoleGroups roles;                   // log_readers and keepers of `evidence` included
   target::CatalogPtr targets;
   enforce::PolicyPtr policy;
   std::size_t rule_count = 0;
@@ -79,6 +81,7 @@ struct Config {
 struct LoadedConfig {
   std::optional<Config> config;
   std::string problems;
+  std::vector<std::string> warnings;         // what is allowed and hardly meant
 };
 LoadedConfig load_config(const std::string& path);
 
