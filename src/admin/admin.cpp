@@ -108,7 +108,7 @@ awaitable<std::optional<Answer>> Admin::State::sign_in(Call& call) {
 awaitable<std::optional<Answer>> Admin::State::admit(const Route& route, Call& call) {
   if (!call.powers.has(route.need)) {
     const auto why = why_not(*call.who, call.roles, route.need);
-    if (route.method != "GET") co_await record_refusal(services.port, call, route.action.empty() ? route.method + " " + route.pattern : route.action, why);
+    if (route.method != "GET" || !route.action.empty()) co_await record_refusal(services.port, call, route.action.empty() ? route.method + " " + route.pattern : route.action, why);
     co_return problem(403, "denied", why, call.request_id);
   }
   if (call.request.body.size() > route.body_bytes) co_return problem(413, "too large", fmt::format("the body is over {} bytes", route.body_bytes), call.request_id);

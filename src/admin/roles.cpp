@@ -57,7 +57,7 @@ const char* to_string(Permission permission) {
 const char* role_of(Permission permission) {
   if (permission == Open) return "";
   if (permission == OwnIdentity) return "everybody";
-  for (const auto* role : {&kEngineer, &kApprover, &kPolicyAdmin, &kAuditor, &kKeeper})
+  for (const auto* role : {&kEngineer, &kApprover, &kPolicyAdmin, &kKeeper, &kAuditor})
     if (std::ranges::find(role->may, permission) != role->may.end()) return role->name;
   return "";
 }
@@ -95,7 +95,8 @@ std::string why_not(const identity::Principal& who, const std::vector<std::strin
   if (changing && std::ranges::find(roles, "auditor") != roles.end()) return "an auditor changes nothing; somebody else must do it";
   if (who.is_agent() && permission == Vote) return "agents and services may not vote; sign in as yourself";
   if (who.is_agent() && permission != EvidenceKeep) return std::string("agents and services do not get ") + to_string(permission) + "; sign in as yourself";
-  return std::string("that needs ") + to_string(permission) + ": the role " + role_of(permission) + "; see roles in docs/identity.md";
+  const std::string role = role_of(permission);
+  return std::string("that needs ") + to_string(permission) + ", which the groups of " + (role == "keeper" ? "evidence.keepers" : "roles." + role) + " have; see roles in docs/identity.md";
 }
 
 }  // namespace sallyport::admin

@@ -50,7 +50,7 @@ struct Route {
   std::string method;                        // "GET" answers HEAD too
   std::string pattern;                       // "/api/requests/{id}/approve"; a last "{name...}" takes the rest of the path, undecoded
   Permission need = Permission::Open;
-  std::string action = {};                   // what a refusal is called in the record; "" = method and pattern
+  std::string action = {};                   // what a refusal is called in the record; "" = method and pattern, and none of a GET
   std::string summary;                       // a sentence
   std::string takes, gives;                  // a schema's name (schemas.h), a JSON Schema written out, or a media type; "" = no body
   unsigned status = 200;                     // of success
