@@ -7,14 +7,17 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <latch>
+#include <mutex>
 
 #include "cli/command.h"
+#include "cli/config_show.h"
 #include "cli/held_packs.h"
 #include "cli/incarnation.h"
 #include "evidence/cosignature.h"
@@ -268,6 +271,7 @@ Result<void> open_shared(Shared& shared) {
   shared.reading = std::make_unique<evidence::LogReading>(*shared.log, config.evidence.directory, origin);
   shared.keeping = std::make_unique<evidence::Keeping>(*shared.log, config.evidence.directory, origin, !config.evidence.witnesses.empty(),
                                                        [directory = config.evidence.directory](const evidence::PrunePlan::Session& session) { return cli::carry_held(directory, session); });
+  shared.sessions = std::make_unique<evidence::SessionReading>(config.evidence.directory);
   shared.keeping->terms(retention_of(config));
   TRY_VOID(shared.keeping->finish());
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
@@ -353,20 +357,41 @@ std::string fixed_difference(const cli::Config& a, const cli::Config& b) {
   return "";
 }
 
-bool in_any(const identity::Principal& who, const std::vector<std::string>& groups) {
-  return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
-}
+/// Who asked over HTTP for a reload, and waits to hear what came of it. The main thread reloads; each asker blocks a thread of this pool.
+struct ReloadRequests {
+  std::mutex mutex;
+  std::vector<std::promise<Result<std::string>>> waiting;
+  bool closed = false;
+  boost::asio::thread_pool pool{1};
 
-/// What somebody may do at the admin listener.
-std::function<admin::Powers(const identity::Principal&)> powers_of(const cli::Config& config) {
-  return [keepers = config.evidence.keepers, readers = config.evidence.log_readers](const identity::Principal& who) {
-    admin::Powers out;
-    out.add(admin::Permission::SignedIn);
-    if (in_any(who, keepers)) out.add(admin::Permission::EvidenceKeep);
-    if (in_any(who, readers)) out.add(admin::Permission::EvidenceRead);
-    return out;
-  };
-}
+  awaitable<Result<std::string>> ask() {
+    auto task = [](ReloadRequests& self) -> awaitable<Result<std::string>> {
+      std::future<Result<std::string>> answer;
+      {
+        const std::scoped_lock lock(self.mutex);
+        if (self.closed) co_return fail(ErrorKind::Unavailable, "the gateway stops");
+        answer = self.waiting.emplace_back().get_future();
+      }
+      ::kill(::getpid(), SIGHUP);
+      if (answer.wait_for(std::chrono::seconds(30)) != std::future_status::ready) co_return fail(ErrorKind::Unavailable, "the reload is not over after 30 s");
+      co_return answer.get();
+    };
+    co_return co_await boost::asio::co_spawn(pool, task(*this), boost::asio::use_awaitable);
+  }
+  /// The gateway stops: who waits is told so, and who comes later.
+  void close() {
+    {
+      const std::scoped_lock lock(mutex);
+      closed = true;
+    }
+    answer(fail(ErrorKind::Unavailable, "the gateway stops"));
+  }
+  void answer(const Result<std::string>& outcome) {
+    const std::scoped_lock lock(mutex);
+    for (auto& one : waiting) one.set_value(outcome);
+    waiting.clear();
+  }
+};
 
 /// What browsers see of the admin listener.
 std::string admin_origin(const cli::GatewayConfig& gateway, std::uint16_t port) {
@@ -381,15 +406,20 @@ struct Running {
   std::unique_ptr<signin::SamlPages> saml;
   std::unique_ptr<signin::Scim> scim;
   std::unique_ptr<admin::Admin> api;
+  ReloadRequests reloads;
   std::atomic<bool> draining = false;
 };
 
+std::shared_ptr<const admin::AdminConfig> admin_config(const cli::Config& config) {
+  return std::make_shared<const admin::AdminConfig>(admin::AdminConfig{config.roles, cli::show_json(config), config.policy->digest(), config.identity.users});
+}
+
 /// Everything is validated before anything changes; the old configuration stays when one part fails.
-void reload(Shared& shared, Running& running) {
-  auto& workers = running.workers;
-  const auto refuse = [](const std::string& why) {
+Result<std::string> reload(Shared& shared, Running& running) {
+  const auto refuse = [](const std::string& why) -> Result<std::string> {
     say("reload refused, the running configuration stays:\n{}", why);
     tell(R"({"event":"reload-refused","reason":)" + json::quote(why) + "}");
+    return fail(ErrorKind::Denied, why);
   };
   auto loaded = cli::load_config(shared.config.file);
   if (!loaded.config) return refuse(loaded.problems);
@@ -406,15 +436,22 @@ void reload(Shared& shared, Running& running) {
   shared.tls = tls->http;
   shared.postgres = tls->postgres;
   shared.keys = identity::make_key_source(identity::issuers_of(shared.config.identity));
-  shared.directory->reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity));
-  on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
-  boost::asio::post(workers.front()->context(), [&running, saml = std::move(*saml), keys = shared.keys, identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity)] {
-    running.sign_in->reconfigure(identity, keys);
-    running.saml->reconfigure(saml, identity->saml);
+  const auto identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity);
+  shared.directory->reconfigure(identity);
+  for (const auto& warning : loaded.warnings) say("warning: {}", warning);
+  on_every(running.workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
+  std::promise<void> known;
+  boost::asio::post(running.workers.front()->context(), [&, config = admin_config(shared.config)] {
+    running.api->reconfigure(config);
+    running.sign_in->reconfigure(identity, shared.keys);
+    running.saml->reconfigure(std::move(*saml), identity->saml);
     running.scim->reconfigure(identity);
+    known.set_value();
   });
+  known.get_future().wait();
   say("configuration reloaded");
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
+  return hex(shared.config.policy->digest());
 }
 
 Result<void> start(Shared& shared, Running& running) {
@@ -453,7 +490,7 @@ Result<void> start(Shared& shared, Running& running) {
   }));
   const auto origin = admin_origin(gateway, running.admin->port());
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, powers_of(shared.config),
+      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
       [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers] { return metrics(workers); }, origin});
   running.sign_in = std::make_unique<signin::SignIn>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin},
                                                      std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
@@ -487,6 +524,7 @@ void announce(const Shared& shared, const Running& running) {
 /// No new sessions; what runs gets its time; then every session is closed in the record and the evidence is sealed.
 int stop(Shared& shared, Running& running) {
   running.draining = true;
+  running.reloads.close();
   running.mcp->stop();
   if (running.postgres) running.postgres->stop();
   const auto deadline = net::after(shared.config.gateway.drain_ns);
@@ -507,6 +545,7 @@ int stop(Shared& shared, Running& running) {
   shared.timestamping.reset();
   shared.log->stop();
   shared.keeping.reset();  // before the worker that waits for its answers
+  shared.sessions.reset();
   shared.witnessing.reset();
   say("stopped{}", clean ? "" : "; some connections did not close in time");
   tell(R"({"event":"stopped"})");
@@ -521,6 +560,7 @@ int serve(const std::string& config_file) {
     fmt::print(stderr, "{}\n", loaded.problems);
     return cli::exit_code::kUsage;
   }
+  for (const auto& warning : loaded.warnings) say("warning: {}", warning);
   harden();
   const sigset_t signals = take_signals();
   Shared shared;
@@ -541,7 +581,7 @@ int serve(const std::string& config_file) {
   for (;;) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
-    if (signal == SIGHUP) reload(shared, running);
+    if (signal == SIGHUP) running.reloads.answer(reload(shared, running));
     else break;
   }
   say("stopping; running commands get {} s", shared.config.gateway.drain_ns / 1'000'000'000);

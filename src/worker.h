@@ -29,6 +29,7 @@ struct Shared {
   std::unique_ptr<evidence::Log> log;
   std::unique_ptr<evidence::LogReading> reading;
   std::unique_ptr<evidence::Keeping> keeping;
+  std::unique_ptr<evidence::SessionReading> sessions;
   std::unique_ptr<anchor::Witnessing> witnessing;       // null without witnesses
   std::string standing_alarm;                           // from when there were some
   std::unique_ptr<anchor::Timestamping> timestamping;   // null without an authority

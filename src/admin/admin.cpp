@@ -2,11 +2,14 @@
 
 #include <set>
 
+#include "admin/config_api.h"
 #include "admin/health_api.h"
 #include "admin/keeping_api.h"
 #include "admin/log_pages.h"
+#include "admin/openapi.h"
 #include "admin/receipt_api.h"
 #include "admin/request_api.h"
+#include "admin/session_api.h"
 #include "admin/token_api.h"
 #include "base/bytes.h"
 
@@ -46,7 +49,12 @@ struct Admin::State {
 };
 
 Admin::Admin(AdminServices services) : state_(std::make_unique<State>(std::move(services))) {
-  for (auto* routes : {health_routes, token_routes, request_routes, receipt_routes, keeping_routes, log_routes}) add(routes(state_->services));
+  state_->services.readings = std::make_shared<ReadingRecord>(state_->services.port);
+  for (auto* routes : {health_routes, token_routes, request_routes, receipt_routes, session_routes, config_routes, keeping_routes, log_routes}) add(routes(state_->services));
+  Routes described;
+  described.push_back({.method = "GET", .pattern = "/api/openapi.json", .need = Permission::OwnIdentity, .summary = "This description, OpenAPI 3.1.", .gives = "OpenApi",
+                       .handler = Handler([this](Call) -> awaitable<Answer> { co_return json_answer(openapi(state_->router)); })});
+  add(std::move(described));
 }
 Admin::~Admin() = default;
 
@@ -54,6 +62,7 @@ void Admin::add(Routes routes) {
   for (auto& route : routes) state_->router.add(std::move(route));
 }
 const Router& Admin::router() const { return state_->router; }
+void Admin::reconfigure(std::shared_ptr<const AdminConfig> config) { state_->services.config = std::move(config); }
 
 void Admin::close() {
   for (auto* connection : state_->connections) connection->close();
@@ -89,16 +98,18 @@ awaitable<std::optional<Answer>> Admin::State::sign_in(Call& call) {
     co_return problem_of(who.error(), call.request_id);
   }
   call.who = std::move(*who);
-  call.powers = services.powers(*call.who);
+  auto standing = standing_of(*call.who, services.config->roles);
+  call.powers = standing.powers;
+  call.roles = std::move(standing.roles);
   co_return std::nullopt;
 }
 
 /// Who asks is known: may they, and is it said well?
 awaitable<std::optional<Answer>> Admin::State::admit(const Route& route, Call& call) {
   if (!call.powers.has(route.need)) {
-    const auto why = fmt::format("needs the permission {}", to_string(route.need));
-    if (route.method != "GET") co_await record_refusal(services.port, call, route.action.empty() ? route.method + " " + route.pattern : route.action, why);
-    co_return problem(403, "denied", why + "; see docs/admin-api.md", call.request_id);
+    const auto why = why_not(*call.who, call.roles, route.need);
+    if (route.method != "GET" || !route.action.empty()) co_await record_refusal(services.port, call, route.action.empty() ? route.method + " " + route.pattern : route.action, why);
+    co_return problem(403, "denied", why, call.request_id);
   }
   if (call.request.body.size() > route.body_bytes) co_return problem(413, "too large", fmt::format("the body is over {} bytes", route.body_bytes), call.request_id);
   co_return std::nullopt;
@@ -106,7 +117,7 @@ awaitable<std::optional<Answer>> Admin::State::admit(const Route& route, Call& c
 
 awaitable<std::optional<Answer>> Admin::State::handle(const net::HttpRequest& request, net::HttpServerConnection& http) {
   const auto mark = request.target.find('?');
-  Call call{request, request.target.substr(0, mark), {}, {}, http.peer(), new_request_id(), nullptr, {}};
+  Call call{request, request.target.substr(0, mark), {}, {}, http.peer(), new_request_id(), nullptr, {}, {}};
   auto found = router.find(request.method, call.path);
   if (!origin_fits(request, found.route)) co_return problem(403, "denied", "browsers may not call this API across sites", call.request_id);
   const bool open = found.route ? found.route->need == Permission::Open : found.open;
@@ -128,7 +139,9 @@ awaitable<std::optional<Answer>> Admin::State::handle(const net::HttpRequest& re
   co_return co_await std::get<Handler>(found.route->handler)(std::move(call));
 }
 
-awaitable<void> record_refusal(evidence::Port& port, const Call& call, std::string action, std::string reason) {
+namespace {
+
+evidence::Entry action_entry(const Call& call, const std::string& action, evidence::Outcome outcome) {
   using evidence::Field;
   evidence::Entry entry(evidence::Kind::AdminAction);
   entry.text(Field::RequestId, call.request_id)
@@ -137,9 +150,24 @@ awaitable<void> record_refusal(evidence::Port& port, const Call& call, std::stri
       .text(Field::Agent, call.who->agent)
       .text(Field::Peer, call.peer)
       .text(Field::Action, action)
-      .uint(Field::Result, static_cast<std::uint64_t>(evidence::Outcome::Denied))
-      .text(Field::Reason, reason.substr(0, 1024));
+      .uint(Field::Result, static_cast<std::uint64_t>(outcome));
+  return entry;
+}
+
+}  // namespace
+
+awaitable<void> record_refusal(evidence::Port& port, const Call& call, std::string action, std::string reason) {
+  auto entry = action_entry(call, action, evidence::Outcome::Denied);
+  entry.text(evidence::Field::Reason, reason.substr(0, 1024));
   (void)co_await port.append(std::move(entry));
+}
+
+awaitable<Result<void>> record_change(evidence::Port& port, const Call& call, std::string action, std::string object) {
+  auto entry = action_entry(call, action, evidence::Outcome::Ok);
+  entry.text(evidence::Field::Object, object.substr(0, 1024));
+  auto written = co_await port.append(std::move(entry));
+  if (!written) co_return std::unexpected(std::move(written).error());
+  co_return Result<void>{};
 }
 
 }  // namespace sallyport::admin

@@ -17,6 +17,8 @@ class Admin {
   /// What another folder serves here. Before the first connection.
   void add(Routes routes);
   const Router& router() const;
+  /// After a reload. On the admin worker's thread.
+  void reconfigure(std::shared_ptr<const AdminConfig> config);
   /// Serves one connection to its end.
   boost::asio::awaitable<void> serve(net::HttpServerConnection http);
   /// Closes every connection: the gateway stops.

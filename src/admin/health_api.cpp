@@ -49,7 +49,7 @@ Routes health_routes(const AdminServices& services) {
                  .handler = Handler([&services](Call) -> awaitable<Answer> {
                    co_return Answer{200, "text/plain; version=0.0.4; charset=utf-8", co_await metrics(services)};
                  })});
-  out.push_back({.method = "GET", .pattern = "/api/evidence/status", .need = Permission::SignedIn, .summary = "How the log and its witnesses are.", .gives = "EvidenceStatus",
+  out.push_back({.method = "GET", .pattern = "/api/evidence/status", .need = Permission::OwnIdentity, .summary = "How the log and its witnesses are.", .gives = "EvidenceStatus",
                  .handler = Handler([&services](Call) -> awaitable<Answer> { co_return json_answer(status_json(services.log.status(), services.witnesses())); })});
   return out;
 }

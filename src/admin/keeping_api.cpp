@@ -48,15 +48,15 @@ awaitable<Answer> keep(Keeping& keeping, std::string verb, Call call) {
 
 Routes keeping_routes(const AdminServices& services) {
   Routes out;
-  const auto add = [&](const char* method, std::string verb, const char* summary, const char* takes, const char* gives) {
-    out.push_back({.method = method, .pattern = "/api/evidence/" + verb, .need = Permission::EvidenceKeep, .action = "evidence " + verb, .summary = summary, .takes = takes, .gives = gives,
+  const auto add = [&](const char* method, std::string verb, Permission need, const char* summary, const char* takes, const char* gives) {
+    out.push_back({.method = method, .pattern = "/api/evidence/" + verb, .need = need, .action = "evidence " + verb, .summary = summary, .takes = takes, .gives = gives,
                    .handler = Handler([&services, verb](Call call) { return keep(services.keeping, verb, std::move(call)); })});
   };
-  add("GET", "holds", "The holds in force.", "", "HoldList");
-  add("POST", "hold", "Keeps a session, or a time, from being pruned.", "HoldRequest", "EntryIndex");
-  add("POST", "release", "Ends a hold.", "HoldRequest", "EntryIndex");
-  add("POST", "erase", "Destroys a session's payload key, or whose a pseudonym is.", "EraseRequest", "Erased");
-  add("POST", "prune", "Prunes what is past its retention.", "PruneRequest", "Pruned");
+  add("GET", "holds", Permission::HoldsRead, "The holds in force.", "", "HoldList");
+  add("POST", "hold", Permission::EvidenceKeep, "Keeps a session, or a time, from being pruned.", "HoldRequest", "EntryIndex");
+  add("POST", "release", Permission::EvidenceKeep, "Ends a hold.", "HoldRequest", "EntryIndex");
+  add("POST", "erase", Permission::EvidenceKeep, "Destroys a session's payload key, or whose a pseudonym is.", "EraseRequest", "Erased");
+  add("POST", "prune", Permission::EvidenceKeep, "Prunes what is past its retention.", "PruneRequest", "Pruned");
   return out;
 }
 

@@ -1,6 +1,5 @@
 #include "admin/log_pages.h"
 
-#include "base/clock.h"
 
 namespace sallyport::admin {
 
@@ -9,7 +8,6 @@ using evidence::LogPage;
 
 namespace {
 
-constexpr std::int64_t kRecordEvery = 60'000'000'000;
 
 awaitable<Answer> serve(evidence::LogReading& log, LogPage page, std::string request_id) {
   const auto absent = [&] { return problem(404, "not found", "the log's newest signed head has no such tile", request_id); };
@@ -33,29 +31,10 @@ awaitable<Answer> serve(evidence::LogReading& log, LogPage page, std::string req
   co_return Answer{200, page.what == LogPage::Checkpoint ? "text/plain; charset=utf-8" : "application/octet-stream", *text};
 }
 
-/// When each reader's reading was last put on record: once a minute for each, for an entry for each tile would make the log grow as fast
-/// as it is read.
-using Readers = std::map<std::string, std::int64_t>;
-
-awaitable<Result<void>> record_reading(evidence::Port& port, std::shared_ptr<Readers> readers, const Call& call) {
-  using evidence::Field;
-  auto& last = (*readers)[call.who->person()];
-  const auto now = system_clock().mono_ns();
-  if (last != 0 && now - last <= kRecordEvery) co_return Result<void>{};
-  last = now;
-  evidence::Entry entry(evidence::Kind::EvidenceRead);
-  entry.text(Field::RequestId, call.request_id).text(Field::Subject, call.who->subject).text(Field::Issuer, call.who->issuer).text(Field::Agent, call.who->agent);
-  entry.text(Field::Peer, call.peer).text(Field::Action, "log").text(Field::Object, call.path.substr(0, 200));
-  auto written = co_await port.append(std::move(entry));
-  if (written) co_return Result<void>{};
-  readers->erase(call.who->person());
-  co_return std::unexpected(std::move(written).error());
-}
-
-awaitable<Answer> log_page(const AdminServices& services, std::shared_ptr<Readers> readers, Call call) {
+awaitable<Answer> log_page(const AdminServices& services, Call call) {
   const auto page = evidence::parse_log_path(call.param("path"));
   if (!page) co_return problem(404, "not found", "tlog-tiles has no such path: /log/checkpoint, /log/tile/L/N, /log/tile/entries/N", call.request_id);
-  if (auto written = co_await record_reading(services.port, std::move(readers), call); !written) co_return problem_of(written.error(), call.request_id);
+  if (auto written = co_await services.readings->note(call, "log", call.path, true); !written) co_return problem_of(written.error(), call.request_id);
   co_return co_await serve(services.reading, *page, call.request_id);
 }
 
@@ -64,7 +43,7 @@ awaitable<Answer> log_page(const AdminServices& services, std::shared_ptr<Reader
 Routes log_routes(const AdminServices& services) {
   Routes out;
   out.push_back({.method = "GET", .pattern = "/log/{path...}", .need = Permission::EvidenceRead, .summary = "The log as C2SP tlog-tiles.", .gives = "application/octet-stream",
-                 .handler = Handler([&services, readers = std::make_shared<Readers>()](Call call) { return log_page(services, readers, std::move(call)); })});
+                 .handler = Handler([&services](Call call) { return log_page(services, std::move(call)); })});
   return out;
 }
 

@@ -39,10 +39,13 @@ std::uint64_t number_or(std::string_view text, std::uint64_t otherwise) {
 }
 
 /// Whose business a request is: the requester's, and that of those who may decide it.
-bool visible(const enforce::Approval& approval, const Call& call) {
+bool concerns(const enforce::Approval& approval, const Call& call) {
   return approval.requester == call.who->person() ||
-         std::ranges::any_of(approval.terms, [&](const auto& term) { return call.who->in_group(term.second.by_group); });
+         (call.powers.has(Permission::Vote) && std::ranges::any_of(approval.terms, [&](const auto& term) { return call.who->in_group(term.second.by_group); }));
 }
+
+/// Auditors see all. Looking at what is others' business is reading evidence.
+bool visible(const enforce::Approval& approval, const Call& call) { return call.powers.has(Permission::RequestsRead) || concerns(approval, call); }
 
 /// Not there and not yours are one answer: ids are not for guessing.
 Answer absent(const Call& call) { return problem(404, "not found", "there is no request " + call.param("id").substr(0, 64) + " for you", call.request_id); }
@@ -55,6 +58,9 @@ awaitable<Answer> list(const AdminServices& services, Call call) {
   auto all = co_await services.approvals.list(state != "all", limit);
   if (!all) co_return problem_of(all.error(), call.request_id);
   std::string items;
+  const bool others = std::ranges::any_of(*all, [&](const auto& approval) { return visible(approval, call) && !concerns(approval, call); });
+  if (others)
+    if (auto written = co_await services.readings->note(call, "requests", call.path, true); !written) co_return problem_of(written.error(), call.request_id);
   for (const auto& approval : *all)
     if (visible(approval, call)) items += (items.empty() ? "" : ",") + approval_json(approval);
   co_return json_answer(fmt::format(R"({{"version":{},"requests":[{}]}})", version, items));
@@ -71,6 +77,8 @@ awaitable<Answer> show(const AdminServices& services, Call call) {
   auto found = co_await services.approvals.get(call.param("id"));
   if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
   if (!found || !visible(*found, call)) co_return absent(call);
+  if (!concerns(*found, call))
+    if (auto written = co_await services.readings->note(call, "request", found->id); !written) co_return problem_of(written.error(), call.request_id);
   co_return json_answer(approval_json(*found));
 }
 
@@ -100,16 +108,16 @@ Routes request_routes(const AdminServices& services) {
   static constexpr std::string_view kNumber = R"({"type":"integer","minimum":0})";
   const Parameter state{"state", "Only those that wait, or all.", R"({"enum":["pending","all"]})"}, limit{"limit", "How many at most; 100 when absent.", kNumber};
   Routes out;
-  out.push_back({.method = "GET", .pattern = "/api/requests", .need = Permission::SignedIn, .summary = "Your requests, and those your groups may decide.",
+  out.push_back({.method = "GET", .pattern = "/api/requests", .need = Permission::OwnRequests, .summary = "Your requests, and those your groups may decide.",
                  .gives = "RequestList", .query = {state, limit}, .handler = Handler([&services](Call call) { return list(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/requests/watch", .need = Permission::SignedIn, .summary = "The same, once something changed or the time is over.",
+  out.push_back({.method = "GET", .pattern = "/api/requests/watch", .need = Permission::OwnRequests, .summary = "The same, once something changed or the time is over.",
                  .gives = "RequestList", .query = {{"after", "The version that is known.", kNumber}, {"seconds", "How long to wait; at most 55.", kNumber}, state, limit},
                  .handler = Handler([&services](Call call) { return watch(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/requests/{id}", .need = Permission::SignedIn, .summary = "One request.", .gives = "Request",
+  out.push_back({.method = "GET", .pattern = "/api/requests/{id}", .need = Permission::OwnRequests, .summary = "One request.", .gives = "Request",
                  .handler = Handler([&services](Call call) { return show(services, std::move(call)); })});
-  out.push_back({.method = "POST", .pattern = "/api/requests/{id}/approve", .need = Permission::SignedIn, .action = "approve", .summary = "A vote for a request.", .takes = "VoteRequest",
+  out.push_back({.method = "POST", .pattern = "/api/requests/{id}/approve", .need = Permission::Vote, .action = "approve", .summary = "A vote for a request.", .takes = "VoteRequest",
                  .gives = "Request", .handler = Handler([&services](Call call) { return vote(services, std::move(call), true); })});
-  out.push_back({.method = "POST", .pattern = "/api/requests/{id}/deny", .need = Permission::SignedIn, .action = "deny", .summary = "A vote against a request: it ends.",
+  out.push_back({.method = "POST", .pattern = "/api/requests/{id}/deny", .need = Permission::Vote, .action = "deny", .summary = "A vote against a request: it ends.",
                  .takes = "VoteRequest", .gives = "Request", .handler = Handler([&services](Call call) { return vote(services, std::move(call), false); })});
   return out;
 }

@@ -22,7 +22,8 @@ struct Call {
   Form query;
   std::string peer, request_id;
   identity::PrincipalPtr who;                // null on a route without sign-in
-  Powers powers;
+  Powers powers;                             // what they may do now
+  std::vector<std::string> roles;            // and under which names
 
   const std::string& param(const std::string& name) const { return params.at(name); }
   std::string query_value(std::string_view name) const { return std::string(form_value(query, name)); }
@@ -49,9 +50,9 @@ struct Route {
   std::string method;                        // "GET" answers HEAD too
   std::string pattern;                       // "/api/requests/{id}/approve"; a last "{name...}" takes the rest of the path, undecoded
   Permission need = Permission::Open;
-  std::string action = {};                   // what a refusal is called in the record; "" = method and pattern
+  std::string action = {};                   // what a refusal is called in the record; "" = method and pattern, and none of a GET
   std::string summary;                       // a sentence
-  std::string takes, gives;                  // names of schemas (schemas.h), or a media type; "" = no body
+  std::string takes, gives;                  // a schema's name (schemas.h), a JSON Schema written out, or a media type; "" = no body
   unsigned status = 200;                     // of success
   std::vector<Parameter> query = {};         // what may stand behind the '?'
   bool any_query = false;                    // others' protocols: unknown names are let pass

@@ -7,10 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "admin/reading_record.h"
 #include "admin/route.h"
 #include "enforce/approval.h"
 #include "evidence/keeping.h"
 #include "evidence/log_reading.h"
+#include "evidence/session_reading.h"
 #include "identity/authenticator.h"
 
 namespace sallyport::admin {
@@ -36,6 +38,14 @@ struct WitnessStatus {
   std::vector<One> each;
 };
 
+/// The configuration as it runs, for whoever may read it. Made anew at each reload.
+struct AdminConfig {
+  RoleGroups roles;
+  std::string shown;                         // JSON, secrets as references
+  Digest policy{};
+  std::map<std::string, identity::LocalUser> users;
+};
+
 struct AdminServices {
   boost::asio::io_context& context;          // the worker it lives on
   identity::Authenticator& authenticator;    // that worker's
@@ -45,14 +55,19 @@ struct AdminServices {
   evidence::Port& port;                      // that worker's
   evidence::LogReading& reading;
   evidence::Keeping& keeping;
-  std::function<Powers(const identity::Principal&)> powers;  // as configured now
+  evidence::SessionReading& sessions;
+  std::shared_ptr<const AdminConfig> config; // Admin::reconfigure changes it
+  std::function<boost::asio::awaitable<Result<std::string>>()> reload;  // as SIGHUP; the policy's digest. Errors: Denied with what is wrong
   std::function<bool()> draining;            // true after SIGTERM: /readyz is red
   std::function<WitnessStatus()> witnesses;
   std::function<boost::asio::awaitable<std::vector<Metric>>()> metrics;  // of the protocols and the process
   std::string own_origin;                    // "https://host:port" that browsers see; "" = no pages
+  std::shared_ptr<ReadingRecord> readings = {};  // made by Admin
 };
 
 /// An attempt that came to nothing, for the record: who, what, why.
 boost::asio::awaitable<void> record_refusal(evidence::Port& port, const Call& call, std::string action, std::string reason);
+/// A change that somebody makes here, durable before it is made. Errors: Unavailable; nothing may change then.
+boost::asio::awaitable<Result<void>> record_change(evidence::Port& port, const Call& call, std::string action, std::string object);
 
 }  // namespace sallyport::admin

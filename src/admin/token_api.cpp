@@ -94,10 +94,13 @@ awaitable<Answer> revoke(const AdminServices& services, Call call) {
 
 awaitable<Answer> whoami(Call call) {
   const auto& who = *call.who;
-  std::string groups;
-  for (const auto& group : who.groups) groups += (groups.empty() ? "" : ",") + json::quote(group);
-  co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"expires":{}}})", json::quote(who.subject),
-                                    json::quote(who.issuer), json::quote(who.agent), json::quote(who.display()), groups,
+  const auto list = [](const std::vector<std::string>& names) {
+    std::string out;
+    for (const auto& name : names) out += (out.empty() ? "" : ",") + json::quote(name);
+    return out;
+  };
+  co_return json_answer(fmt::format(R"({{"subject":{},"issuer":{},"agent":{},"display":{},"groups":[{}],"roles":[{}],"expires":{}}})", json::quote(who.subject),
+                                    json::quote(who.issuer), json::quote(who.agent), json::quote(who.display()), list(who.groups), list(call.roles),
                                     json::quote(utc_text(who.expires_wall_ns))));
 }
 
@@ -107,13 +110,13 @@ Routes token_routes(const AdminServices& services) {
   Routes out;
   out.push_back({.method = "POST", .pattern = "/api/tokens", .summary = "A token for a local user's password.", .takes = "TokenRequest", .gives = "Token", .status = 201,
                  .handler = Handler([&services](Call call) { return issue(services, std::move(call)); })});
-  out.push_back({.method = "POST", .pattern = "/api/tokens/derive", .need = Permission::SignedIn, .summary = "A token for a protocol or an agent, from the caller's sign-in.", .takes = "DeriveRequest",
+  out.push_back({.method = "POST", .pattern = "/api/tokens/derive", .need = Permission::OwnTokens, .summary = "A token for a protocol or an agent, from the caller's sign-in.", .takes = "DeriveRequest",
                  .gives = "Token", .status = 201, .handler = Handler([&services](Call call) { return derive(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/tokens", .need = Permission::SignedIn, .summary = "The caller's live tokens.", .gives = "TokenList",
+  out.push_back({.method = "GET", .pattern = "/api/tokens", .need = Permission::OwnTokens, .summary = "The caller's live tokens.", .gives = "TokenList",
                  .handler = Handler([&services](Call call) { return list(services, std::move(call)); })});
-  out.push_back({.method = "DELETE", .pattern = "/api/tokens/{id}", .need = Permission::SignedIn, .summary = "Takes a token, or a sign-in with all its tokens, back.", .gives = "Ended",
+  out.push_back({.method = "DELETE", .pattern = "/api/tokens/{id}", .need = Permission::OwnTokens, .summary = "Takes a token, or a sign-in with all its tokens, back.", .gives = "Ended",
                  .handler = Handler([&services](Call call) { return revoke(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/whoami", .need = Permission::SignedIn, .summary = "Whose token this is.", .gives = "Whoami", .handler = Handler(whoami)});
+  out.push_back({.method = "GET", .pattern = "/api/whoami", .need = Permission::OwnIdentity, .summary = "Whose token this is.", .gives = "Whoami", .handler = Handler(whoami)});
   return out;
 }
 

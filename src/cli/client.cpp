@@ -67,15 +67,7 @@ std::string Client::url() const {
   return url;
 }
 
-Result<Reply> Client::request(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds) {
-  return send(method, path, body, "application/json", with_token, timeout_seconds);
-}
-
-Result<Reply> Client::post_form(const std::string& path, const std::string& form) {
-  return send("POST", path, form, "application/x-www-form-urlencoded", false, 30);
-}
-
-Result<Reply> Client::send(const std::string& method, const std::string& path, const std::string& body, const char* type, bool with_token, long timeout_seconds) {
+Result<Client::Raw> Client::send(const std::string& method, const std::string& path, const std::string& body, const char* type, bool with_token, long timeout_seconds) {
   const auto url = this->url();
   if (url.empty()) return fail(ErrorKind::Unavailable, "which gateway? set SALLYPORT_URL to its admin address, such as https://127.0.0.1:9443");
   const std::string ca = options_.ca.empty() ? environment("SALLYPORT_CA") : options_.ca;
@@ -105,12 +97,34 @@ Result<Reply> Client::send(const std::string& method, const std::string& path, c
   curl_easy_setopt(curl.handle, CURLOPT_HTTPHEADER, curl.headers);
   if (const auto code = curl_easy_perform(curl.handle); code != CURLE_OK)
     return fail(ErrorKind::Unavailable, "cannot reach the gateway at " + url + ": " + (why[0] != 0 ? why : curl_easy_strerror(code)));
+  Raw out{0, url, std::move(answer)};
+  curl_easy_getinfo(curl.handle, CURLINFO_RESPONSE_CODE, &out.status);
+  return out;
+}
+
+Result<Reply> Client::reply(Result<Raw> raw) {
+  if (!raw) return std::unexpected(std::move(raw).error());
+  auto parsed = json::Document::parse(raw->body.empty() ? "null" : std::move(raw->body));
+  if (!parsed) return fail(ErrorKind::Malformed, "the answer of " + raw->url + " is no JSON; is SALLYPORT_URL the admin address?");
   Reply reply;
-  curl_easy_getinfo(curl.handle, CURLINFO_RESPONSE_CODE, &reply.status);
-  auto parsed = json::Document::parse(answer.empty() ? "null" : answer);
-  if (!parsed) return fail(ErrorKind::Malformed, "the answer of " + url + " is no JSON; is SALLYPORT_URL the admin address?");
+  reply.status = raw->status;
   reply.body = std::move(*parsed);
   return reply;
+}
+
+Result<Reply> Client::request(const std::string& method, const std::string& path, const std::string& body, bool with_token, long timeout_seconds) {
+  return reply(send(method, path, body, "application/json", with_token, timeout_seconds));
+}
+
+Result<Reply> Client::post_form(const std::string& path, const std::string& form) {
+  return reply(send("POST", path, form, "application/x-www-form-urlencoded", false, 30));
+}
+
+Result<std::string> Client::fetch(const std::string& path, long timeout_seconds) {
+  TRY(auto raw, send("GET", path, "", "application/json", true, timeout_seconds));
+  if (raw.status < 400) return std::move(raw.body);
+  const auto said = json::Document::parse(std::move(raw.body));
+  return fail(raw.status < 500 ? ErrorKind::Denied : ErrorKind::Unavailable, said ? std::string(said->root()["detail"].as_string()) : fmt::format("HTTP {}", raw.status));
 }
 
 int explain(const Result<Reply>& reply) {

@@ -35,9 +35,16 @@ class Client {
   Result<Reply> post_form(const std::string& path, const std::string& form);
   /// The admin address without a slash at its end; "" when none is known.
   std::string url() const;
+  /// The bytes at a path, with the token. Errors also: Denied (401, 403, or gone), with what the gateway says.
+  Result<std::string> fetch(const std::string& path, long timeout_seconds = 30);
 
  private:
-  Result<Reply> send(const std::string& method, const std::string& path, const std::string& body, const char* type, bool with_token, long timeout_seconds);
+  struct Raw {
+    long status = 0;
+    std::string url, body;
+  };
+  Result<Raw> send(const std::string& method, const std::string& path, const std::string& body, const char* type, bool with_token, long timeout_seconds);
+  Result<Reply> reply(Result<Raw> raw);
   ClientOptions options_;
 };
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "cli/config_reader.h"
+#include "cli/config_roles.h"
 
 namespace sallyport::cli {
 namespace {
@@ -56,6 +57,9 @@ std::optional<Config> read(const yaml::Node& root, yaml::Diagnostics& diagnostic
   if (const auto* node = top.require("identity")) reader.identity(*node, config.identity);
   if (const auto* node = top.get("evidence")) reader.evidence(*node, config.evidence);
   if (const auto* node = top.get("notify")) reader.notify(*node, config.notify);
+  if (const auto* node = top.get("roles")) reader.roles(*node, config.roles);
+  config.roles.log_readers = config.evidence.log_readers;
+  config.roles.keepers = config.evidence.keepers;
   if (const auto* node = top.require("targets")) reader.targets(*node, *catalog);
   config.targets = catalog;
   const auto* policy = top.get("policy");
@@ -88,6 +92,7 @@ LoadedConfig load_config(const std::string& path) {
     return loaded;
   }
   loaded.config->file = absolute.lexically_normal().string();
+  loaded.warnings = role_warnings(*loaded.config);
   return loaded;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/roles.h"
 #include "base/secret.h"
 #include "enforce/policy.h"
 #include "identity/config.h"
@@ -72,6 +73,7 @@ struct Config {
   identity::IdentityConfig identity;
   EvidenceConfig evidence;
   std::vector<notify::Channel> notify;
+  admin::RoleGroups roles;                   // log_readers and keepers of `evidence` included
   target::CatalogPtr targets;
   enforce::PolicyPtr policy;
   std::size_t rule_count = 0;
@@ -82,6 +84,7 @@ struct Config {
 struct LoadedConfig {
   std::optional<Config> config;
   std::string problems;
+  std::vector<std::string> warnings;         // what is allowed and hardly meant
 };
 LoadedConfig load_config(const std::string& path);
 

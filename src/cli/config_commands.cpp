@@ -18,6 +18,7 @@ std::optional<Config> load(const std::string& file, int& exit) {
   auto loaded = load_config(file);
   if (!loaded.config) fmt::print(stderr, "{}", loaded.problems);
   else exit = exit_code::kDone;
+  for (const auto& warning : loaded.warnings) fmt::print(stderr, "warning: {}\n", warning);
   return std::move(loaded.config);
 }
 

@@ -16,6 +16,7 @@ class ConfigReader {
   void gateway(const yaml::Node& node, GatewayConfig& out);
   void identity(const yaml::Node& node, identity::IdentityConfig& out);
   void evidence(const yaml::Node& node, EvidenceConfig& out);
+  void roles(const yaml::Node& node, admin::RoleGroups& out);
   void targets(const yaml::Node& node, target::Catalog& out);
   void notify(const yaml::Node& node, std::vector<notify::Channel>& out);
   std::string beside(const std::string& path) const;  // absolute

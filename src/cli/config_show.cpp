@@ -102,6 +102,13 @@ std::string identity(const identity::IdentityConfig& config) {
   return out.raw("local", Object().duration("token_lifetime", config.token_lifetime_ns).raw("users", users.str()).str()).str();
 }
 
+std::string roles(const admin::RoleGroups& config) {
+  Object out;
+  if (config.engineer) out.list("engineer", *config.engineer);
+  if (config.approver) out.list("approver", *config.approver);
+  return out.list("policy_admin", config.policy_admin).list("auditor", config.auditor).list("payload_reader", config.payload_reader).str();
+}
+
 std::string postgres(const target::PostgresTarget& kind) {
   Object out, credential;
   out.text("host", kind.host).number("port", kind.port).text("database", kind.database).list("databases", kind.databases).text("user", kind.user);
@@ -186,7 +193,7 @@ std::string show_json(const Config& config) {
   }
   if (!channels.empty()) out.raw("notify", "[" + channels + "]");
   out.number("version", 1).raw("gateway", gateway(config.gateway)).raw("identity", identity(config.identity));
-  return out.raw("evidence", evidence.str()).raw("targets", targets.str()).str();
+  return out.raw("evidence", evidence.str()).raw("roles", roles(config.roles)).raw("targets", targets.str()).str();
 }
 
 std::string show_yaml(const Config& config) {

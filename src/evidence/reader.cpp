@@ -77,12 +77,13 @@ struct PlaceVisitor : ScanVisitor {
 };
 
 struct ChunkVisitor : ScanVisitor {
-  explicit ChunkVisitor(const Id16& id) : wanted(id) {}
+  ChunkVisitor(const Id16& id, std::uint64_t from, std::uint64_t many) : wanted(id), first(from), count(many) {}
   void entry(const EntryFacts&, ByteView) override {}
   void chunk(const Id16& session, std::uint64_t number, ByteView ciphertext) override {
-    if (session == wanted) chunks[number] = Bytes(ciphertext.begin(), ciphertext.end());
+    if (session == wanted && number >= first && number - first < count) chunks[number] = Bytes(ciphertext.begin(), ciphertext.end());
   }
   const Id16& wanted;
+  std::uint64_t first, count;
   Reader::Chunks chunks;
 };
 
@@ -122,7 +123,7 @@ Result<Reader> Reader::open(std::string directory) {
     }
     if (!out.segments_.empty() && header->previous == before) out.segments_.back().length = header->previous_length;
     before = header->first_index;
-    out.segments_.push_back({path, std::nullopt});
+    out.segments_.push_back({path, header->first_index, std::nullopt});
     out.origin_ = header->origin;
   }
   // Without them the entries are all there, under pseudonyms.
@@ -173,14 +174,54 @@ Result<void> Reader::scan(const std::function<bool(ByteView)>& entry, const std:
   return {};
 }
 
+Result<void> Reader::scan_one(const Segment& segment, ScanVisitor& visitor) const {
+  TRY(const auto file, Mapped::open(segment.path, !segment.length));
+  const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
+  TRY(const auto header, decode_header(bytes));
+  (void)scan_segment(bytes, header, visitor);
+  return {};
+}
+
 Result<Reader::Chunks> Reader::chunks(const Id16& session) const {
-  ChunkVisitor visitor(session);
-  for (const auto& segment : segments_) {
-    TRY(const auto file, Mapped::open(segment.path, !segment.length));
-    const auto bytes = segment.length ? file.bytes().first(std::min<std::size_t>(*segment.length, file.bytes().size())) : file.bytes();
-    TRY(const auto header, decode_header(bytes));
-    (void)scan_segment(bytes, header, visitor);
-  }
+  ChunkVisitor visitor(session, 0, UINT64_MAX);
+  for (const auto& segment : segments_) TRY_VOID(scan_one(segment, visitor));
+  return std::move(visitor.chunks);
+}
+
+std::optional<std::size_t> Reader::segment_of(std::uint64_t index) const {
+  const auto after = std::ranges::upper_bound(segments_, index, {}, &Segment::first);
+  if (after == segments_.begin()) return std::nullopt;
+  return static_cast<std::size_t>(after - segments_.begin()) - 1;
+}
+
+Result<StoredEntry> Reader::entry(std::uint64_t index) const {
+  const auto absent = [&] { return fail(ErrorKind::Denied, fmt::format("there is no entry {}", index)); };
+  const auto place = segment_of(index);
+  if (!place || index < first()) return absent();
+  std::uint64_t at = segments_[*place].first;
+  Bytes leaf;
+  const EntryVisit take = [&](ByteView bytes) {
+    if (at++ != index) return true;
+    leaf.assign(bytes.begin(), bytes.end());
+    return false;
+  };
+  const ChunkVisit none;
+  PlaceVisitor visitor(take, none);
+  TRY_VOID(scan_one(segments_[*place], visitor));
+  if (leaf.empty()) return absent();
+  TRY(auto out, decode_entry(leaf));
+  if (out.index != index) return fail(ErrorKind::Malformed, fmt::format("entry {} says it is {}; run sallyport-verify", index, out.index));
+  resolve(names_, out);
+  return out;
+}
+
+Result<Reader::Chunks> Reader::chunks_of(const StoredEntry& entry) const {
+  const auto* ref = entry.payload();
+  const auto place = segment_of(entry.index);
+  if (ref == nullptr || !entry.session || !place) return fail(ErrorKind::Denied, fmt::format("entry {} has no payload", entry.index));
+  // Chunks are written before the entry that commits to them.
+  ChunkVisitor visitor(*entry.session, ref->first_chunk, ref->chunks);
+  for (std::size_t i = *place + 1; i-- > 0 && visitor.chunks.size() < ref->chunks;) TRY_VOID(scan_one(segments_[i], visitor));
   return std::move(visitor.chunks);
 }
 

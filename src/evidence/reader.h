@@ -42,6 +42,8 @@ Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t n
 std::string_view name_of(Field field);          // "request_id", "subject", …
 std::string to_json(const StoredEntry& entry);
 
+struct ScanVisitor;
+
 class Reader {
  public:
   static Result<Reader> open(std::string directory);
@@ -72,14 +74,23 @@ class Reader {
   using Chunks = std::map<std::uint64_t, Bytes>;
   Result<Chunks> chunks(const Id16& session) const;
 
+  /// One entry, and the chunks of its payload: reads the entry's segment, and those before it until all chunks are there. Errors also:
+  /// Denied (there is no such entry).
+  Result<StoredEntry> entry(std::uint64_t index) const;
+  Result<Chunks> chunks_of(const StoredEntry& entry) const;
+
   /// A payload in clear text: decrypted, decompressed, its commitment checked. Errors also: Denied (key erased).
   Result<std::string> payload(const Id16& session, const PayloadRef& ref, const Chunks& chunks) const;
 
  private:
   struct Segment {
     std::string path;
+    std::uint64_t first = 0;                    // its first entry
     std::optional<std::uint64_t> length;        // stated by the successor
   };
+  Result<void> scan_one(const Segment& segment, ScanVisitor& visitor) const;
+  /// The segment that holds an entry, as a place in segments_; nullopt when none does.
+  std::optional<std::size_t> segment_of(std::uint64_t index) const;
   std::string directory_, origin_;
   CompactRange before_;
   std::vector<Segment> segments_;

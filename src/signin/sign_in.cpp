@@ -271,7 +271,7 @@ admin::Routes SignIn::routes() {
   out.push_back(oauth("/auth/backchannel/{provider}", "A provider's logout token (OpenID Connect Back-Channel Logout 1.0).", &State::back_channel));
   out.push_back({.method = "GET", .pattern = "/.well-known/oauth-authorization-server", .summary = "What the gateway's OAuth endpoints can do (RFC 8414).", .gives = "application/json",
                  .handler = Handler([s](Call) -> awaitable<Answer> { co_return s->metadata(); })});
-  out.push_back({.method = "POST", .pattern = "/api/logout", .need = Permission::SignedIn, .summary = "Ends the sign-in that the token came from.", .gives = "Logout", .handler = does(&State::logout)});
+  out.push_back({.method = "POST", .pattern = "/api/logout", .need = Permission::OwnTokens, .summary = "Ends the sign-in that the token came from.", .gives = "Logout", .handler = does(&State::logout)});
   return out;
 }
 

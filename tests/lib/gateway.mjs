@@ -76,9 +76,9 @@ export class Gateway {
    * @param options.policy YAML lines of `policy:`
    * @param options.targets { name: { url, bearer, labels, extra } | { postgres: "YAML of the target", labels } }
    * @param options.postgres true: listens for PostgreSQL clients as well
-   * @param options.users { name: [groups] }
+   * @param options.users { name: [groups] | { groups, service } }
    * @param options.tls false for plain HTTP on loopback
-   * @param options.more { gateway, identity, evidence }: YAML lines to add to the sections
+   * @param options.more { gateway, identity, evidence, roles }: YAML lines to add to the sections
    */
   constructor(options = {}) {
     this.options = { tls: true, users: { alice: ['engineers'], bob: ['leads'], carol: ['leads'] }, more: {}, env: {}, ...options };
@@ -98,8 +98,12 @@ export class Gateway {
     let yaml = `version: 1\ngateway:\n  name: test\n  public_url: ${tls ? 'https' : 'http'}://127.0.0.1:1\n`;
     yaml += `  listen: { mcp: "${this.mcpListen}", admin: "${this.adminListen}"${this.postgresListen ? `, postgres: "${this.postgresListen}"` : ''} }\n` + (tls ? '' : '  tls: off\n') + indent(more.gateway, 2);
     yaml += 'identity:\n' + indent(more.identity, 2) + '  local:\n    users:\n';
-    for (const [name, groups] of Object.entries(users)) yaml += `      ${name}: { groups: [${groups.join(', ')}], password_hash: { file: password.hash } }\n`;
+    for (const [name, user] of Object.entries(users)) {
+      const { groups, service } = Array.isArray(user) ? { groups: user } : user;
+      yaml += `      ${name}: { groups: [${groups.join(', ')}], password_hash: { file: password.hash }${service ? ', service: true' : ''} }\n`;
+    }
     yaml += `evidence:\n  directory: ${this.evidence}\n  high_water: 98%\n` + indent(more.evidence, 2);
+    if (more.roles) yaml += 'roles:\n' + indent(more.roles, 2);
     yaml += 'targets:\n';
     for (const [name, target] of Object.entries(targets)) {
       if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;

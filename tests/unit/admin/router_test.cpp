@@ -6,7 +6,7 @@
 namespace sallyport::admin {
 namespace {
 
-Route route(std::string method, std::string pattern, Permission need = Permission::SignedIn) {
+Route route(std::string method, std::string pattern, Permission need = Permission::OwnIdentity) {
   return {.method = std::move(method), .pattern = std::move(pattern), .need = need, .handler = Handler([](Call) -> boost::asio::awaitable<Answer> { co_return Answer{}; })};
 }
 Route stream(std::string method, std::string pattern) {

@@ -198,6 +198,31 @@ TEST_F(ConfigFile, ShownConfigurationLoadsAgain) {
   EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
 }
 
+TEST_F(ConfigFile, RolesAreEverybodysUntilSaidAndNobodysWhenTheListIsEmpty) {
+  const auto silent = load(kGood);
+  ASSERT_TRUE(silent.config) << silent.problems;
+  EXPECT_FALSE(silent.config->roles.engineer);
+  EXPECT_FALSE(silent.config->roles.approver);
+  const auto said = load(std::string(kGood) + "roles: { engineer: [engineers], approver: [], auditor: [audit] }\nevidence: { log_readers: [siem], keepers: [legal] }\n");
+  ASSERT_TRUE(said.config) << said.problems;
+  const auto& roles = said.config->roles;
+  EXPECT_EQ(roles.engineer, std::vector<std::string>{"engineers"});
+  EXPECT_EQ(roles.approver, std::vector<std::string>{});
+  EXPECT_EQ(roles.auditor, std::vector<std::string>{"audit"});
+  EXPECT_EQ(roles.log_readers, std::vector<std::string>{"siem"});
+  EXPECT_EQ(roles.keepers, std::vector<std::string>{"legal"});
+  refuses(std::string(kGood) + "roles: { admin: [x] }\n", "unknown key \"admin\"");
+}
+
+TEST_F(ConfigFile, WarnsOfPeopleWhoseRolesExcludeEachOther) {
+  const auto text = std::string(kGood).replace(std::string(kGood).find(kUser), kUser.size(), "{ groups: [a, p] }");
+  const auto loaded = load(text + "roles: { policy_admin: [p], auditor: [a] }\n");
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  ASSERT_EQ(loaded.warnings.size(), 1u);
+  EXPECT_EQ(loaded.warnings[0], "user alice is auditor and policy_admin: as an auditor they change nothing");
+  EXPECT_TRUE(load(text + "roles: { policy_admin: [p] }\n").warnings.empty());
+}
+
 // One table is the schema; this is what keeps it and the reader together.
 TEST_F(ConfigFile, TheReaderKnowsEveryKeyOfTheSchema) {
   ASSERT_TRUE(json::Document::parse(config_schema()));
@@ -238,7 +263,7 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"gateway.", "gateway: { zzzzzzzz: 1 }\n"}, {"gateway.listen.", "gateway: { listen: { zzzzzzzz: 1 } }\n"}, {"gateway.tls.", "gateway: { tls: { zzzzzzzz: 1 } }\n"},
       {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
       {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
-      {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
+      {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
       {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
     const auto problems = load(text).problems;
