@@ -224,6 +224,8 @@ evidence::RetentionTerms retention_of(const cli::Config& config) {
   return out;
 }
 
+enforce::Access::Setup access_of(const cli::Config& config) { return {config.access, config.targets, identity::SamePerson(config.identity.same_person)}; }
+
 /// State, evidence, approvals: everything that stands before the first worker.
 Result<void> open_shared(Shared& shared) {
   const auto& config = shared.config;
@@ -255,7 +257,9 @@ Result<void> open_shared(Shared& shared) {
   TRY_VOID(shared.keeping->finish());
   TRY_VOID(cli::record_predecessor(config.evidence.directory, *shared.log));
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
-  TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
+  enforce::ApprovalLinks links;
+  links.access = std::make_shared<enforce::Access>(access_of(config));
+  TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log, system_clock(), std::move(links)));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
   shared.keys = identity::make_key_source(config.identity.oidc);
   return {};
@@ -353,6 +357,7 @@ void reload(Shared& shared, Workers& workers) {
   shared.tls = tls->http;
   shared.postgres = tls->postgres;
   shared.keys = identity::make_key_source(shared.config.identity.oidc);
+  shared.approvals->access()->configure(access_of(shared.config));
   on_every(workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
   say("configuration reloaded");
   tell(R"({"event":"reloaded","policy":")" + hex(shared.config.policy->digest()) + "\"}");
@@ -401,7 +406,7 @@ Result<void> start(Shared& shared, Running& running) {
   }
   auto& first = *workers.front();
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, one_of(shared.config.evidence.keepers), one_of(shared.config.evidence.log_readers),
+      first.context(), first.authenticator(), *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, one_of(shared.config.evidence.keepers), one_of(shared.config.evidence.log_readers), {},
       [&running] { return running.draining.load(); }, [&workers] { return metrics(workers); }});
   TRY(running.admin, net::Listener::open(gateway.listen_admin, {contexts.front()}, [&running](std::size_t, int fd) {
     net::HttpLimits limits;

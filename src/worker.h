@@ -4,6 +4,7 @@
 // leaves its worker; a connection whose session lives elsewhere is handed over between two requests.
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -67,6 +68,7 @@ class Worker {
 
  private:
   void run(boost::asio::awaitable<void> connection);
+  boost::asio::awaitable<void> recheck();
 
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
@@ -78,6 +80,8 @@ class Worker {
   protocol::mcp::Endpoint mcp_;
   protocol::postgres::Endpoint postgres_;
   std::size_t connections_ = 0;
+  boost::asio::steady_timer recheck_timer_{context_};
+  bool finishing_ = false;
   std::jthread thread_;
   std::atomic<bool> ended_ = false;
 };

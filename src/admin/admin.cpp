@@ -1,10 +1,10 @@
 #include "admin/admin.h"
 
-#include <charconv>
 #include <set>
 
 #include "admin/keeping_api.h"
 #include "admin/log_pages.h"
+#include "admin/requests_api.h"
 #include "base/clock.h"
 
 namespace sallyport::admin {
@@ -14,7 +14,6 @@ using identity::PrincipalPtr;
 
 namespace {
 
-constexpr std::int64_t kLongPoll = 55'000'000'000;
 constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
 
 std::string new_request_id() {
@@ -30,22 +29,6 @@ struct Call {
   std::string peer, request_id;
   PrincipalPtr who;
 };
-
-std::string query_value(std::string_view query, std::string_view key) {
-  while (!query.empty()) {
-    const auto end = query.find('&');
-    const auto pair = query.substr(0, end);
-    if (pair.starts_with(key) && pair.size() > key.size() && pair[key.size()] == '=') return std::string(pair.substr(key.size() + 1));
-    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
-  }
-  return "";
-}
-
-std::uint64_t number_or(std::string_view text, std::uint64_t otherwise) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value : otherwise;
-}
 
 void sample(std::string& out, const Metric& metric, std::set<std::string>& described) {
   if (described.insert(metric.name).second) out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", metric.name, metric.help, metric.name, metric.type);
@@ -67,10 +50,6 @@ struct Admin::State {
   awaitable<Answer> route(Call call);
   awaitable<Answer> with_who(Call call);
   awaitable<Answer> issue_token(Call call);
-  awaitable<Answer> list(Call call);
-  awaitable<Answer> watch(Call call);
-  awaitable<Answer> show(Call call, std::string id);
-  awaitable<Answer> vote(Call call, std::string id, bool approve);
   awaitable<Answer> receipt(Call call);
   awaitable<Answer> log_page(Call call);
   awaitable<Answer> keep(Call call, std::string verb);
@@ -78,12 +57,6 @@ struct Admin::State {
   awaitable<void> record(const Call& call, std::string action, std::string reason);
   awaitable<std::string> metrics();
   Answer ready() const;
-
-  /// Whose business a request is: the requester's, and that of those who may decide it.
-  static bool visible(const enforce::Approval& approval, const identity::Principal& who) {
-    return approval.requester == who.person() ||
-           std::ranges::any_of(approval.terms, [&](const auto& term) { return who.in_group(term.second.by_group); });
-  }
 };
 
 Admin::Admin(AdminServices services) : state_(std::make_unique<State>(std::move(services))) {}
@@ -124,7 +97,7 @@ awaitable<std::string> Admin::State::metrics() {
   std::string out;
   std::set<std::string> described;
   const auto log = services.log.status();
-  const auto pending = co_await services.approvals.list(true, 10'000);
+  const auto requests = co_await services.approvals.counts();
   const auto add = [&](const char* name, const char* help, const char* type, double value) { sample(out, {name, help, type, {}, value}, described); };
   add("sallyport_evidence_entries_total", "Durable entries of the evidence log.", "counter", static_cast<double>(log.size));
   add("sallyport_evidence_signed_entries", "Entries under the last signed tree head.", "gauge", static_cast<double>(log.signed_size));
@@ -134,7 +107,12 @@ awaitable<std::string> Admin::State::metrics() {
   add("sallyport_evidence_batches_total", "Group commits.", "counter", static_cast<double>(log.batches));
   add("sallyport_evidence_failures_total", "Failed writes of the evidence log.", "counter", static_cast<double>(log.failures));
   add("sallyport_evidence_refused_total", "Entries refused because evidence could not be written.", "counter", static_cast<double>(log.refused));
-  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", pending ? static_cast<double>(pending->size()) : 0);
+  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", static_cast<double>(requests.commands));
+  add("sallyport_access_pending", "Requests for access that wait for a human.", "gauge", static_cast<double>(requests.access));
+  add("sallyport_access_grants", "Grants of access that have not ended.", "gauge", static_cast<double>(requests.grants));
+  add("sallyport_break_glass_total", "Break-glass accesses since the start.", "counter", static_cast<double>(requests.break_glass));
+  add("sallyport_reviews_open", "Reviews of break-glass access that are open.", "gauge", static_cast<double>(requests.reviews));
+  add("sallyport_reviews_overdue", "Reviews that are overdue.", "gauge", static_cast<double>(requests.reviews_overdue));
   for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
   co_return out;
 }
@@ -192,13 +170,9 @@ awaitable<Answer> Admin::State::with_who(Call call) {
                                       json::quote(call.who->issuer), json::quote(call.who->agent), json::quote(call.who->display()), groups,
                                       json::quote(utc_text(call.who->expires_wall_ns))));
   }
-  if (rest == "/api/requests") {
-    if (method != "GET") co_return wrong("GET");
-    co_return co_await list(std::move(call));
-  }
-  if (rest == "/api/requests/watch") {
-    if (method != "GET") co_return wrong("GET");
-    co_return co_await watch(std::move(call));
+  if (is_requests_path(rest)) {
+    const auto attempt = [this, &call](std::string action, std::string reason) { return record(call, std::move(action), std::move(reason)); };
+    co_return co_await serve_requests(services.approvals, {call.request, call.path, call.query, call.request_id, call.who, services.may_administer && services.may_administer(*call.who), attempt});
   }
   if (rest.starts_with("/api/receipts/")) {
     if (method != "GET") co_return wrong("GET");
@@ -213,21 +187,6 @@ awaitable<Answer> Admin::State::with_who(Call call) {
   if (rest.starts_with("/log/")) {
     if (method != "GET" && method != "HEAD") co_return wrong("GET, HEAD");
     co_return co_await log_page(std::move(call));
-  }
-  if (rest.starts_with("/api/requests/")) {
-    rest.remove_prefix(14);
-    const auto slash = rest.find('/');
-    std::string id(rest.substr(0, slash));
-    if (slash == std::string_view::npos) {
-      if (method != "GET") co_return wrong("GET");
-      co_return co_await show(std::move(call), std::move(id));
-    }
-    const auto verb = rest.substr(slash + 1);
-    if (verb == "approve" || verb == "deny") {
-      if (method != "POST") co_return wrong("POST");
-      const bool approve = verb == "approve";
-      co_return co_await vote(std::move(call), std::move(id), approve);
-    }
   }
   co_return problem(404, "not found", "there is nothing at " + call.path.substr(0, 100) + "; see docs/admin-api.md", call.request_id);
 }
@@ -249,53 +208,6 @@ awaitable<Answer> Admin::State::issue_token(Call call) {
   }
   co_return json_answer(fmt::format(R"({{"token":{},"display":{},"expires":{}}})", json::quote(issued->token), json::quote(issued->principal->display()),
                                     json::quote(utc_text(issued->principal->expires_wall_ns))), 201);
-}
-
-awaitable<Answer> Admin::State::list(Call call) {
-  const auto version = co_await services.approvals.changed(0, 0);
-  const auto limit = std::min<std::uint64_t>(number_or(query_value(call.query, "limit"), 100), 1000);
-  const auto state = query_value(call.query, "state");
-  if (!state.empty() && state != "pending" && state != "all") co_return problem(400, "bad request", "state is pending or all", call.request_id);
-  auto all = co_await services.approvals.list(state != "all", limit);
-  if (!all) co_return problem_of(all.error(), call.request_id);
-  std::string items;
-  for (const auto& approval : *all)
-    if (visible(approval, *call.who)) items += (items.empty() ? "" : ",") + approval_json(approval);
-  co_return json_answer(fmt::format(R"({{"version":{},"requests":[{}]}})", version, items));
-}
-
-awaitable<Answer> Admin::State::watch(Call call) {
-  const auto after = number_or(query_value(call.query, "after"), 0);
-  const auto seconds = std::min<std::uint64_t>(number_or(query_value(call.query, "seconds"), 50), kLongPoll / 1'000'000'000);
-  (void)co_await services.approvals.changed(after, net::after(static_cast<std::int64_t>(seconds) * 1'000'000'000));
-  co_return co_await list(std::move(call));
-}
-
-awaitable<Answer> Admin::State::show(Call call, std::string id) {
-  auto found = co_await services.approvals.get(id);
-  // Not there and not yours are one answer: ids are not for guessing.
-  if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
-  if (!found || !visible(*found, *call.who)) co_return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id);
-  co_return json_answer(approval_json(*found));
-}
-
-awaitable<Answer> Admin::State::vote(Call call, std::string id, bool approve) {
-  auto body = read_body(call.request, {"reason"});
-  if (!body) co_return problem_of(body.error(), call.request_id);
-  const auto reason = std::string(body->root()["reason"].as_string());
-  auto found = co_await services.approvals.get(id);
-  if (!found && found.error().kind != ErrorKind::Denied) co_return problem_of(found.error(), call.request_id);
-  if (!found || !visible(*found, *call.who)) {
-    co_await record(call, approve ? "approve" : "deny", "no such request for this person: " + id.substr(0, 64));
-    co_return problem(404, "not found", "there is no request " + id.substr(0, 64) + " for you", call.request_id);
-  }
-  auto voted = co_await services.approvals.vote(id, call.who, approve, reason);
-  if (!voted) {
-    // A vote that counts is an entry of its own; one that does not must not vanish.
-    co_await record(call, approve ? "approve" : "deny", voted.error().what);
-    co_return problem_of(voted.error(), call.request_id);
-  }
-  co_return json_answer(approval_json(*voted));
 }
 
 /// Whoever knows a request's id was told it: the requester, by the answer or the error. A receipt shows who asked and what for.

@@ -34,6 +34,7 @@ struct AdminServices {
   evidence::Keeping& keeping;
   std::function<bool(const identity::Principal&)> may_keep;      // on this worker, as configured now
   std::function<bool(const identity::Principal&)> may_read_log;  // on this worker, as configured now
+  std::function<bool(const identity::Principal&)> may_administer;  // revokes anybody's access; empty: nobody
   std::function<bool()> draining;            // true after SIGTERM: /readyz is red
   std::function<boost::asio::awaitable<std::vector<Metric>>()> metrics;  // of the protocols and the process
 };

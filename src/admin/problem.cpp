@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
-#include "enforce/approval_machine.h"
-
 namespace sallyport::admin {
 
 namespace {
@@ -44,24 +41,6 @@ Result<json::Document> read_body(const net::HttpRequest& request, std::initializ
   for (const auto member : document.root())
     if (std::ranges::find(known, member.key()) == known.end()) return fail(ErrorKind::Malformed, "the body has an unknown key \"" + std::string(member.key()).substr(0, 40) + "\"");
   return document;
-}
-
-std::string approval_json(const enforce::Approval& approval) {
-  std::string terms, votes;
-  for (const auto& [rule, term] : approval.terms) {
-    terms += fmt::format(R"({}{{"rule":{},"group":{},"quorum":{},"missing":{}}})", terms.empty() ? "" : ",", json::quote(rule),
-                         json::quote(term.by_group), term.quorum, enforce::missing(approval, term));
-  }
-  for (const auto& vote : approval.votes) {
-    votes += fmt::format(R"({}{{"by":{},"approve":{},"reason":{},"at":{}}})", votes.empty() ? "" : ",", json::quote(vote.display), vote.approve,
-                         json::quote(vote.reason), json::quote(utc_text(vote.wall_ns)));
-  }
-  return fmt::format(R"({{"id":{},"state":{},"request_id":{},"requester":{},"target":{},"session":{},"command":{},"reason":{},"created":{},)"
-                     R"("expires":{},"terms":[{}],"votes":[{}]}})",
-                     json::quote(approval.id), json::quote(enforce::to_string(approval.state)), json::quote(approval.request_id),
-                     json::quote(approval.requester_display), json::quote(approval.target), json::quote(approval.session),
-                     json::quote(approval.summary), json::quote(approval.reason), json::quote(utc_text(approval.created_wall_ns)),
-                     json::quote(utc_text(approval.expires_wall_ns)), terms, votes);
 }
 
 }  // namespace sallyport::admin

@@ -3,7 +3,8 @@
 #include <initializer_list>
 #include <string>
 
-#include "enforce/approval.h"
+#include "base/json.h"
+#include "base/result.h"
 #include "net/http.h"
 
 namespace sallyport::admin {
@@ -23,7 +24,5 @@ Answer problem_of(const Error& error, std::string_view request_id);
 
 /// A JSON object whose keys are all known. Errors: Malformed.
 Result<json::Document> read_body(const net::HttpRequest& request, std::initializer_list<std::string_view> known);
-
-std::string approval_json(const enforce::Approval& approval);
 
 }  // namespace sallyport::admin

@@ -16,7 +16,7 @@ inline constexpr int kDone = 0, kError = 1, kUsage = 2, kNotFound = 3, kUnauthen
 void add_config_commands(CLI::App& app, int& exit);     // config check|show|schema
 void add_policy_commands(CLI::App& app, int& exit);     // policy check|test|explain
 void add_identity_commands(CLI::App& app, int& exit);   // token issue, user hash, whoami
-void add_approval_commands(CLI::App& app, int& exit);   // requests, approve, deny
+void add_approval_commands(CLI::App& app, int& exit);   // requests, request, approve, deny, revoke, renew, review
 void add_evidence_commands(CLI::App& app, int& exit);   // sessions ls|show|play, evidence ls|show|keygen
 void add_export_command(CLI::App& evidence, int& exit); // evidence export; evidence_commands.cpp calls it
 void add_receipt_command(CLI::App& app, int& exit);     // receipt

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "enforce/access.h"
 #include "enforce/policy.h"
 #include "identity/config.h"
 #include "target/catalog.h"
@@ -70,6 +71,7 @@ struct Config {
   identity::IdentityConfig identity;
   EvidenceConfig evidence;
   target::CatalogPtr targets;
+  enforce::AccessRules access;
   enforce::PolicyPtr policy;
   std::size_t rule_count = 0;
 };

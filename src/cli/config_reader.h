@@ -26,6 +26,7 @@ class ConfigReader {
   void browsers(yaml::Mapping& fields, GatewayConfig& out);
   void oidc(const yaml::Node& node, identity::IdentityConfig& out);
   void local(const yaml::Node& node, identity::IdentityConfig& out);
+  void same_person(const yaml::Node& node, identity::IdentityConfig& out);
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);

@@ -118,9 +118,33 @@ void ConfigReader::identity(const yaml::Node& node, identity::IdentityConfig& ou
     for (const auto& item : found->items) oidc(item, out);
   }
   if (const auto* found = fields.get("local")) local(*found, out);
+  if (const auto* found = fields.get("same_person")) same_person(*found, out);
   const auto* users = node.find("local") ? node.find("local")->find("users") : nullptr;
   const bool some = (node.find("oidc") && !node.find("oidc")->items.empty()) || (users && !users->members.empty());
   if (!some) error(node.place, "identity has nobody who could come: it needs an oidc issuer or local users");
+}
+
+void ConfigReader::same_person(const yaml::Node& node, identity::IdentityConfig& out) {
+  constexpr std::string_view kForm = "same_person is a list of people, each a list of accounts: [[\"local|alice\", \"https://id.example|alice@example\"]]";
+  if (node.kind != yaml::Node::Kind::Sequence) return error(node.place, std::string(kForm));
+  std::set<std::string> seen;
+  for (const auto& item : node.items) {
+    if (item.kind != yaml::Node::Kind::Sequence || item.items.size() < 2) {
+      error(item.place, std::string(kForm));
+      continue;
+    }
+    auto& accounts = out.same_person.emplace_back();
+    for (const auto& account : item.items) {
+      const auto& text = account.scalar;
+      const auto bar = text.rfind('|');
+      if (account.kind != yaml::Node::Kind::Scalar || bar == std::string::npos || bar == 0 || bar + 1 == text.size()) {
+        error(account.place, "an account is \"ISSUER|SUBJECT\"; the issuer of local users is local");
+        continue;
+      }
+      if (!seen.insert(text).second) error(account.place, fmt::format("{} stands here a second time; one list has all accounts of a person", text));
+      accounts.push_back(text.substr(0, bar) + "\n" + text.substr(bar + 1));
+    }
+  }
 }
 
 void ConfigReader::oidc(const yaml::Node& node, identity::IdentityConfig& out) {

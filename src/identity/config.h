@@ -29,6 +29,7 @@ struct LocalUser {
 struct IdentityConfig {
   std::vector<OidcConfig> oidc;
   std::map<std::string, LocalUser> users;
+  std::vector<std::vector<std::string>> same_person;       // accounts of one human each, as Principal::person()
   std::int64_t token_lifetime_ns = 3600LL * 1'000'000'000;  // of `sallyport token issue`, and its upper bound
 };
 

@@ -17,7 +17,10 @@ struct Principal {
   std::vector<std::string> groups;     // sorted, unique
   std::string agent;                   // RFC 8693 `act.sub`: "agent X on behalf of subject"; "" for a person
   bool service = false;                // a machine of its own: never an approver
-  std::string method;                  // "oidc" | "local-token"
+  std::string method;                  // "oidc" | "local-token" | "break-glass"
+  /// Sorted ids of the access rules under which a grant is active for the target at hand. The Gate's, for its session:
+  /// no authentication ever sets it.
+  std::vector<std::string> access;
   Digest credential{};                 // SHA-256 of the token: binds approvals and sessions to it; never the token
   std::int64_t expires_wall_ns = 0;    // the credential's end; nothing runs after it
 
