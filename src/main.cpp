@@ -244,6 +244,28 @@ evidence::RetentionTerms retention_of(const cli::Config& config) {
   return out;
 }
 
+/// What happened to a request goes to those who decide it.
+void tell_approvers(Shared& shared, const enforce::ApprovalEvent& event) {
+  const auto& request = event.request;
+  notify::Notice notice;
+  notice.event = event.what;
+  notice.request = request.id;
+  notice.kind = to_string(request.kind);
+  notice.who = request.requester_display;
+  notice.target = request.target;
+  notice.summary = request.summary;
+  notice.effect = request.effect;
+  notice.reason = request.asked_for;
+  for (const auto& [rule, terms] : request.terms) notice.rules.push_back(rule);
+  notice.groups = enforce::groups_of(enforce::steps_of(request));
+  notice.expires_wall_ns = request.expires_wall_ns;
+  notice.at_wall_ns = system_clock().wall_ns();
+  notice.link = shared.admin_origin + "/requests/" + request.id;
+  shared.outbox->post(std::move(notice));
+}
+
+enforce::Access::Setup access_of(const cli::Config& config) { return {config.access, config.targets, identity::SamePerson(config.identity.same_person)}; }
+
 /// State, evidence, approvals: everything that stands before the first worker.
 Result<void> open_shared(Shared& shared) {
   const auto& config = shared.config;
@@ -278,7 +300,16 @@ Result<void> open_shared(Shared& shared) {
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.directory, identity::Directory::open(*shared.store, *shared.log, std::make_shared<const identity::IdentityConfig>(config.identity),
                                                   config.gateway.state_directory + "/vault.key"));
-  TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log));
+  enforce::ApprovalLinks links;
+  links.access = std::make_shared<enforce::Access>(access_of(config));
+  links.present = [directory = shared.directory.get()](const std::string& person) -> std::optional<identity::PrincipalPtr> {
+    // Of somebody who only ever came with a token of their provider, the vote's own groups are all there is.
+    if (!person.starts_with("local\n") && !directory->find(person)) return std::nullopt;
+    return directory->standing(person);
+  };
+  shared.outbox = std::make_unique<notify::Outbox>(*shared.store, *shared.log, config.notify);
+  links.on_event = [&shared](const enforce::ApprovalEvent& event) { tell_approvers(shared, event); };
+  TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log, system_clock(), std::move(links)));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
   shared.keys = identity::make_key_source(identity::issuers_of(config.identity));
   return {};
@@ -438,6 +469,8 @@ Result<std::string> reload(Shared& shared, Running& running) {
   shared.keys = identity::make_key_source(identity::issuers_of(shared.config.identity));
   const auto identity = std::make_shared<const identity::IdentityConfig>(shared.config.identity);
   shared.directory->reconfigure(identity);
+  shared.approvals->access()->configure(access_of(shared.config));
+  shared.outbox->reconfigure(shared.config.notify);
   for (const auto& warning : loaded.warnings) say("warning: {}", warning);
   on_every(running.workers, [&](Worker& worker) { worker.reconfigure(shared.config, shared.keys, shared.tls, shared.postgres); });
   std::promise<void> known;
@@ -489,6 +522,7 @@ Result<void> start(Shared& shared, Running& running) {
     running.workers.front()->accept(fd, limits, [&running](net::HttpServerConnection http) { return running.api->serve(std::move(http)); });
   }));
   const auto origin = admin_origin(gateway, running.admin->port());
+  shared.admin_origin = origin;
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
       first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
       [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers] { return metrics(workers); }, origin});

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/asio/redirect_error.hpp>
 #include <chrono>
 
 namespace sallyport {
@@ -12,6 +13,7 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t kMaxConnections = 20'000;         // of one worker; beyond it new ones are closed at once
+constexpr std::chrono::seconds kRecheck{1};             // sessions that may not go on end within this, and what it takes to end them
 constexpr std::int64_t kHandshake = 10'000'000'000;
 
 awaitable<void> serve_connection(boost::asio::io_context& context, int fd, std::shared_ptr<const net::TlsServer> tls, net::HttpLimits limits,
@@ -43,6 +45,7 @@ Worker::~Worker() = default;
 
 void Worker::start() {
   boost::asio::co_spawn(context_, mcp_.sweep(), boost::asio::detached);
+  boost::asio::co_spawn(context_, recheck(), boost::asio::detached);
   thread_ = std::jthread([this] {
     context_.run();
     ended_ = true;
@@ -90,7 +93,20 @@ void Worker::reconfigure(const cli::Config& config, std::shared_ptr<identity::Ke
   tls_ = std::move(tls);
 }
 
+awaitable<void> Worker::recheck() {
+  while (!finishing_) {
+    recheck_timer_.expires_after(kRecheck);
+    boost::system::error_code over;
+    co_await recheck_timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, over));
+    if (!finishing_) gate_.recheck();
+  }
+}
+
 bool Worker::finish(std::int64_t limit_ns) {
+  boost::asio::post(context_, [this] {
+    finishing_ = true;
+    recheck_timer_.cancel();
+  });
   guard_.reset();
   const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(limit_ns);
   while (!ended_ && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -4,6 +4,7 @@
 // leaves its worker; a connection whose session lives elsewhere is handed over between two requests.
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "enforce/remembered.h"
 #include "identity/authenticator.h"
 #include "net/tls.h"
+#include "notify/outbox.h"
 #include "protocol/mcp/endpoint.h"
 #include "protocol/postgres/endpoint.h"
 #include "target/link.h"
@@ -34,6 +36,8 @@ struct Shared {
   std::string standing_alarm;                           // from when there were some
   std::unique_ptr<anchor::Timestamping> timestamping;   // null without an authority
   std::unique_ptr<identity::Directory> directory;
+  std::string admin_origin;                             // what browsers see of the admin listener; set before the first worker runs
+  std::unique_ptr<notify::Outbox> outbox;
   std::unique_ptr<enforce::Approvals> approvals;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::shared_ptr<identity::KeySource> keys;
@@ -70,6 +74,7 @@ class Worker {
 
  private:
   void run(boost::asio::awaitable<void> connection);
+  boost::asio::awaitable<void> recheck();
 
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
@@ -81,6 +86,8 @@ class Worker {
   protocol::mcp::Endpoint mcp_;
   protocol::postgres::Endpoint postgres_;
   std::size_t connections_ = 0;
+  boost::asio::steady_timer recheck_timer_{context_};
+  bool finishing_ = false;
   std::jthread thread_;
   std::atomic<bool> ended_ = false;
 };

@@ -30,9 +30,15 @@ Answer ready(const AdminServices& services) {
 awaitable<std::string> metrics(const AdminServices& services) {
   std::string out;
   std::set<std::string> described;
-  const auto pending = co_await services.approvals.list(true, 10'000);
+  const auto requests = co_await services.approvals.counts();
   for (const auto& metric : metrics_of(services.log.status(), services.witnesses())) sample(out, metric, described);
-  sample(out, {"sallyport_approvals_pending", "Commands that wait for a human.", "gauge", {}, pending ? static_cast<double>(pending->size()) : 0}, described);
+  const auto add = [&](const char* name, const char* help, const char* type, std::uint64_t value) { sample(out, {name, help, type, {}, static_cast<double>(value)}, described); };
+  add("sallyport_approvals_pending", "Commands that wait for a human.", "gauge", requests.commands);
+  add("sallyport_access_pending", "Requests for access that wait for a human.", "gauge", requests.access);
+  add("sallyport_access_grants", "Grants of access that have not ended.", "gauge", requests.grants);
+  add("sallyport_break_glass_total", "Break-glass accesses since the start.", "counter", requests.break_glass);
+  add("sallyport_reviews_open", "Reviews of break-glass access that are open.", "gauge", requests.reviews);
+  add("sallyport_reviews_overdue", "Reviews that are overdue.", "gauge", requests.reviews_overdue);
   for (const auto& metric : co_await services.metrics()) sample(out, metric, described);
   co_return out;
 }

@@ -62,10 +62,11 @@ std::optional<Config> read(const yaml::Node& root, yaml::Diagnostics& diagnostic
   config.roles.keepers = config.evidence.keepers;
   if (const auto* node = top.require("targets")) reader.targets(*node, *catalog);
   config.targets = catalog;
+  if (const auto* node = top.get("access")) config.access = enforce::load_access(*node, *catalog, diagnostics);
   const auto* policy = top.get("policy");
   const auto* tests = top.get("tests");
   top.finish();
-  config.policy = enforce::Policy::load(policy, tests, diagnostics.text(), *catalog, diagnostics);
+  config.policy = enforce::Policy::load(policy, tests, diagnostics.text(), *catalog, diagnostics, enforce::ids_of(config.access));
   if (!diagnostics.ok() || !config.policy) return std::nullopt;
   config.text = diagnostics.text();
   config.digest = config.policy->digest();

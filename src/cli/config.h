@@ -8,6 +8,7 @@
 
 #include "admin/roles.h"
 #include "base/secret.h"
+#include "enforce/access.h"
 #include "enforce/policy.h"
 #include "identity/config.h"
 #include "notify/outbox.h"
@@ -75,6 +76,7 @@ struct Config {
   std::vector<notify::Channel> notify;
   admin::RoleGroups roles;                   // log_readers and keepers of `evidence` included
   target::CatalogPtr targets;
+  enforce::AccessRules access;
   enforce::PolicyPtr policy;
   std::size_t rule_count = 0;
 };

@@ -28,6 +28,7 @@ void ConfigReader::identity(const yaml::Node& node, identity::IdentityConfig& ou
     for (const auto& item : found->items) saml(item, out);
   }
   if (const auto* found = fields.get("local")) local(*found, out);
+  if (const auto* found = fields.get("same_person")) same_person(*found, out);
   if (const auto* found = fields.get("sign_in")) sign_in(*found, out);
   if (const auto* found = fields.get("agents")) agents(*found, out);
   if (const auto* found = fields.get("federation")) {
@@ -121,6 +122,29 @@ void ConfigReader::oidc_client(const yaml::Node& node, yaml::Mapping& fields, id
   if (inner.get("secret")) secret(inner, "secret", out.client_secret);
   inner.strings("scopes", out.scopes);
   if (std::ranges::find(out.scopes, "openid") == out.scopes.end()) error(client->place, "scopes must hold openid: without it the provider says nothing about who signed in");
+}
+
+void ConfigReader::same_person(const yaml::Node& node, identity::IdentityConfig& out) {
+  constexpr std::string_view kForm = "same_person is a list of people, each a list of accounts: [[\"local|alice\", \"https://id.example|alice@example\"]]";
+  if (node.kind != yaml::Node::Kind::Sequence) return error(node.place, std::string(kForm));
+  std::set<std::string> seen;
+  for (const auto& item : node.items) {
+    if (item.kind != yaml::Node::Kind::Sequence || item.items.size() < 2) {
+      error(item.place, std::string(kForm));
+      continue;
+    }
+    auto& accounts = out.same_person.emplace_back();
+    for (const auto& account : item.items) {
+      const auto& text = account.scalar;
+      const auto bar = text.rfind('|');
+      if (account.kind != yaml::Node::Kind::Scalar || bar == std::string::npos || bar == 0 || bar + 1 == text.size()) {
+        error(account.place, "an account is \"ISSUER|SUBJECT\"; the issuer of local users is local");
+        continue;
+      }
+      if (!seen.insert(text).second) error(account.place, fmt::format("{} stands here a second time; one list has all accounts of a person", text));
+      accounts.push_back(text.substr(0, bar) + "\n" + text.substr(bar + 1));
+    }
+  }
 }
 
 /// What an issuer of tokens is believed by; the same for people's providers and for platforms.

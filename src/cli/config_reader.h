@@ -41,6 +41,7 @@ class ConfigReader {
   void saml_idp(const yaml::Node& node, identity::SamlConfig& out);
   void saml_keys(const yaml::Node& node, identity::SamlConfig& out);
   void local(const yaml::Node& node, identity::IdentityConfig& out);
+  void same_person(const yaml::Node& node, identity::IdentityConfig& out);
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);

@@ -9,7 +9,7 @@ namespace sallyport::cli {
 
 struct ConfigKey {
   std::string_view path;  // dotted; `*` is any name, `[]` an item of a list
-  std::string_view type;  // string, bool, integer, duration, size, percent, secret, strings, strings_map, secrets_map, tls, object, rule, test, version
+  std::string_view type;  // string, bool, integer, duration, size, percent, secret, strings, any_of, targets, steps, strings_map, secrets_map, tls, object, rule, test, version
   bool required;
   std::string_view doc;
 };

@@ -99,6 +99,16 @@ std::string identity(const identity::IdentityConfig& config) {
   std::string providers;
   for (const auto& one : config.saml) providers += (providers.empty() ? "" : ",") + saml(one);
   if (!providers.empty()) out.raw("saml", "[" + providers + "]");
+  std::string people;
+  for (const auto& accounts : config.same_person) {
+    std::string list;
+    for (const auto& person : accounts) {
+      const auto end = person.find('\n');
+      list += (list.empty() ? "" : ",") + json::quote(person.substr(0, end) + "|" + person.substr(end + 1));
+    }
+    people += fmt::format("{}[{}]", people.empty() ? "" : ",", list);
+  }
+  if (!people.empty()) out.raw("same_person", "[" + people + "]");
   return out.raw("local", Object().duration("token_lifetime", config.token_lifetime_ns).raw("users", users.str()).str()).str();
 }
 
@@ -161,6 +171,31 @@ void more(const EvidenceConfig& config, Object& out) {
     out.raw("timestamps", Object().text("url", config.timestamp_url).text("ca", config.timestamp_ca).duration("every", config.timestamp_every_ns).str());
 }
 
+std::string access(const enforce::AccessRules& rules) {
+  std::string out;
+  for (const auto& [id, rule] : rules) {
+    std::vector<std::string> who;
+    for (const auto& selector : rule.who) who.push_back(enforce::text_of(selector));
+    Object one, labels;
+    one.text("id", id).list("who", who);
+    for (const auto& [label, values] : rule.targets.labels) labels.list(label, values);
+    if (rule.targets.labels.empty()) one.list("target", rule.targets.names);
+    else one.raw("target", labels.str());
+    std::string steps;
+    for (const auto& step : rule.steps) {
+      std::string needs;
+      for (const auto& need : step) needs += (needs.empty() ? "" : ",") + Object().text("by", "group:" + need.group).number("n", need.count).str();
+      steps += fmt::format("{}[{}]", steps.empty() ? "" : ",", needs);
+    }
+    if (!rule.break_glass) one.raw("steps", "[" + steps + "]");
+    one.duration("longest", rule.longest_ns).duration("ahead", rule.ahead_ns).duration("valid", rule.valid_ns).raw("reason", rule.reason ? "true" : "false");
+    if (const auto& glass = rule.break_glass)
+      one.raw("break_glass", Object().text("review_by", "group:" + glass->review.group).number("n", glass->review.count).duration("review_within", glass->review_within_ns).str());
+    out += (out.empty() ? "" : ",") + one.str();
+  }
+  return "[" + out + "]";
+}
+
 /// Block style with every string in double quotes: JSON's strings are YAML's.
 void to_yaml(const json::Value& value, std::size_t depth, std::string& out) {
   const std::string indent(depth * 2, ' ');
@@ -193,7 +228,9 @@ std::string show_json(const Config& config) {
   }
   if (!channels.empty()) out.raw("notify", "[" + channels + "]");
   out.number("version", 1).raw("gateway", gateway(config.gateway)).raw("identity", identity(config.identity));
-  return out.raw("evidence", evidence.str()).raw("roles", roles(config.roles)).raw("targets", targets.str()).str();
+  out.raw("evidence", evidence.str()).raw("roles", roles(config.roles)).raw("targets", targets.str());
+  if (!config.access.empty()) out.raw("access", access(config.access));
+  return out.str();
 }
 
 std::string show_yaml(const Config& config) {

@@ -10,7 +10,7 @@ namespace {
 
 struct Question {
   std::string file, user, issuer = "local", agent, target, tool, args, method, resource, prompt, sql;
-  std::vector<std::string> groups;
+  std::vector<std::string> groups, access;
   bool service = false, json = false;
 };
 
@@ -49,8 +49,7 @@ std::string to_json(const enforce::Decision& decision, const std::string& trace)
   std::string approvals;
   for (const auto* mask : decision.masks) masks.push_back(mask->id);
   for (const auto& [rule, terms] : decision.approvals) {
-    approvals += fmt::format(R"({}{{"rule":{},"by":{},"quorum":{}}})", approvals.empty() ? "" : ",", json::quote(rule),
-                             json::quote("group:" + terms.by_group), terms.quorum);
+    approvals += fmt::format(R"({}{{"rule":{},"by":{}}})", approvals.empty() ? "" : ",", json::quote(rule), json::quote(enforce::words_of(terms.steps)));
   }
   return fmt::format(R"({{"effect":"{}","rules":{},"reason":{},"message":{},"masks":{},"approvals":[{}],"trace":{}}})", word(decision.effect),
                      json_list(decision.rules), json::quote(decision.reason), json::quote(decision.message), json_list(masks), approvals,
@@ -117,6 +116,8 @@ int explain(const Question& question) {
   std::ranges::sort(who.groups);
   const auto repeated = std::ranges::unique(who.groups);
   who.groups.erase(repeated.begin(), repeated.end());
+  who.access = question.access;
+  std::ranges::sort(who.access);
   const auto facts = enforce::facts_of(*action);
   const auto decision = config->policy->decide(who, *target, facts);
   const auto trace = config->policy->explain(who, *target, facts);
@@ -157,6 +158,7 @@ void add_policy_commands(CLI::App& app, int& exit) {
   command->add_option("--group", question->groups, "A group of the user; may be repeated");
   command->add_option("--issuer", question->issuer, "The user's issuer (default: local)");
   command->add_option("--agent", question->agent, "The agent that acts for the user");
+  command->add_option("--access", question->access, "An access rule under which the user has a grant; may be repeated");
   command->add_flag("--service", question->service, "The user is a machine");
   command->add_option("--target", question->target, "The target's name")->required();
   command->add_option("--tool", question->tool, "A tool that is called");

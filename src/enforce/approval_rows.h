@@ -7,11 +7,12 @@
 
 namespace sallyport::enforce {
 
-Result<void> insert_approval(state::Database& database, const Approval& approval, const ApprovalRequest& request, std::int64_t now);
-/// State, reason and any votes that are not there yet, in one transaction.
+/// All of them or none.
+Result<void> insert_approvals(state::Database& database, const std::vector<const Approval*>& approvals, std::int64_t now);
+/// State, reason, begin and end, and the votes, in one transaction.
 Result<void> update_approval(state::Database& database, const Approval& approval, std::int64_t now);
 Result<std::vector<Approval>> load_live(state::Database& database);
-Result<std::vector<Approval>> load_recent(state::Database& database, bool pending_only, std::size_t limit);
+Result<std::vector<Approval>> load_matching(state::Database& database, const ApprovalFilter& filter);
 Result<std::optional<Approval>> load_one(state::Database& database, const std::string& id);
 
 }  // namespace sallyport::enforce

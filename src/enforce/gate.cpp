@@ -13,24 +13,11 @@ namespace {
 /// How often the wire hears of a hold: under every client's idle limit that is known (docs/protocols/mcp.md).
 constexpr std::int64_t kHoldNotice = 5'000'000'000;
 constexpr std::int64_t kHoldLook = 1'000'000'000;  // and how often it is looked whether the client still waits
-/// How long the end of a session waits for outcomes that are being written.
-constexpr std::int64_t kCloseWait = 10'000'000'000;
 
 std::string new_request_id() {
   std::array<std::uint8_t, 10> random;
   random_bytes(random);
   return "req_" + hex(random);
-}
-
-/// The facts of an action whose object is not yet known: could anything of this kind be allowed?
-Facts with_unknown_object(const Action& action) {
-  Facts facts = facts_of(action);
-  if (facts.schema == nullptr) return facts;
-  for (std::size_t i = 0; i < facts.values.size(); ++i) {
-    const auto name = facts.schema->fields[i].name;
-    if (name == "mcp.tool" || name == "mcp.resource" || name == "mcp.prompt" || name == "mcp.args") facts.values[i] = Unknown{};
-  }
-  return facts;
 }
 
 bool is_housekeeping(const Action& action) {
@@ -39,13 +26,15 @@ bool is_housekeeping(const Action& action) {
   return request != nullptr && request->housekeeping;
 }
 
-/// The facts of a greeting, for a target's protocol: could anything be allowed there?
-Facts first_facts(const target::Target& target) {
-  if (std::holds_alternative<target::PostgresTarget>(target.kind)) return {&sql_schema(), std::vector<FactValue>(sql_schema().fields.size())};
-  McpRequest any;
-  any.method = "initialize";
-  any.housekeeping = true;
-  return with_unknown_object(any);
+/// What it would do, parsed, for those who decide: JSON.
+std::string effect_of(const Action& action) {
+  if (const auto* call = std::get_if<ToolCall>(&action)) return R"({"tool":)" + json::quote(call->tool) + "}";
+  if (const auto* request = std::get_if<McpRequest>(&action)) return R"({"method":)" + json::quote(request->method) + "}";
+  const auto* statement = std::get_if<Statement>(&action);
+  if (statement == nullptr) return "";
+  std::string tables;
+  for (const auto& table : statement->effects->tables) tables += (tables.empty() ? "" : ",") + json::quote(table);
+  return fmt::format(R"({{"verb":{},"class":{},"tables":[{}]}})", json::quote(statement->effects->verb), json::quote(statement->effects->weight), tables);
 }
 
 }  // namespace
@@ -64,51 +53,12 @@ void Gate::reconfigure(PolicyPtr policy, target::CatalogPtr catalog) {
   catalog_ = std::move(catalog);
   maskers_.clear();
   sql_maskings_.clear();
+  // A target may have other labels now: what is granted for it is asked anew.
+  for (const auto& [raw, known] : open_)
+    if (const auto session = known.lock()) session->access_version = 0;
 }
 
 bool Gate::evidence_writable() const { return log_.writable(); }
-
-awaitable<Result<std::shared_ptr<Session>>> Gate::open(identity::PrincipalPtr who, std::string target, std::string binding,
-                                                       Connection connection) {
-  const auto* found = catalog_->find(target);
-  // One answer for "not there" and "not for you": names of targets are not for guessing.
-  if (found == nullptr || !policy_->may_be_visible(*who, *found, first_facts(*found)))
-    co_return fail(ErrorKind::Denied, "there is no target \"" + target + "\" for " + who->display());
-  auto session = std::make_shared<Session>();
-  session->who = std::move(who);
-  session->target = std::move(target);
-  session->binding = std::move(binding);
-  session->record = log_.new_session();
-  evidence::Entry entry(evidence::Kind::SessionOpen, session->record);
-  using evidence::Field;
-  entry.text(Field::Subject, session->who->subject)
-      .text(Field::Issuer, session->who->issuer)
-      .text(Field::Agent, session->who->agent)
-      .texts(Field::Groups, session->who->groups)
-      .text(Field::Target, session->target)
-      .text(Field::Peer, connection.peer)
-      .text(Field::Protocol, connection.protocol)
-      .text(Field::Software, connection.software)
-      .bytes(Field::PolicyDigest, policy_->digest());
-  if (!connection.resumes.empty()) entry.text(Field::Reason, "resumes " + connection.resumes);
-  entry.bytes(Field::Digest, session->who->credential);
-  CO_TRY([[maybe_unused]] const auto index, co_await port_.append(std::move(entry)));
-  co_return session;
-}
-
-awaitable<void> Gate::close(std::shared_ptr<Session> session, std::string reason) {
-  session->closed = true;
-  if (session->open_commands != 0) {
-    session->quiet.emplace(context_, std::chrono::nanoseconds(kCloseWait));
-    boost::system::error_code over;
-    co_await session->quiet->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, over));
-    if (session->open_commands != 0) co_return;
-  }
-  evidence::Entry entry(evidence::Kind::SessionClose, session->record);
-  entry.text(evidence::Field::Reason, reason);
-  // A close that cannot be written leaves the session open in the record: recovery marks it interrupted.
-  (void)co_await port_.append(std::move(entry));
-}
 
 Denial Gate::denial_of(const Judged& judged, std::string request_id) {
   Denial denial;
@@ -119,7 +69,8 @@ Denial Gate::denial_of(const Judged& judged, std::string request_id) {
   return denial;
 }
 
-Gate::Judged Gate::judge(const Session& session, const Action& action) {
+Gate::Judged Gate::judge(Session& session, const Action& action) {
+  refresh(session);
   Judged judged;
   judged.policy = policy_;
   judged.catalog = catalog_;
@@ -300,6 +251,7 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   request.target = session.target;
   request.session = session.id();
   request.summary = verb_of(action) + " " + judged.object + " " + summary.substr(0, 2000);
+  request.effect = effect_of(action);
   request.terms = judged.decision.approvals;
   request.policy = judged.policy->digest();
   Denial denial = denial_of(judged, request_id);
@@ -342,8 +294,7 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
     case ApprovalState::Granted: break;
     case ApprovalState::Pending:  // nobody has answered in time, or the gateway stops
       denial.pending = true;
-      denial.reason = "it needs approval by group " + request.terms.front().second.by_group + " and request " + approval->id +
-                      " is still pending";
+      denial.reason = "it needs approval by " + approval->approvers() + " and request " + approval->id + " is still pending";
       co_return std::move(denial);
     case ApprovalState::Withdrawn:
       denial.cancelled = true;
@@ -356,10 +307,15 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
       co_return std::move(denial);
     case ApprovalState::Expired: denial.reason = "request " + approval->id + " expired"; co_return std::move(denial);
     case ApprovalState::Used: denial.reason = "request " + approval->id + " was already used"; co_return std::move(denial);
+    case ApprovalState::Ended:
+    case ApprovalState::Revoked:
+    case ApprovalState::Reviewed: denial.reason = "request " + approval->id + " is not for a command"; co_return std::move(denial);
   }
   // The rules may have changed while people were thinking: what was granted is only what is still asked for.
   Judged again = judge(session, action);
-  if (again.policy->digest() != judged.policy->digest() || again.decision.effect == Effect::Block) {
+  const auto same_terms = [](const auto& a, const auto& b) { return a.first == b.first && a.second.steps == b.second.steps; };
+  const bool other_terms = again.decision.effect == Effect::Approve && !std::ranges::equal(again.decision.approvals, judged.decision.approvals, same_terms);
+  if (again.policy->digest() != judged.policy->digest() || again.decision.effect == Effect::Block || other_terms) {
     denial.reason = "the policy changed while request " + approval->id + " was held; call again";
     denial.rules = again.decision.rules;
     co_return std::move(denial);

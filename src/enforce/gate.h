@@ -27,11 +27,22 @@ namespace sallyport::enforce {
 
 /// One client session on one target, as the Gate knows it. Made by open(), owned by the protocol's session.
 struct Session {
-  identity::PrincipalPtr who;
+  identity::PrincipalPtr who;            // with the access that is granted now; the Gate keeps it so
+  identity::PrincipalPtr signed_in;      // as authentication gave it
   std::string target;       // name; looked up at every command, for a reload may take it away
   std::string binding;      // stable across a restart of the gateway: what approvals are bound to
   evidence::SessionPtr record;
   std::string id() const;   // hexadecimal, as `sallyport sessions` shows it
+
+  /// Ends it from the Gate's side, with a native error: set by the protocol as soon as it can, on the worker's thread. It may be
+  /// called from recheck() and must not end the session before it returns.
+  std::function<void(std::string reason)> end;
+  bool over = false;               // end() was called
+
+  // The Gate's: who is asked anew when the grants change or the clock passes `access_until_ns`.
+  std::uint64_t access_version = 0;
+  std::int64_t access_until_ns = INT64_MAX;
+  std::string lost_access;         // the rule of a grant that it had and has no more
 
   // The Gate's: nothing of a session may come after its close in the record, and each command has its outcome before.
   std::size_t open_commands = 0;   // asked and neither refused nor finished
@@ -121,6 +132,13 @@ class Gate {
   /// session.open, durable. Errors: Denied (no such target, or nothing on it is allowed), Unavailable (evidence).
   boost::asio::awaitable<Result<std::shared_ptr<Session>>> open(identity::PrincipalPtr who, std::string target,
                                                                 std::string binding, Connection connection);
+  /// The same person came with another credential: its groups and its end count from now on.
+  void renew(Session& session, identity::PrincipalPtr who);
+  /// Looks at every open session of this worker and ends those that why_over() names. Called every second.
+  void recheck();
+  /// Why this session may not go on, if it may not: what it was let in for is gone.
+  std::optional<std::string> why_over(Session& session);
+
   /// session.close with its totals, after the outcomes of what still runs; no command is taken from now on. A session whose
   /// outcomes cannot be written stays open in the record and is closed as interrupted at the next start.
   boost::asio::awaitable<void> close(std::shared_ptr<Session> session, std::string reason);
@@ -192,7 +210,9 @@ class Gate {
   Result<std::string> record_of(const Action& action, const json::Value& record, Judged& judged);
   static Denial without_entry(Session& session, std::string request_id, const Error& why);
   static Denial denial_of(const Judged& judged, std::string request_id);
-  Judged judge(const Session& session, const Action& action);
+  Judged judge(Session& session, const Action& action);
+  void refresh(Session& session);
+  void read_access(Session& session);
   void judge_masking(const Statement& statement, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
@@ -208,6 +228,7 @@ class Gate {
   target::CatalogPtr catalog_;
   const Clock& clock_;
   evidence::LogReading* reading_ = nullptr;
+  std::map<Session*, std::weak_ptr<Session>> open_;  // this worker's, for recheck()
   std::map<std::vector<const MaskRule*>, std::shared_ptr<const Masker>> maskers_;
   SqlMaskings sql_maskings_;
 };

@@ -11,6 +11,11 @@
 
 namespace sallyport::enforce {
 
+/// The facts of an action whose object is not yet known: could anything of this kind be allowed?
+Facts with_unknown_object(const Action& action);
+/// The facts of a greeting, for a target's protocol: could anything be allowed there?
+Facts first_facts(const target::Target& target);
+
 struct Gate::Judged {
   Decision decision;
   PolicyPtr policy;               // keeps decision.masks alive

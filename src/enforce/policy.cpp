@@ -15,10 +15,6 @@ std::string ids_of(const std::vector<const Rule*>& rules) {
   return fmt::format("rules {} and {}", fmt::join(ids.begin(), ids.end() - 1, ", "), ids.back());
 }
 
-std::string quorum_of(const ApprovalTerms& terms) {
-  return fmt::format("{} of group {}", terms.quorum == 1 ? "one person" : fmt::format("{} people", terms.quorum), terms.by_group);
-}
-
 void name_deciders(Decision& decision, const std::vector<const Rule*>& rules) {
   for (const auto* rule : rules) {
     decision.rules.push_back(rule->id);
@@ -49,7 +45,7 @@ void hold(Decision& decision, const std::vector<const Rule*>& approves) {
   std::vector<std::string> by;
   for (const auto* rule : approves) {
     decision.approvals.emplace_back(rule->id, rule->terms);
-    auto terms = quorum_of(rule->terms);
+    auto terms = words_of(rule->terms.steps);
     if (std::ranges::find(by, terms) == by.end()) by.push_back(std::move(terms));
   }
   decision.reason = fmt::format("{} {} it for approval by {}", ids_of(approves), approves.size() == 1 ? "holds" : "hold",
@@ -58,6 +54,24 @@ void hold(Decision& decision, const std::vector<const Rule*>& approves) {
 }
 
 }  // namespace
+
+std::string words_of(const ApprovalSteps& steps) {
+  std::string out;
+  for (const auto& step : steps) {
+    if (!out.empty()) out += ", then ";
+    for (std::size_t i = 0; i < step.size(); ++i)
+      out += fmt::format("{}{} of group {}", i ? " and " : "", step[i].count == 1 ? "one person" : fmt::format("{} people", step[i].count), step[i].group);
+  }
+  return out;
+}
+
+std::vector<std::string> groups_of(const ApprovalSteps& steps) {
+  std::vector<std::string> out;
+  for (const auto& step : steps)
+    for (const auto& need : step)
+      if (std::ranges::find(out, need.group) == out.end()) out.push_back(need.group);
+  return out;
+}
 
 Decision RuleSet::decide(const cel::Inputs& inputs) const {
   Decision decision;
@@ -105,12 +119,12 @@ Policy::Policy(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Policy::~Policy() = default;
 
 PolicyPtr Policy::load(const yaml::Node* rules, const yaml::Node* tests, std::string_view source,
-                       const target::Catalog& catalog, yaml::Diagnostics& diagnostics) {
+                       const target::Catalog& catalog, yaml::Diagnostics& diagnostics, const std::vector<std::string>& access) {
   // Errors that others found before do not count: with them the configuration is refused anyway.
   const auto errors_before = diagnostics.errors().size();
   auto state = std::make_unique<State>();
   state->digest = sha256(as_bytes(source));
-  if (rules) state->rules = read_rules(*rules, catalog, diagnostics);
+  if (rules) state->rules = read_rules(*rules, catalog, access, diagnostics);
   for (const auto& [name, target] : catalog.targets) {
     auto& entry = state->targets[name];
     entry.labels = target.labels;
@@ -119,7 +133,7 @@ PolicyPtr Policy::load(const yaml::Node* rules, const yaml::Node* tests, std::st
     }
   }
   const bool dry = diagnostics.errors().size() != errors_before;
-  if (tests) state->tests = run_tests(*tests, *state, catalog, dry, diagnostics);
+  if (tests) state->tests = run_tests(*tests, *state, catalog, access, dry, diagnostics);
   if (diagnostics.errors().size() != errors_before) return nullptr;
   return PolicyPtr(new Policy(std::move(state)));
 }

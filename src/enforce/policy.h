@@ -20,10 +20,23 @@ namespace sallyport::enforce {
 
 enum class Effect : std::uint8_t { Allow, Block, Approve };
 
+/// So many distinct humans of a group.
+struct ApproverNeed {
+  std::string group;
+  std::int64_t count = 1;
+  bool operator==(const ApproverNeed&) const = default;
+};
+/// Steps are filled one after the other; all needs of a step have to be met, each by other people.
+using ApprovalStep = std::vector<ApproverNeed>;
+using ApprovalSteps = std::vector<ApprovalStep>;
+/// "2 people of group leads and one person of group owners, then one person of group security".
+std::string words_of(const ApprovalSteps& steps);
+/// The groups that have a say in any step, each once, in their order.
+std::vector<std::string> groups_of(const ApprovalSteps& steps);
+
 /// What an `approve` rule demands.
 struct ApprovalTerms {
-  std::string by_group;                 // `by: group:leads`
-  std::int64_t quorum = 1;              // distinct humans
+  ApprovalSteps steps;                  // `by: group:leads, quorum: 2` is one step with one need
   std::int64_t hold_ns = 50'000'000'000;   // how long the command waits on the wire
   std::int64_t valid_ns = 1800'000'000'000;  // absolute life of the request, from its creation
   bool in_transaction = false;          // SQL: may a statement wait inside an open transaction, with its locks?
@@ -66,8 +79,9 @@ class Policy {
  public:
   /// Reads and type-checks `policy:` and `tests:` (nullptr when absent) and runs the tests. Every problem is reported
   /// in `diagnostics` at its place; nullptr when there was any. `source` is hashed into digest().
+  /// `access`: ids of the access rules that `who: access:ID` may name.
   static PolicyPtr load(const yaml::Node* rules, const yaml::Node* tests, std::string_view source,
-                        const target::Catalog& catalog, yaml::Diagnostics& diagnostics);
+                        const target::Catalog& catalog, yaml::Diagnostics& diagnostics, const std::vector<std::string>& access = {});
   ~Policy();
 
   /// SHA-256 over the configuration text: names the version in evidence and in approvals.

@@ -14,26 +14,10 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::size_t kMaxRules = 10'000, kMaxId = 64;
 
-// A place that has one string or a list of them: "any of".
-std::vector<const yaml::Node*> one_or_many(const yaml::Node& node, yaml::Diagnostics& diagnostics, std::string_view what) {
-  std::vector<const yaml::Node*> out;
-  if (node.kind == yaml::Node::Kind::Scalar) out.push_back(&node);
-  if (node.kind == yaml::Node::Kind::Sequence) {
-    for (const auto& item : node.items) {
-      if (item.kind == yaml::Node::Kind::Scalar) out.push_back(&item);
-      else diagnostics.error(item.place, fmt::format("{} is a list of strings", what));
-    }
-    if (node.items.empty()) diagnostics.error(node.place, fmt::format("{} is an empty list, which nothing matches", what));
-  }
-  if (node.kind == yaml::Node::Kind::Null || node.kind == yaml::Node::Kind::Mapping) {
-    diagnostics.error(node.place, fmt::format("{} is a string or a list of strings", what));
-  }
-  return out;
-}
-
 class RuleReader {
  public:
-  RuleReader(const target::Catalog& catalog, yaml::Diagnostics& diagnostics) : catalog_(catalog), diagnostics_(diagnostics) {}
+  RuleReader(const target::Catalog& catalog, const std::vector<std::string>& access, yaml::Diagnostics& diagnostics)
+      : selectors_(catalog, &access, diagnostics), diagnostics_(diagnostics) {}
 
   Rule read(const yaml::Node& item) {
     Rule rule;
@@ -78,95 +62,12 @@ class RuleReader {
   void read_body(const yaml::Node& body, Rule& rule) {
     yaml::Mapping fields(body, diagnostics_, to_string(rule.kind));
     if (!fields.valid()) return;
-    if (const auto* who = fields.get("who")) read_who(*who, rule);
-    if (const auto* target = fields.get("target")) read_target(*target, rule);
+    if (const auto* who = fields.get("who")) rule.who = selectors_.who(*who);
+    if (const auto* target = fields.get("target")) rule.target = selectors_.target(*target);
     if (const auto* when = fields.get("when")) read_when(*when, rule);
     if (rule.kind == RuleKind::Approve) read_terms(fields, rule);
     if (rule.kind == RuleKind::Mask) read_mask(fields, rule);
     if (rule.kind == RuleKind::Allow) read_limits(fields, rule);
-  }
-
-  void read_who(const yaml::Node& node, Rule& rule) {
-    for (const auto* item : one_or_many(node, diagnostics_, "who")) {
-      if (auto selector = read_selector(*item)) rule.who.push_back(std::move(*selector));
-    }
-  }
-
-  std::optional<WhoSelector> read_selector(const yaml::Node& node) {
-    using Kind = WhoSelector::Kind;
-    const std::string& text = node.scalar;
-    if (text == "anyone") return WhoSelector{Kind::Anyone, ""};
-    const auto colon = text.find(':');
-    const auto kind = text.substr(0, colon);
-    const auto name = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-    if (kind == "agent" && name == "*") return WhoSelector{Kind::AnyAgent, ""};
-    if (name == "*") {
-      diagnostics_.error(node.place, fmt::format("\"{}\" is no selector; everybody is \"anyone\"", text));
-      return std::nullopt;
-    }
-    if (!name.empty()) {
-      if (kind == "group") return WhoSelector{Kind::Group, name};
-      if (kind == "user") return WhoSelector{Kind::User, name};
-      if (kind == "agent") return WhoSelector{Kind::Agent, name};
-    }
-    const auto near = yaml::nearest(colon == std::string::npos ? text : kind, {"group", "user", "agent", "anyone"});
-    const auto meant = near == "anyone" ? near : near + ":" + (name.empty() ? "NAME" : name);
-    diagnostics_.error(node.place, near.empty()
-                                       ? fmt::format("\"{}\" is no selector; write group:NAME, user:NAME, agent:NAME, agent:* or anyone", text)
-                                       : fmt::format("\"{}\" is no selector (did you mean \"{}\"?)", text, meant));
-    return std::nullopt;
-  }
-
-  void read_target(const yaml::Node& node, Rule& rule) {
-    if (node.kind == yaml::Node::Kind::Mapping) return read_labels(node, rule);
-    std::vector<std::string> names;
-    for (const auto& [name, target] : catalog_.targets) names.push_back(name);
-    for (const auto* item : one_or_many(node, diagnostics_, "target")) {
-      rule.target.names.push_back(item->scalar);
-      if (catalog_.targets.contains(item->scalar)) continue;
-      const auto near = yaml::nearest(item->scalar, names);
-      diagnostics_.error(item->place, fmt::format("unknown target \"{}\"{}", item->scalar,
-                                                  near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near)));
-    }
-  }
-
-  void read_labels(const yaml::Node& node, Rule& rule) {
-    if (node.members.empty()) diagnostics_.error(node.place, "target has no label; leave it out for every target");
-    bool known = true;
-    for (const auto& [label, place, value] : node.members) {
-      auto& values = rule.target.labels[label];
-      for (const auto* item : one_or_many(value, diagnostics_, "a label's value")) {
-        values.push_back(item->scalar);
-        known &= check_label(label, place, *item);
-      }
-    }
-    const bool matched = std::ranges::any_of(catalog_.targets, [&](const auto& entry) { return rule.target.matches(entry.second); });
-    if (known && !matched && diagnostics_.ok()) {
-      diagnostics_.error(node.place, "no target has all of these labels");
-    }
-  }
-
-  // A label that no target has is a slip that would leave a block rule without effect.
-  bool check_label(const std::string& label, yaml::Place label_place, const yaml::Node& value) {
-    std::set<std::string> labels, values;
-    for (const auto& [name, target] : catalog_.targets) {
-      for (const auto& [key, text] : target.labels) {
-        labels.insert(key);
-        if (key == label) values.insert(text);
-      }
-    }
-    if (values.contains(value.scalar)) return true;
-    const bool unknown_label = values.empty();
-    const auto& known = unknown_label ? labels : values;
-    const std::string& word = unknown_label ? label : value.scalar;
-    const auto near = yaml::nearest(word, {known.begin(), known.end()});
-    const auto hint = near.empty() ? fmt::format("; there {} {}", known.size() == 1 ? "is" : "are",
-                                                 known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")))
-                                   : fmt::format(" (did you mean \"{}\"?)", near);
-    diagnostics_.error(unknown_label ? label_place : value.place,
-                       unknown_label ? fmt::format("no target has a label \"{}\"{}", label, hint)
-                                     : fmt::format("no target has the label {}: {}{}", label, value.scalar, hint));
-    return false;
   }
 
   void read_when(const yaml::Node& node, Rule& rule) {
@@ -187,12 +88,14 @@ class RuleReader {
 
   void read_terms(yaml::Mapping& fields, Rule& rule) {
     auto& terms = rule.terms;
-    if (const auto* by = fields.require("by")) {
-      const bool group = by->kind == yaml::Node::Kind::Scalar && by->scalar.starts_with("group:") && by->scalar.size() > 6;
-      if (group) terms.by_group = by->scalar.substr(6);
-      else diagnostics_.error(by->place, "by names the group that approves: group:NAME");
-    }
-    fields.integer("quorum", terms.quorum, 1, 10);
+    const auto* steps = fields.get("steps");
+    const auto* by = steps ? fields.get("by") : fields.require("by");
+    ApproverNeed need;
+    if (by) need.group = read_group(*by, "by", diagnostics_);
+    fields.integer("quorum", need.count, 1, 10);
+    if (steps && (by || fields.has("quorum"))) diagnostics_.error(fields.place(), "steps say who approves; by and quorum are the short form of a single step");
+    if (steps) terms.steps = read_steps(*steps, diagnostics_);
+    else if (!need.group.empty()) terms.steps = {{need}};
     fields.duration("hold", terms.hold_ns, 0, 600 * kSecond);
     fields.duration("valid", terms.valid_ns, kSecond, 24 * 3600 * kSecond);
     fields.boolean("in_transaction", terms.in_transaction);
@@ -240,14 +143,15 @@ class RuleReader {
     }
   }
 
-  const target::Catalog& catalog_;
+  SelectorReader selectors_;
   yaml::Diagnostics& diagnostics_;
   std::set<std::string> ids_;
 };
 
 }  // namespace
 
-std::vector<Rule> read_rules(const yaml::Node& node, const target::Catalog& catalog, yaml::Diagnostics& diagnostics) {
+std::vector<Rule> read_rules(const yaml::Node& node, const target::Catalog& catalog, const std::vector<std::string>& access,
+                             yaml::Diagnostics& diagnostics) {
   std::vector<Rule> rules;
   if (node.kind == yaml::Node::Kind::Null) return rules;
   if (node.kind != yaml::Node::Kind::Sequence) {
@@ -258,7 +162,7 @@ std::vector<Rule> read_rules(const yaml::Node& node, const target::Catalog& cata
     diagnostics.error(node.place, fmt::format("policy has more than {} rules", kMaxRules));
     return rules;
   }
-  RuleReader reader(catalog, diagnostics);
+  RuleReader reader(catalog, access, diagnostics);
   for (const auto& item : node.items) rules.push_back(reader.read(item));
   std::ranges::sort(rules, {}, &Rule::id);
   return rules;

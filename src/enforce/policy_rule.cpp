@@ -25,25 +25,6 @@ std::string_view to_string(Effect effect) {
   return "block";
 }
 
-bool WhoSelector::matches(const identity::Principal& who) const {
-  switch (kind) {
-    case Kind::Anyone: return true;
-    case Kind::Group: return who.in_group(name);
-    case Kind::User: return who.subject == name;
-    case Kind::Agent: return who.agent == name || (who.service && who.agent.empty() && who.subject == name);
-    case Kind::AnyAgent: return who.is_agent();
-  }
-  return false;
-}
-
-bool TargetSelector::matches(const target::Target& target) const {
-  if (!names.empty() && std::ranges::find(names, target.name) == names.end()) return false;
-  return std::ranges::all_of(labels, [&](const auto& label) {
-    const auto at = target.labels.find(label.first);
-    return at != target.labels.end() && std::ranges::find(label.second, at->second) != label.second.end();
-  });
-}
-
 bool Rule::matches(const identity::Principal& principal) const {
   return who.empty() || std::ranges::any_of(who, [&](const auto& alternative) { return alternative.matches(principal); });
 }
@@ -70,13 +51,7 @@ std::string wanted(const Rule& rule) {
   std::string out;
   for (const auto& who : rule.who) {
     if (!out.empty()) out += ", ";
-    switch (who.kind) {
-      case WhoSelector::Kind::Anyone: out += "anyone"; break;
-      case WhoSelector::Kind::Group: out += "group:" + who.name; break;
-      case WhoSelector::Kind::User: out += "user:" + who.name; break;
-      case WhoSelector::Kind::Agent: out += "agent:" + who.name; break;
-      case WhoSelector::Kind::AnyAgent: out += "agent:*"; break;
-    }
+    out += text_of(who);
   }
   return out;
 }

@@ -11,29 +11,13 @@
 
 #include "enforce/cel_program.h"
 #include "enforce/policy.h"
+#include "enforce/selector.h"
 
 namespace sallyport::enforce {
 
 enum class RuleKind : std::uint8_t { Block, Approve, Allow, Mask };
 std::string_view to_string(RuleKind kind);
 std::string_view to_string(Effect effect);
-
-/// One alternative of `who`.
-struct WhoSelector {
-  enum class Kind : std::uint8_t { Anyone, Group, User, Agent, AnyAgent };
-  Kind kind = Kind::Anyone;
-  std::string name;
-
-  bool matches(const identity::Principal& who) const;
-};
-
-/// `target`: any of the names, and for every label any of the values. Empty = every target.
-struct TargetSelector {
-  std::vector<std::string> names;
-  std::map<std::string, std::vector<std::string>> labels;
-
-  bool matches(const target::Target& target) const;
-};
 
 struct Rule {
   std::string id;
@@ -89,12 +73,14 @@ struct RuleSet {
 struct Policy::State : RuleSet {};
 
 /// Reads the rules of `policy:`; sorted by id. Problems go to `diagnostics`.
-std::vector<Rule> read_rules(const yaml::Node& rules, const target::Catalog& catalog, yaml::Diagnostics& diagnostics);
+std::vector<Rule> read_rules(const yaml::Node& rules, const target::Catalog& catalog, const std::vector<std::string>& access,
+                             yaml::Diagnostics& diagnostics);
 
 /// Reads `tests:` and runs them against the rules unless `dry` (the rules have errors: a verdict would mean nothing).
 /// A test that fails is an error at its place.
 std::vector<Policy::TestResult> run_tests(const yaml::Node& tests, const RuleSet& set,
-                                          const target::Catalog& catalog, bool dry, yaml::Diagnostics& diagnostics);
+                                          const target::Catalog& catalog, const std::vector<std::string>& access, bool dry,
+                                          yaml::Diagnostics& diagnostics);
 
 /// Where byte `offset` of a scalar's text stands in the file; nullopt when quoting or folding hides it.
 std::optional<yaml::Place> place_within(const yaml::Node& scalar, std::size_t offset, std::string_view file);

@@ -72,8 +72,8 @@ struct Test {
 
 class TestReader {
  public:
-  TestReader(const RuleSet& set, const target::Catalog& catalog, yaml::Diagnostics& diagnostics)
-      : set_(set), catalog_(catalog), diagnostics_(diagnostics) {}
+  TestReader(const RuleSet& set, const target::Catalog& catalog, const std::vector<std::string>& access, yaml::Diagnostics& diagnostics)
+      : set_(set), catalog_(catalog), access_(access), diagnostics_(diagnostics) {}
 
   /// nullopt after reporting what is wrong.
   std::optional<Test> read(const yaml::Node& item) {
@@ -113,6 +113,11 @@ class TestReader {
     who.issuer = "local";
     fields.string("issuer", who.issuer);
     fields.boolean("service", who.service);
+    fields.strings("access", who.access);
+    if (const auto* access = fields.get("access"))
+      for (const auto& item : access->items)
+        if (item.kind == yaml::Node::Kind::Scalar && std::ranges::find(access_, item.scalar) == access_.end()) unknown("access rule", item, access_);
+    std::ranges::sort(who.access);
     std::ranges::sort(who.groups);
     const auto repeated = std::ranges::unique(who.groups);
     who.groups.erase(repeated.begin(), repeated.end());
@@ -170,6 +175,7 @@ class TestReader {
 
   const RuleSet& set_;
   const target::Catalog& catalog_;
+  const std::vector<std::string>& access_;
   yaml::Diagnostics& diagnostics_;
 };
 
@@ -187,14 +193,14 @@ Policy::TestResult run(const Test& test, const RuleSet& set, yaml::Place place) 
 }  // namespace
 
 std::vector<Policy::TestResult> run_tests(const yaml::Node& node, const RuleSet& set, const target::Catalog& catalog,
-                                          bool dry, yaml::Diagnostics& diagnostics) {
+                                          const std::vector<std::string>& access, bool dry, yaml::Diagnostics& diagnostics) {
   std::vector<Policy::TestResult> results;
   if (node.kind == yaml::Node::Kind::Null) return results;
   if (node.kind != yaml::Node::Kind::Sequence) {
     diagnostics.error(node.place, "tests is a list: - { as: { user: … }, target: …, mcp: { tool: … } or sql: …, expect: … }");
     return results;
   }
-  TestReader reader(set, catalog, diagnostics);
+  TestReader reader(set, catalog, access, diagnostics);
   for (const auto& item : node.items) {
     const auto test = reader.read(item);
     if (!test || dry) continue;

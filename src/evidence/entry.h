@@ -68,6 +68,12 @@ enum class Field : std::uint8_t {
   Epoch,            // uint: its number
   First,            // uint: of a prune, the first entry that is kept
   Root,             // bytes 32: of the tree before First, or of a head of another log
+  Targets,          // [text]: what an access request is for: names, or "label=value"
+  StartsWallNs,     // uint: when the access asked for or granted begins
+  About,            // text: id of the request that this one renews or reviews
+  Step,             // uint: the step that a vote filled, from 1
+  ApproverIssuer,   // text: the issuer of Approver
+  Last = ApproverIssuer,
 };
 
 /// Where a payload lies and what it must be. Encoded into the leaf; see docs/formats/payload.md.

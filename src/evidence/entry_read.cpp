@@ -66,7 +66,7 @@ Result<EntryFacts> read_entry(ByteView leaf) {
   std::uint64_t seen = 0, last = 0;
   for (std::uint64_t i = 0; i < pairs; ++i) {
     TRY(const auto key, in.uint());
-    if (key <= last || key > static_cast<std::uint64_t>(Field::Root)) {
+    if (key <= last || key > static_cast<std::uint64_t>(Field::Last)) {
       return fail(ErrorKind::Malformed, "entry: keys are not ascending or unknown");
     }
     last = key;

@@ -10,7 +10,8 @@ constexpr std::string_view kNames[] = {"request_id", "subject", "issuer", "agent
                                        "policy", "decision", "rules", "approval", "action", "object", "facts", "payload", "masked",
                                        "result", "error", "items", "bytes", "duration_ns", "command_index", "totals", "reason", "quorum",
                                        "approver", "expires", "digest", "name", "related_session", "discarded", "discarded_digest",
-                                       "signed_size", "previous_incarnation", "epoch_key", "epoch", "first", "root"};
+                                       "signed_size", "previous_incarnation", "epoch_key", "epoch", "first", "root", "targets",
+                                       "starts", "about", "step", "approver_issuer"};
 constexpr std::string_view kDecisions[] = {"", "allowed", "blocked", "held"};
 constexpr std::string_view kResults[] = {"", "ok", "error", "denied", "cancelled", "interrupted", "failed"};
 
@@ -34,7 +35,7 @@ Result<FieldValue> read_field(cbor::Reader& reader, Field field) {
   switch (field) {
     case Field::Decision: case Field::Result: case Field::Items: case Field::Bytes: case Field::DurationNs: case Field::CommandIndex:
     case Field::Quorum: case Field::ExpiresWallNs: case Field::Discarded: case Field::SignedSize:
-    case Field::Epoch: case Field::First: {
+    case Field::Epoch: case Field::First: case Field::StartsWallNs: case Field::Step: {
       TRY(const auto value, reader.uint());
       return value;
     }
@@ -43,7 +44,7 @@ Result<FieldValue> read_field(cbor::Reader& reader, Field field) {
       TRY(const auto value, reader.bytes());
       return Bytes(value.begin(), value.end());
     }
-    case Field::Groups: case Field::Rules: {
+    case Field::Groups: case Field::Rules: case Field::Targets: {
       std::vector<std::string> out;
       TRY(const auto count, reader.array());
       for (std::uint64_t i = 0; i < count; ++i) {
@@ -151,7 +152,7 @@ Result<StoredEntry> decode_entry(ByteView leaf) {
       case 6: { TRY(out.sequence, reader.uint()); break; }
       case 7: { TRY(const auto kind, reader.uint()); out.kind = static_cast<Kind>(kind); break; }
       default: {
-        if (key > static_cast<std::uint64_t>(Field::Root)) return fail(ErrorKind::Malformed, "an entry has the unknown key " + std::to_string(key));
+        if (key > static_cast<std::uint64_t>(Field::Last)) return fail(ErrorKind::Malformed, "an entry has the unknown key " + std::to_string(key));
         TRY(auto value, read_field(reader, static_cast<Field>(key)));
         out.fields.emplace(static_cast<Field>(key), std::move(value));
       }

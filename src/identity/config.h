@@ -96,6 +96,7 @@ struct IdentityConfig {
   std::int64_t sign_in_ns = 8 * 3600LL * 1'000'000'000;   // life of a sign-in with all that comes from it
   std::int64_t recheck_ns = 300LL * 1'000'000'000;        // how often the provider is asked whether it still holds
   std::int64_t unconfirmed_ns = 0;       // a sign-in that the provider (being down) has not confirmed for so long ends; 0 = it goes on to its end
+  std::vector<std::vector<std::string>> same_person;       // accounts of one human each, as Principal::person()
   std::int64_t token_lifetime_ns = 3600LL * 1'000'000'000;  // of `sallyport token issue`, and its upper bound
 };
 

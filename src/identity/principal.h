@@ -20,6 +20,9 @@ struct Principal {
   bool service = false;                // a machine of its own: never an approver
   std::string method;                  // how it proved itself: "oidc" (a provider's JWT), "token", "certificate", "break-glass", …
   std::string sign_in;                 // id of the sign-in that the credential came from ("sgn_…"), "" when there was none
+  /// Sorted ids of the access rules under which a grant is active for the target at hand. The Gate's, for its session:
+  /// no authentication ever sets it.
+  std::vector<std::string> access;
   Digest credential{};                 // SHA-256 of the token: binds approvals and sessions to it; never the token
   std::int64_t issued_wall_ns = 0;     // the credential's beginning; 0 when it does not say
   std::int64_t expires_wall_ns = 0;    // the credential's end; nothing runs after it

@@ -187,6 +187,21 @@ INSERT INTO credentials SELECT hash, 'tok_' || lower(hex(randomblob(10))), 'loca
   scram_stored, scram_server FROM tokens;
 DROP TABLE tokens;
 )sql",
+    R"sql(
+-- access: requests for access and reviews beside held commands, votes in steps.
+ALTER TABLE approvals ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;            -- enforce::RequestKind: 0 command, 1 access, 2 review
+ALTER TABLE approvals ADD COLUMN requester_email TEXT NOT NULL DEFAULT '';
+ALTER TABLE approvals ADD COLUMN effect TEXT NOT NULL DEFAULT '';            -- JSON: what the command would do
+ALTER TABLE approvals ADD COLUMN asked_for TEXT NOT NULL DEFAULT '';         -- why, in the requester's words
+ALTER TABLE approvals ADD COLUMN about TEXT NOT NULL DEFAULT '';             -- the request that this one renews or reviews
+ALTER TABLE approvals ADD COLUMN access TEXT NOT NULL DEFAULT '';            -- JSON: targets, duration, start, whom it is for
+ALTER TABLE approvals ADD COLUMN begins INTEGER NOT NULL DEFAULT 0;          -- of granted access
+ALTER TABLE approvals ADD COLUMN ends INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX approvals_requester ON approvals (requester, created);
+ALTER TABLE votes ADD COLUMN email TEXT NOT NULL DEFAULT '';
+ALTER TABLE votes ADD COLUMN step INTEGER NOT NULL DEFAULT 0;                -- the step that it fills, from 0
+-- terms from here on: [[rule, {steps: [[[group, n], …], …], hold_ns, valid_ns}], …]; the older form is still read.
+)sql",
 };
 
 Result<std::int64_t> pragma(Database& database, const char* name) {
@@ -199,7 +214,7 @@ Result<std::int64_t> pragma(Database& database, const char* name) {
 
 int schema_version() { return static_cast<int>(std::size(kMigrations)); }
 
-Result<void> migrate(Database& database) {
+Result<void> migrate(Database& database, int to) {
   Transaction transaction(database);
   if (!transaction.began()) return transaction.commit();
   TRY(const std::int64_t version, pragma(database, "user_version"));
@@ -217,8 +232,8 @@ Result<void> migrate(Database& database) {
                                                     "start the newer program that wrote it",
                                                     version, schema_version()));
   }
-  for (auto next = version; next < schema_version(); ++next) TRY_VOID(database.exec(kMigrations[next]));
-  TRY_VOID(database.exec(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId, schema_version())));
+  for (auto next = version; next < to; ++next) TRY_VOID(database.exec(kMigrations[next]));
+  TRY_VOID(database.exec(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId, std::max<std::int64_t>(version, to))));
   return transaction.commit();
 }
 

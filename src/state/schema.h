@@ -10,6 +10,7 @@ namespace sallyport::state {
 int schema_version();
 
 /// Errors: Unavailable (disk, or a database that a newer program wrote, or one that is not ours).
-Result<void> migrate(Database& database);
+/// `to`: an older version, for tests of what comes after it.
+Result<void> migrate(Database& database, int to = schema_version());
 
 }  // namespace sallyport::state

@@ -116,6 +116,11 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 45: out.epoch = reader.uint(); ok = *out.epoch >= 1; break;
     case 46: out.first = reader.uint(); break;
     case 47: out.root = exactly<32>(reader, ok); break;
+    case 48: return skip_texts(reader);
+    case 49: reader.uint(); break;
+    case 50: return !reader.text().empty() && reader.ok();
+    case 51: reader.uint(); break;
+    case 52: return text(out.approver_issuer);
     default: return false;
   }
   return ok && reader.ok();
@@ -161,6 +166,10 @@ std::string read_entry(View bytes, Entry& out) {
   if (out.kind == Kind::Command && !has(18)) return "a command without a decision";
   if (out.kind == Kind::Outcome && (!has(26) || !has(31))) return "an outcome without its result or its command";
   return "";
+}
+
+std::string approver_of(const Entry& entry) {
+  return std::string(entry.approver) + "\n" + std::string(entry.approver_issuer.empty() ? entry.subject : entry.approver_issuer);
 }
 
 std::string describe(const Entry& entry) {

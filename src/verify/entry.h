@@ -29,7 +29,7 @@ struct Entry {
   std::optional<Payload> payload;
   std::optional<Hash> digest, discarded_digest, policy, epoch_key, root;
   std::optional<std::uint64_t> epoch, first;
-  std::string_view approval, approver, action, object, subject, request;
+  std::string_view approval, approver, approver_issuer, action, object, subject, request;
   std::string_view issuer, agent, target, peer, protocol, software, reason, error, name;
   std::uint64_t items = 0, sent = 0, duration = 0;
   View rules, masked;                             // CBOR as it stands there: a list of texts, a map of text to count
@@ -37,6 +37,9 @@ struct Entry {
 
 /// "" and a filled entry, or what is wrong with the bytes.
 std::string read_entry(View bytes, Entry& out);
+
+/// Who voted, apart from all others. Older logs have the voter as the subject and no issuer of the approver.
+std::string approver_of(const Entry& entry);
 
 /// "entry 17 (command tools/call read_ticket by alice, session ab12cd34, 2026-11-20T10:00:00Z)": safe for a terminal.
 std::string describe(const Entry& entry);

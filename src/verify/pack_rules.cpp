@@ -85,7 +85,7 @@ void PackRules::approval(const Entry& entry) {
   }
   if (fresh) approval.digest = entry.digest;
   else if (approval.digest != entry.digest) say("approval", entry, "it is bound to another command than before");
-  if (entry.kind == Kind::ApprovalGranted) approval.approvers.insert(std::string(entry.approver) + "\n" + std::string(entry.subject));
+  if (entry.kind == Kind::ApprovalGranted) approval.approvers.insert(approver_of(entry));
   if (entry.kind != Kind::ApprovalUsed) return;
   if (std::exchange(approval.used, true)) say("approval", entry, "it was used before");
   if (approval.quorum && approval.approvers.size() < *approval.quorum)

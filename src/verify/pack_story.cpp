@@ -164,8 +164,9 @@ void PackStory::approval(const Entry& entry) {
     one.requester = cut(entry.subject, 200);
     one.reason = cut(entry.reason, 300);
   }
-  if (entry.kind == Kind::ApprovalGranted || entry.kind == Kind::ApprovalDenied)
-    if (one.approvers.size() < 20) one.approvers.push_back(cut(entry.approver.empty() ? entry.subject : entry.approver, 200));
+  // A refusal without an approver is a withdrawal, and access by break-glass was granted by nobody.
+  if ((entry.kind == Kind::ApprovalGranted || entry.kind == Kind::ApprovalDenied) && !entry.approver.empty())
+    if (one.approvers.size() < 20) one.approvers.push_back(cut(entry.approver, 200));
 }
 
 void PackStory::event(const Entry& entry) {

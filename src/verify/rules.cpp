@@ -151,7 +151,7 @@ void Rules::approval(const Entry& entry) {
   if (approval.older) return;
   if (fresh) return say("approval", entry, "it was never requested");
   if (approval.digest != entry.digest) say("approval", entry, "it is bound to another command than was requested");
-  if (entry.kind == Kind::ApprovalGranted) approval.approvers.insert(std::string(entry.approver) + "\n" + std::string(entry.subject));
+  if (entry.kind == Kind::ApprovalGranted) approval.approvers.insert(approver_of(entry));
   if (entry.kind != Kind::ApprovalUsed) return;
   if (std::exchange(approval.used, true)) say("approval", entry, "it was used before");
   if (approval.approvers.size() < approval.quorum)

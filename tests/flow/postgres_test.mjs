@@ -120,7 +120,7 @@ test('a held statement tells the client, waits, runs once a second person approv
   assert.equal((await gateway.run(['approve', request.id ?? request.approval], { token: alice })).code, 5);
   assert.equal((await gateway.run(['approve', request.id ?? request.approval], { token: bob })).code, 0);
   const { out, err } = await held;
-  assert.match(err, /NOTICE:  held for approval by group leads: request apr_/);
+  assert.match(err, /NOTICE:  held for approval by one person of group leads: request apr_/);
   assert.match(out, /^0$/m);
   assert.match(await ask('begin; create table never (a int);'), /inside an open transaction/);
 });

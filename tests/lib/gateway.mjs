@@ -74,6 +74,7 @@ export function passwordHash() {
 export class Gateway {
   /**
    * @param options.policy YAML lines of `policy:`
+   * @param options.access YAML lines of `access:`
    * @param options.targets { name: { url, bearer, labels, extra } | { postgres: "YAML of the target", labels } }
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
@@ -93,7 +94,7 @@ export class Gateway {
     this.write();
   }
   write() {
-    const { users, targets = {}, policy = '', more, tls, tests = '' } = this.options;
+    const { users, targets = {}, policy = '', access = '', more, tls, tests = '' } = this.options;
     const indent = (text, by) => text ? text.split('\n').map(l => l && ' '.repeat(by) + l).join('\n') + '\n' : '';
     let yaml = `version: 1\ngateway:\n  name: test\n  public_url: ${tls ? 'https' : 'http'}://127.0.0.1:1\n`;
     yaml += `  listen: { mcp: "${this.mcpListen}", admin: "${this.adminListen}"${this.postgresListen ? `, postgres: "${this.postgresListen}"` : ''} }\n` + (tls ? '' : '  tls: off\n') + indent(more.gateway, 2);
@@ -110,6 +111,7 @@ export class Gateway {
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }${target.extra ? ', ' + target.extra : ''} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }
+    if (access) yaml += 'access:\n' + indent(access.trim(), 2);
     yaml += 'policy:\n' + indent(policy.trim(), 2) + (tests ? 'tests:\n' + indent(tests, 2) : '');
     fs.writeFileSync(this.config, yaml);
   }

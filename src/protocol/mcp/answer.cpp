@@ -186,8 +186,7 @@ std::string hold_progress(std::string_view token, const enforce::Approval& appro
   const std::string seconds = std::to_string(held_ns / 1'000'000'000) + "." + std::to_string(held_ns / 100'000'000 % 10);
   return R"({"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":)" + std::string(token) +
          R"(,"progress":)" + seconds + R"(,"message":)" +
-         json::quote("Held for approval: request " + approval.id + ", waiting for group " +
-                     (approval.terms.empty() ? "" : approval.terms.front().second.by_group)) + "}}";
+         json::quote("Held for approval: request " + approval.id + ", waiting for " + approval.approvers()) + "}}";
 }
 
 }  // namespace sallyport::protocol::mcp

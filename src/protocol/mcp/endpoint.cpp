@@ -191,6 +191,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_return nullptr;
   }
   sessions_[id] = session;
+  watch(session);
   co_return session;
 }
 
@@ -214,7 +215,8 @@ awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
     auto session = std::make_shared<Session>(services_, new_session_id());
     // Known before the client is told of it: its next request may be here before this coroutine goes on.
     sessions_[session->id()] = session;
-    if (!co_await session->begin(http, std::move(who), std::move(target), std::move(*message))) sessions_.erase(session->id());
+    if (co_await session->begin(http, std::move(who), std::move(target), std::move(*message))) watch(session);
+    else sessions_.erase(session->id());
     co_return;
   }
   auto session = co_await find(http, request, std::move(who), std::move(target));
@@ -234,6 +236,17 @@ awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
   co_await session->post(client, std::move(*message));
   co_await client.end_stream();
   if (session->lost()) co_await retire(session, "the target lost it");
+}
+
+/// The Gate ends sessions whose access is over: the next request with its id is answered with 404, and running ones with an error.
+void Endpoint::watch(const std::shared_ptr<Session>& session) {
+  session->on_over([this, weak = std::weak_ptr(session)](std::string reason) {
+    const auto over = weak.lock();
+    if (!over) return;
+    over->leave();
+    boost::asio::co_spawn(services_.context, retire(over, std::move(reason)), boost::asio::detached);
+    over->cut();
+  });
 }
 
 /// Found by nobody from the first moment on, gone from the table when all of its end is done.

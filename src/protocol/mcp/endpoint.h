@@ -54,6 +54,7 @@ class Endpoint {
   boost::asio::awaitable<void> handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max);
   boost::asio::awaitable<std::shared_ptr<Session>> find(net::HttpServerConnection& http, const net::HttpRequest& request,
                                                         identity::PrincipalPtr who, std::string target);
+  void watch(const std::shared_ptr<Session>& session);
   boost::asio::awaitable<void> retire(std::shared_ptr<Session> session, std::string reason);
   boost::asio::awaitable<void> refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what);
   std::string why_not(const net::HttpRequest& request, unsigned& status) const;

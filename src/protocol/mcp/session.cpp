@@ -31,6 +31,11 @@ void Session::release_holds() {
     if (!flight->running) flight->hold.over = true;
 }
 
+void Session::cut() {
+  for (auto& [id, flight] : flights_)
+    if (flight->exchange != nullptr) flight->exchange->close();
+}
+
 void Session::touch() { last_used_ns_ = system_clock().mono_ns(); }
 
 const target::McpTarget* Session::settings() const {

@@ -45,7 +45,11 @@ class Session : public std::enable_shared_from_this<Session> {
   bool ready() const { return gate_ != nullptr; }  // false while it begins
   bool lost() const { return lost_; }
   /// The same person and agent came with another credential: its groups and its end count from now on.
-  void renew(identity::PrincipalPtr who) { gate_->who = std::move(who); }
+  void renew(identity::PrincipalPtr who) { services_.gate.renew(*gate_, std::move(who)); }
+  /// What happens when the Gate says that the session is over.
+  void on_over(std::function<void(std::string reason)> end) { gate_->end = std::move(end); }
+  /// Nothing that runs is waited for any more: its clients are told now.
+  void cut();
   /// Ends its GET streams: the credential they were opened with has run out. The client may open them again.
   void close_streams();
   /// From now on nobody finds it: it is about to end.

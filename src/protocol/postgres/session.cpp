@@ -30,6 +30,12 @@ Session::~Session() = default;
 
 awaitable<void> Session::run() {
   const auto self = shared_from_this();
+  record_->end = [weak = weak_from_this()](std::string why) {
+    const auto session = weak.lock();
+    if (!session) return;
+    session->cancel();  // what runs at the target would go on there
+    session->fatal("57P01", "terminating connection: " + why);
+  };
   wire_->ready();
   pump_client();
   bool reading = true;

@@ -129,7 +129,7 @@ void Session::submit(CommandPtr command, std::string bytes, std::function<std::s
       (void)self->wire_->queue_control(self->permit_, flush);
       (void)self->wire_->flush();
     }
-    put_notice(self->notices_, 'N', {"NOTICE", "01000", fmt::format("held for approval by group {}: request {}", approval.terms.front().second.by_group, approval.id),
+    put_notice(self->notices_, 'N', {"NOTICE", "01000", fmt::format("held for approval by {}: request {}", approval.approvers(), approval.id),
                                      fmt::format("waiting for {} s; the request is open until {}", held_ns / 1'000'000'000, utc_text(approval.expires_wall_ns)),
                                      fmt::format("sallyport approve {}", approval.id)});
     self->pump_client();

@@ -67,8 +67,8 @@ TEST_F(ConfigFile, FillsInDefaultsAndResolvesPathsBesideTheFile) {
 TEST_F(ConfigFile, TheExampleLoads) {
   const auto loaded = load_config(SALLYPORT_SOURCE_DIR "/deploy/sallyport.example.yaml");
   ASSERT_TRUE(loaded.config) << loaded.problems;
-  EXPECT_EQ(loaded.config->rule_count, 8u);
-  EXPECT_EQ(loaded.config->policy->test_results().size(), 7u);
+  EXPECT_EQ(loaded.config->rule_count, 9u);
+  EXPECT_EQ(loaded.config->policy->test_results().size(), 9u);
   EXPECT_EQ(secrets_of(*loaded.config).size(), 6u);
 }
 
@@ -223,6 +223,31 @@ TEST_F(ConfigFile, WarnsOfPeopleWhoseRolesExcludeEachOther) {
   EXPECT_TRUE(load(text + "roles: { policy_admin: [p] }\n").warnings.empty());
 }
 
+TEST_F(ConfigFile, AccessRulesAndLinkedAccountsAreShownAsTheyAreRead) {
+  const std::string access = R"(access:
+  - { id: prod, who: [group:engineers, "agent:*"], target: { env: prod }, longest: 8h, valid: 2h, steps: [[{ by: group:leads, n: 2 }], [{ by: group:security }]] }
+  - { id: fire, who: user:alice, target: tickets, longest: 1h, ahead: 0s, break_glass: { review_by: group:security, review_within: 2h } }
+policy: [ { id: a, allow: { who: [access:prod, access:fire] } } ]
+)";
+  const auto loaded = load(with("identity: { ", "identity: { same_person: [[\"local|alice\", \"https://id.example|a|b\"]], ") + access);
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  EXPECT_EQ(loaded.config->identity.same_person, (std::vector<std::vector<std::string>>{{"local\nalice", "https://id.example|a\nb"}}));
+  const auto shown = show_json(*loaded.config);
+  const auto document = json::Document::parse(shown);
+  ASSERT_TRUE(document) << shown;
+  EXPECT_EQ(document->root()["access"].size(), 2u);
+  const auto again = load(show_yaml(*loaded.config));
+  ASSERT_TRUE(again.config) << again.problems;
+  EXPECT_EQ(show_json(*again.config), shown);
+}
+
+TEST_F(ConfigFile, LinkedAccountsAreSaidToBeWrongAtTheirPlace) {
+  const auto people = [&](const std::string& list) { return with("identity: { ", "identity: { same_person: " + list + ", "); };
+  refuses(people("[[\"local|alice\"]]"), "c.yaml:3:27: same_person is a list of people");
+  refuses(people("[[\"local|alice\", bob]]"), "an account is \"ISSUER|SUBJECT\"");
+  refuses(people("[[\"local|a\", \"local|b\"], [\"local|a\", \"local|c\"]]"), "local|a stands here a second time");
+}
+
 // One table is the schema; this is what keeps it and the reader together.
 TEST_F(ConfigFile, TheReaderKnowsEveryKeyOfTheSchema) {
   ASSERT_TRUE(json::Document::parse(config_schema()));
@@ -263,7 +288,7 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"gateway.", "gateway: { zzzzzzzz: 1 }\n"}, {"gateway.listen.", "gateway: { listen: { zzzzzzzz: 1 } }\n"}, {"gateway.tls.", "gateway: { tls: { zzzzzzzz: 1 } }\n"},
       {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
       {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
-      {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
+      {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"access[].", "access: [ { zzzzzzzz: 1 } ]\n"}, {"access[].break_glass.", "access: [ { break_glass: { zzzzzzzz: 1 } } ]\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
       {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
     const auto problems = load(text).problems;

@@ -276,6 +276,120 @@ TEST_F(GateTest, ATargetThatAReloadTookAwayIsRefused) {
   EXPECT_NE(denied(run(ask("read_ticket", "{}"))).reason.find("no longer configured"), std::string::npos);
 }
 
+/// A target that is there for those with access alone.
+class GateAccess : public GateTest {
+ protected:
+  void SetUp() override {
+    GateTest::SetUp();
+    configure();
+    auto opened = run(gate_->open(alice_, kTargets, "binding", {"127.0.0.1:1", "mcp", "test 1", ""}));
+    EXPECT_FALSE(opened) << "nothing is allowed there yet";
+  }
+  void configure() {
+    const std::string text = "access:\n  - { id: prod, who: group:engineers, target: tickets, longest: 1h, steps: [[{ by: group:leads }], [{ by: group:security }]] }\n"
+                             "  - { id: fire, who: group:engineers, target: tickets, longest: 1h, break_glass: { review_by: group:security } }\n";
+    yaml::Diagnostics diagnostics("a.yaml", text);
+    const auto root = yaml::parse(diagnostics);
+    Access::Setup setup;
+    setup.catalog = catalog_;
+    setup.rules = load_access(*root.find("access"), *catalog_, diagnostics);
+    EXPECT_TRUE(diagnostics.ok()) << diagnostics.print();
+    approvals_->access()->configure(std::move(setup));
+    const std::string rules = "policy:\n  - { id: granted, allow: { who: [access:prod, access:fire] } }\n";
+    yaml::Diagnostics more("p.yaml", rules);
+    const auto tree = yaml::parse(more);
+    gate_->reconfigure(Policy::load(tree.find("policy"), nullptr, rules, *catalog_, more, {"prod", "fire"}), catalog_);
+  }
+  Result<Approval> ask_for(identity::PrincipalPtr who, std::string rule = "prod") {
+    AccessAsk asked;
+    asked.who = std::move(who);
+    asked.rule = std::move(rule);
+    asked.reason = "a bug";
+    asked.targets.names = {kTargets};
+    asked.duration_ns = 3600'000'000'000;
+    return run(approvals_->ask(std::move(asked)));
+  }
+  std::string why_not(const Result<Approval>& result) { return result ? "it was done" : result.error().what; }
+  identity::PrincipalPtr sam_ = person("sam", {"security"});
+};
+
+TEST_F(GateAccess, IsGrantedStepByStepUsedAndRevoked) {
+  auto asked = ask_for(alice_);
+  ASSERT_TRUE(asked) << asked.error().what;
+  EXPECT_NE(why_not(ask_for(alice_)).find("pending already"), std::string::npos);
+  EXPECT_NE(why_not(run(approvals_->vote(asked->id, sam_, true, ""))).find("step 1 comes first"), std::string::npos);
+  ASSERT_TRUE(run(approvals_->vote(asked->id, bob_, true, "")));
+  EXPECT_NE(why_not(run(approvals_->vote(asked->id, bob_, true, ""))).find("voted"), std::string::npos);
+  EXPECT_FALSE(run(gate_->open(alice_, kTargets, "b", {"127.0.0.1:1", "mcp", "test 1", ""}))) << "half granted is not granted";
+  auto granted = run(approvals_->vote(asked->id, sam_, true, ""));
+  ASSERT_TRUE(granted) << granted.error().what;
+  EXPECT_EQ(granted->state, ApprovalState::Granted);
+  EXPECT_EQ(granted->access.ends_wall_ns - granted->access.begins_wall_ns, 3600'000'000'000);
+
+  auto opened = run(gate_->open(alice_, kTargets, "b", {"127.0.0.1:1", "mcp", "test 1", ""}));
+  ASSERT_TRUE(opened) << opened.error().what;
+  session_ = *opened;
+  EXPECT_EQ(session_->who->access, std::vector<std::string>{"prod"});
+  EXPECT_TRUE(session_->signed_in->access.empty());
+  finish(run(ask("read_ticket", "{}")));
+  EXPECT_FALSE(run(gate_->open(person("alice", {"engineers"}, "bot"), kTargets, "b", {"127.0.0.1:1", "mcp", "test 1", ""}))) << "an agent came in on the person's grant";
+
+  std::string ended;
+  session_->end = [&](std::string why) { ended = std::move(why); };
+  gate_->recheck();
+  EXPECT_EQ(ended, "");
+  EXPECT_NE(why_not(run(approvals_->revoke(asked->id, person("mallory", {"engineers"}), false, ""))).find("revoked by who has it"), std::string::npos);
+  ASSERT_TRUE(run(approvals_->revoke(asked->id, bob_, false, "enough")));
+  EXPECT_EQ(denied(run(ask("read_ticket", "{}"))).reason, "no rule allows it") << "the very next command is judged without it";
+  gate_->recheck();
+  EXPECT_EQ(ended, "the access under rule prod has ended");
+  ended.clear();
+  gate_->recheck();
+  EXPECT_EQ(ended, "") << "a session is ended once";
+}
+
+TEST_F(GateAccess, ByBreakGlassIsThereAtOnceAndReviewedBySomebodyElse) {
+  EXPECT_NE(why_not(ask_for(alice_, "fire")).find("break-glass credential"), std::string::npos);
+  auto glass = std::make_shared<identity::Principal>(*alice_);
+  glass->method = "break-glass";
+  auto asked = ask_for(glass, "fire");
+  ASSERT_TRUE(asked) << asked.error().what;
+  EXPECT_EQ(asked->state, ApprovalState::Granted);
+  EXPECT_TRUE(run(gate_->open(alice_, kTargets, "b", {"127.0.0.1:1", "mcp", "test 1", ""})));
+  const auto counts = run(approvals_->counts());
+  EXPECT_EQ(counts.reviews, 1u);
+  EXPECT_EQ(counts.grants, 1u);
+  EXPECT_EQ(counts.break_glass, 1u);
+  const auto open = run(approvals_->list(true, 10));
+  ASSERT_TRUE(open && open->size() == 1);
+  const auto& review = open->front();
+  EXPECT_EQ(review.kind, RequestKind::Review);
+  EXPECT_EQ(review.about, asked->id);
+  EXPECT_FALSE(run(approvals_->vote(review.id, person("alice", {"security"}), true, ""))) << "she reviewed herself";
+  auto unjustified = run(approvals_->vote(review.id, sam_, false, "no fire"));
+  ASSERT_TRUE(unjustified) << unjustified.error().what;
+  EXPECT_EQ(run(approvals_->get(asked->id))->state, ApprovalState::Revoked);
+  EXPECT_FALSE(run(gate_->open(alice_, kTargets, "b", {"127.0.0.1:1", "mcp", "test 1", ""})));
+}
+
+TEST_F(GateAccess, SurvivesARestartAndIsRenewedFromItsEnd) {
+  auto asked = ask_for(alice_);
+  ASSERT_TRUE(run(approvals_->vote(asked->id, bob_, true, "")));
+  approvals_.reset();
+  approvals_ = std::move(*Approvals::open(*store_, *log_));
+  gate_ = std::make_unique<Gate>(context_, *log_, *port_, *approvals_, policy(kConfig, *catalog_), catalog_);
+  configure();
+  auto granted = run(approvals_->vote(asked->id, sam_, true, ""));
+  ASSERT_TRUE(granted) << granted.error().what;
+  auto again = run(approvals_->renew(asked->id, alice_, 0, "not done", ""));
+  ASSERT_TRUE(again) << again.error().what;
+  ASSERT_TRUE(run(approvals_->vote(again->id, bob_, true, "")));
+  auto renewed = run(approvals_->vote(again->id, sam_, true, ""));
+  ASSERT_TRUE(renewed) << renewed.error().what;
+  EXPECT_EQ(renewed->access.begins_wall_ns, granted->access.ends_wall_ns);
+  EXPECT_EQ(renewed->about, asked->id);
+}
+
 TEST_F(GateTest, RawIsNeverAllowed) {
   auto raw = [this]() -> boost::asio::awaitable<Verdict> {
     const Action action = Raw{"mcp", "tools/destroy"};

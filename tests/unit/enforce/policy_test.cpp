@@ -62,7 +62,7 @@ TEST(Policy, TheExampleDecidesAsItReads) {
   const auto held = decide(policy, "write_x");
   EXPECT_EQ(held.effect, Effect::Approve);
   ASSERT_EQ(held.approvals.size(), 1u);
-  EXPECT_EQ(held.approvals[0].second.by_group, "leads");
+  EXPECT_EQ(held.approvals[0].second.steps, (ApprovalSteps{{{"leads", 1}}}));
   EXPECT_EQ(held.approvals[0].second.hold_ns, 50'000'000'000);
   EXPECT_EQ(held.approvals[0].second.valid_ns, 1'800'000'000'000);
   ASSERT_EQ(policy->test_results().size(), 1u);
@@ -157,6 +157,15 @@ TEST(Action, EqualCommandsHaveOneCanonicalTextAndOthersAnother) {
   EXPECT_NE(canonical(R"({"a":1})"), canonical(R"({"a":2})"));
   EXPECT_NE(canonical(R"({"a":9007199254740993})"), canonical(R"({"a":9007199254740992})"));
   EXPECT_NE(canonical_of(ToolCall{"t", {}}), canonical_of(ToolCall{"u", {}}));
+}
+
+TEST(Policy, StepsSayWhoApprovesInWhichOrder) {
+  const auto policy = load("policy:\n  - { id: a, approve: { steps: [[{ by: group:leads, n: 2 }, { by: group:owners }], [{ by: group:security }]] } }\n");
+  const auto held = decide(policy, "x");
+  EXPECT_EQ(held.reason, "rule a holds it for approval by 2 people of group leads and one person of group owners, then one person of group security");
+  std::string problems;
+  EXPECT_FALSE(load("policy:\n  - { id: a, approve: { by: group:leads, steps: [[{ by: group:leads }]] } }\n", &problems));
+  EXPECT_NE(problems.find("by and quorum are the short form"), std::string::npos) << problems;
 }
 
 }  // namespace

@@ -153,15 +153,16 @@ TEST(Schema, AFileThatIsNoDatabaseAndAMissingFolderAreErrors) {
 TEST(Schema, OneDigestHasOneLiveApprovalAndOnePersonOneVote) {
   auto db = memory();
   auto approval = [&](const char* id, int state) {
-    return db->exec(fmt::format("INSERT INTO approvals VALUES ('{}', {}, zeroblob(32), zeroblob(32), 'req', 'p', 's', 'i', '', 'd', "
-                                "'t', 'b', 'sum', '', '[]', 1, 2, 1)", id, state));
+    return db->exec(fmt::format("INSERT INTO approvals (id, state, digest, policy, request_id, requester, requester_subject, requester_issuer, requester_agent, "
+                                "requester_display, target, session, summary, reason, terms, created, expires, changed) VALUES ('{}', {}, zeroblob(32), "
+                                "zeroblob(32), 'req', 'p', 's', 'i', '', 'd', 't', 'b', 'sum', '', '[]', 1, 2, 1)", id, state));
   };
   ASSERT_TRUE(approval("a", 0));
   EXPECT_FALSE(approval("b", 0));
   EXPECT_FALSE(approval("b", 1));
   EXPECT_TRUE(approval("c", 4));
   auto vote = [&](const char* id, const char* person) {
-    return db->exec(fmt::format("INSERT INTO votes VALUES ('{}', '{}', 'd', '[]', 1, '', 1)", id, person));
+    return db->exec(fmt::format("INSERT INTO votes (approval, person, display, groups, approve, reason, cast_at) VALUES ('{}', '{}', 'd', '[]', 1, '', 1)", id, person));
   };
   EXPECT_TRUE(vote("a", "bob"));
   EXPECT_FALSE(vote("a", "bob"));
