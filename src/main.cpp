@@ -23,6 +23,7 @@
 #include "evidence/cosignature.h"
 #include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
+#include "enforce/approval_machine.h"
 #include "identity/key_source.h"
 #include "net/listener.h"
 #include "signin/saml_pages.h"

@@ -39,6 +39,7 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)),
       postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, shared.cancels, shared.schema_changes, shared.postgres) {
   gate_.read_receipts_with(*shared.reading);
+  gate_.ask_standing_of(*shared.directory);
 }
 
 Worker::~Worker() = default;

@@ -80,6 +80,10 @@ Gate::Judged Gate::judge(Session& session, const Action& action) {
                                                       : "nothing is known of \"" + verb_of(action) + "\", and unknown is not allowed";
     return judged;
   }
+  if (!session.fallen.empty() || !session.lost_group.empty()) {
+    judged.decision.reason = (session.fallen.empty() ? session.who->display() + " is no longer in group " + session.lost_group : session.fallen) + "; sign in again";
+    return judged;
+  }
   if (session.who->expires_wall_ns != 0 && clock_.wall_ns() >= session.who->expires_wall_ns) {
     judged.decision.reason = "the credential of " + session.who->display() + " has expired; sign in again";
     return judged;

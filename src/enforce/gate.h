@@ -20,6 +20,7 @@
 #include "enforce/sql_masking.h"
 #include "evidence/log_reading.h"
 #include "evidence/session.h"
+#include "identity/directory.h"
 #include "identity/principal.h"
 #include "target/permit.h"
 
@@ -43,6 +44,11 @@ struct Session {
   std::uint64_t access_version = 0;
   std::int64_t access_until_ns = INT64_MAX;
   std::string lost_access;         // the rule of a grant that it had and has no more
+
+  // The same for the person and the credential, when the directory changes.
+  std::uint64_t standing_version = 0;
+  std::string lost_group;          // a group that it had, that a rule for the target names, and that it has no more
+  std::string fallen;              // why nothing may come of this credential any more; "" while it stands
 
   // The Gate's: nothing of a session may come after its close in the record, and each command has its outcome before.
   std::size_t open_commands = 0;   // asked and neither refused nor finished
@@ -191,6 +197,8 @@ class Gate {
   /// Receipts of these entries (docs/formats/receipt.md), once they are under a signed head: within 100 ms, or an error.
   boost::asio::awaitable<Result<std::string>> receipts(std::vector<std::uint64_t> entries);
   void read_receipts_with(evidence::LogReading& reading) { reading_ = &reading; }
+  /// Who tells whether people and credentials still stand; without it they stand as they came (tests).
+  void ask_standing_of(const identity::Directory& directory) { directory_ = &directory; }
 
   const target::CatalogPtr& catalog() const { return catalog_; }
   bool evidence_writable() const;
@@ -213,6 +221,8 @@ class Gate {
   Judged judge(Session& session, const Action& action);
   void refresh(Session& session);
   void read_access(Session& session);
+  void read_standing(Session& session);
+  void note_lost_groups(Session& session, const identity::Principal& now) const;
   void judge_masking(const Statement& statement, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
@@ -228,6 +238,7 @@ class Gate {
   target::CatalogPtr catalog_;
   const Clock& clock_;
   evidence::LogReading* reading_ = nullptr;
+  const identity::Directory* directory_ = nullptr;
   std::map<Session*, std::weak_ptr<Session>> open_;  // this worker's, for recheck()
   std::map<std::vector<const MaskRule*>, std::shared_ptr<const Masker>> maskers_;
   SqlMaskings sql_maskings_;

@@ -13,6 +13,16 @@ namespace {
 /// How long the end of a session waits for outcomes that are being written.
 constexpr std::int64_t kCloseWait = 10'000'000'000;
 
+std::string why_fallen(identity::Reason reason, const identity::Principal& who) {
+  switch (reason) {
+    case identity::Reason::Deactivated: return who.display() + " may not come any more";
+    case identity::Reason::Revoked: return "the credential of " + who.display() + " was taken back";
+    case identity::Reason::UnknownUser: return who.display() + " is no longer known here";
+    case identity::Reason::UnknownAgent: return "agent " + who.agent + " may no longer act for " + who.subject;
+    default: return "the credential of " + who.display() + " no longer stands";
+  }
+}
+
 }  // namespace
 
 Facts with_unknown_object(const Action& action) {
@@ -99,19 +109,45 @@ void Gate::read_access(Session& session) {
   session.who = std::move(who);
 }
 
+void Gate::read_standing(Session& session) {
+  session.standing_version = directory_->version();  // first, as above
+  auto now = directory_->current(session.signed_in);
+  if (!now) {
+    // What has run out may be renewed (MCP brings its token with every request); the rest is final.
+    if (now.error() != identity::Reason::Expired) session.fallen = why_fallen(now.error(), *session.signed_in);
+    return;
+  }
+  if (*now == session.signed_in) return;
+  note_lost_groups(session, **now);
+  session.signed_in = std::move(*now);
+  read_access(session);
+}
+
+void Gate::note_lost_groups(Session& session, const identity::Principal& now) const {
+  const auto* target = catalog_->find(session.target);
+  for (const auto& group : session.signed_in->groups)
+    if (!now.in_group(group) && (target == nullptr || policy_->names_group(group, *target))) session.lost_group = group;
+}
+
 void Gate::refresh(Session& session) {
+  if (directory_ != nullptr && session.standing_version != directory_->version()) read_standing(session);
   const bool changed = session.access_version != approvals_.access()->version();
   if (changed || (session.access_until_ns != INT64_MAX && clock_.wall_ns() >= session.access_until_ns)) read_access(session);
 }
 
 void Gate::renew(Session& session, identity::PrincipalPtr who) {
   if (session.signed_in == who) return;
+  note_lost_groups(session, *who);
   session.signed_in = std::move(who);
+  session.fallen.clear();
+  session.standing_version = 0;
   read_access(session);
 }
 
 std::optional<std::string> Gate::why_over(Session& session) {
   refresh(session);
+  if (!session.fallen.empty()) return session.fallen;
+  if (!session.lost_group.empty()) return session.who->display() + " is no longer in group " + session.lost_group;
   if (session.lost_access.empty()) return std::nullopt;
   const auto* target = catalog_->find(session.target);
   if (target != nullptr && policy_->may_be_visible(*session.who, *target, first_facts(*target))) return std::nullopt;

@@ -145,6 +145,14 @@ Decision Policy::decide(const identity::Principal& who, const target::Target& ta
   return state_->decide({who, target, facts});
 }
 
+bool Policy::names_group(std::string_view group, const target::Target& target) const {
+  bool found = false;
+  state_->each_rule(target, [&](const Rule& rule) {
+    found = found || std::ranges::any_of(rule.who, [&](const WhoSelector& who) { return who.kind == WhoSelector::Kind::Group && who.name == group; });
+  });
+  return found;
+}
+
 bool Policy::may_be_visible(const identity::Principal& who, const target::Target& target, const Facts& facts) const {
   const cel::Inputs inputs{who, target, facts};
   bool refused = false, offered = false;

@@ -93,6 +93,9 @@ class Policy {
   /// For lists: could this command be allowed for some value of the unknown facts?
   bool may_be_visible(const identity::Principal& who, const target::Target& target, const Facts& facts) const;
 
+  /// Whether a rule for this target asks for the group: what its members may there is another thing without it.
+  bool names_group(std::string_view group, const target::Target& target) const;
+
   /// The trace of a decision, one line a rule: id, effect, selected or not and why, value of `when`.
   std::string explain(const identity::Principal& who, const target::Target& target, const Facts& facts) const;
 
