@@ -10,7 +10,7 @@
 #include <ctime>
 #include <filesystem>
 
-#include "admin/requests_api.h"
+#include "admin/request_api.h"
 #include "base/yaml.h"
 #include "enforce/approval_rows.h"
 #include "enforce/gate.h"

@@ -180,11 +180,11 @@ struct Bench {
   }
 
   /// Entries a second of one core's time that the verifier judges of this bench's own log, all rules on.
-  std::pair<double, double> verify_rate(const std::string& key) {
+  std::pair<double, double> verify_rate(const std::string& public_key) {
     verify::Settings settings;
     std::string why;
     settings.directory = directory + "/log";
-    settings.key = *verify::parse_key(key, why);
+    settings.key = *verify::parse_key(public_key, why);
     const double cpu = cpu_us();
     const auto report = verify::check(settings);
     if (report.verdict == verify::Report::Invalid) throw std::runtime_error("the bench's own log is invalid: " + report.faults[0].what);

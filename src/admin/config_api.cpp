@@ -69,12 +69,21 @@ awaitable<Answer> reload(const AdminServices& services, Call call) {
   co_return problem_of(done.error(), call.request_id);
 }
 
+std::string user_json(std::string_view issuer, std::string_view subject, std::string_view email, const std::vector<std::string>& groups, bool service, bool active, bool provisioned) {
+  std::string list;
+  for (const auto& group : groups) list += (list.empty() ? "" : ",") + json::quote(group);
+  return fmt::format(R"({{"issuer":{},"subject":{},"email":{},"groups":[{}],"service":{},"active":{},"provisioned":{}}})", json::quote(issuer), json::quote(subject), json::quote(email), list,
+                     service, active, provisioned);
+}
+
+/// Those of the configuration file, and those who were seen or provisioned.
 awaitable<Answer> users(const AdminServices& services, Call call) {
   std::string out;
-  for (const auto& [name, user] : services.config->users) {
-    std::string groups;
-    for (const auto& group : user.groups) groups += (groups.empty() ? "" : ",") + json::quote(group);
-    out += fmt::format(R"({}{{"issuer":"local","subject":{},"groups":[{}],"service":{}}})", out.empty() ? "" : ",", json::quote(name), groups, user.service);
+  for (const auto& [name, user] : services.config->users)
+    out += (out.empty() ? "" : ",") + user_json("local", name, "", user.groups, user.service, true, false);
+  for (const auto& person : services.directory.people()) {
+    if (person.issuer == "local") continue;  // only marks of what was taken back
+    out += (out.empty() ? "" : ",") + user_json(person.issuer, person.subject, person.email, person.groups, person.service, person.active, person.provisioned);
   }
   co_return json_answer(fmt::format(R"({{"users":[{}]}})", out));
 }
@@ -91,7 +100,7 @@ Routes config_routes(const AdminServices& services) {
                  .handler = Handler([&services](Call call) { return policy(services, std::move(call)); })});
   out.push_back({.method = "POST", .pattern = "/api/config/reload", .need = Permission::ConfigReload, .action = "config reload", .summary = "Reads the configuration file anew, as SIGHUP does.",
                  .takes = "Nothing", .gives = "Reloaded", .handler = Handler([&services](Call call) { return reload(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/users", .need = Permission::UsersRead, .summary = "The users of the configuration file.", .gives = "UserList",
+  out.push_back({.method = "GET", .pattern = "/api/users", .need = Permission::UsersRead, .summary = "Local users, and people of providers as they were seen or provisioned last.", .gives = "UserList",
                  .handler = Handler([&services](Call call) { return users(services, std::move(call)); })});
   return out;
 }

@@ -45,7 +45,8 @@ std::string access_json(const Approval& approval) {
                      access.break_glass);
 }
 
-/// One request, without its requester's history.
+}  // namespace
+
 std::string approval_json(const Approval& approval) {
   std::string terms, votes;
   std::vector<std::string> rules;
@@ -74,6 +75,8 @@ std::string approval_json(const Approval& approval) {
     out += fmt::format(R"(,"overdue":{})", approval.state == ApprovalState::Pending && system_clock().wall_ns() >= approval.expires_wall_ns);
   return out + "}";
 }
+
+namespace {
 
 /// Whose business a request is: the requester's, that of those who may decide it, and of who may end access.
 bool concerns(const Approval& approval, const Call& call, const enforce::Access::Setup& setup) {

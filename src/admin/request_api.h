@@ -7,4 +7,7 @@ namespace sallyport::admin {
 
 Routes request_routes(const AdminServices& services);
 
+/// One request as JSON, without its requester's history.
+std::string approval_json(const enforce::Approval& approval);
+
 }  // namespace sallyport::admin

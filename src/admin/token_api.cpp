@@ -10,6 +10,7 @@ using boost::asio::awaitable;
 
 namespace {
 
+constexpr std::size_t kMostListed = 1000;
 constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
 
 awaitable<Answer> issue(const AdminServices& services, Call call) {
@@ -72,7 +73,10 @@ std::string token_json(const identity::TokenInfo& one) {
 }
 
 awaitable<Answer> list(const AdminServices& services, Call call) {
-  auto all = co_await services.directory.tokens(call.who->person(), 1000);
+  const auto everybody = call.query_value("all");
+  if (!everybody.empty() && everybody != "true") co_return problem(400, "bad request", "all is true, or is not said", call.request_id);
+  if (!everybody.empty() && !call.powers.has(Permission::TokensRead)) co_return problem(403, "denied", why_not(*call.who, call.roles, Permission::TokensRead), call.request_id);
+  auto all = co_await services.directory.tokens(everybody.empty() ? call.who->person() : "", kMostListed);
   if (!all) co_return problem_of(all.error(), call.request_id);
   std::string items;
   for (const auto& one : *all) items += (items.empty() ? "" : ",") + token_json(one);
@@ -84,10 +88,28 @@ awaitable<Answer> revoke(const AdminServices& services, Call call) {
   auto mine = co_await services.directory.tokens(call.who->person(), 1000);
   if (!mine) co_return problem_of(mine.error(), call.request_id);
   const bool own = std::ranges::any_of(*mine, [&](const auto& one) { return one.id == id || (!one.sign_in.empty() && one.sign_in == id); });
-  if (!own || call.who->is_agent()) co_return problem(404, "not found", "there is no live token " + id.substr(0, 64) + " of yours", call.request_id);
+  const bool may = call.powers.has(Permission::TokensRevoke);
+  const auto absent = [&] { return problem(404, "not found", "there is no live token " + id.substr(0, 64) + (may ? "" : " of yours"), call.request_id); };
+  if ((!own && !may) || call.who->is_agent()) co_return absent();
   identity::Revocation what;
   what.id = id;
-  auto ended = co_await services.directory.revoke(std::move(what), call.who->subject, "revoked by its owner");
+  auto ended = co_await services.directory.revoke(std::move(what), call.who->subject, own ? "revoked by its owner" : "revoked by an administrator");
+  if (ended && *ended == 0) co_return absent();
+  if (!ended) co_return problem_of(ended.error(), call.request_id);
+  co_return json_answer(fmt::format(R"({{"ended":{}}})", *ended));
+}
+
+/// Everything of a person: sign-ins, tokens, and what their provider issued until now.
+awaitable<Answer> revoke_person(const AdminServices& services, Call call) {
+  auto body = read_body(call.request, {"issuer", "subject", "reason"});
+  if (!body) co_return problem_of(body.error(), call.request_id);
+  const auto root = body->root();
+  identity::Revocation what;
+  what.issuer = root["issuer"].as_string();
+  what.subject = root["subject"].as_string();
+  if (what.issuer.empty() || what.subject.empty() || !root["reason"].is_string())
+    co_return problem(400, "bad request", "the body needs issuer (\"local\" for local users), subject and reason", call.request_id);
+  auto ended = co_await services.directory.revoke(std::move(what), call.who->subject, std::string(root["reason"].as_string()));
   if (!ended) co_return problem_of(ended.error(), call.request_id);
   co_return json_answer(fmt::format(R"({{"ended":{}}})", *ended));
 }
@@ -112,7 +134,10 @@ Routes token_routes(const AdminServices& services) {
                  .handler = Handler([&services](Call call) { return issue(services, std::move(call)); })});
   out.push_back({.method = "POST", .pattern = "/api/tokens/derive", .need = Permission::OwnTokens, .summary = "A token for a protocol or an agent, from the caller's sign-in.", .takes = "DeriveRequest",
                  .gives = "Token", .status = 201, .handler = Handler([&services](Call call) { return derive(services, std::move(call)); })});
-  out.push_back({.method = "GET", .pattern = "/api/tokens", .need = Permission::OwnTokens, .summary = "The caller's live tokens.", .gives = "TokenList",
+  out.push_back({.method = "POST", .pattern = "/api/tokens/revoke-person", .need = Permission::TokensRevoke, .action = "revoke person", .summary = "Takes back everything of a person.",
+                 .takes = "RevokePersonRequest", .gives = "Ended", .handler = Handler([&services](Call call) { return revoke_person(services, std::move(call)); })});
+  out.push_back({.method = "GET", .pattern = "/api/tokens", .need = Permission::OwnTokens, .summary = "The caller's live tokens; everybody's for who may see them.", .gives = "TokenList",
+                 .query = {{"all", "true: everybody's.", R"({"const":"true"})"}},
                  .handler = Handler([&services](Call call) { return list(services, std::move(call)); })});
   out.push_back({.method = "DELETE", .pattern = "/api/tokens/{id}", .need = Permission::OwnTokens, .summary = "Takes a token, or a sign-in with all its tokens, back.", .gives = "Ended",
                  .handler = Handler([&services](Call call) { return revoke(services, std::move(call)); })});

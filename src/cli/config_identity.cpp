@@ -81,6 +81,7 @@ void ConfigReader::scim(const yaml::Node& node, identity::IdentityConfig& out) {
   fields.string("name", one.name, true);
   name("a provisioning client's name", one.name, node.place, "-_", 32);
   if (fields.require("token")) secret(fields, "token", one.token);
+  fields.one_of("subject", one.subject, {"externalId", "userName", "id"});
   std::string provider;
   fields.string("provider", provider);
   fields.string("issuer", one.issuer);   // of a SAML provider, whose entity ID may stand in its metadata alone
@@ -88,7 +89,6 @@ void ConfigReader::scim(const yaml::Node& node, identity::IdentityConfig& out) {
   for (const auto& oidc : out.oidc)
     if (!provider.empty() && oidc.name == provider) one.issuer = oidc.issuer;
   if (one.issuer.empty()) error(node.place, fmt::format("there is no provider with the name {} under identity.oidc", provider));
-  fields.one_of("subject", one.subject, {"externalId", "userName", "id"});
   for (const auto& other : out.scim)
     if (other.name == one.name) error(node.place, fmt::format("the name {} stands here a second time", one.name));
   out.scim.push_back(std::move(one));

@@ -31,7 +31,7 @@ class Writer {
       const auto& one = plan.story.payloads()[i];
       wanted_.push_back({one.session, i, one.payload.first >> 24});
     }
-    std::ranges::stable_sort(wanted_, {}, &Wanted::place);
+    std::ranges::sort(wanted_, {}, &Wanted::place);  // no two payloads of a session have one number
     for (std::uint32_t i = 0; i < plan.story.sessions().size(); ++i) session_at_[plan.story.sessions()[i].id] = i;
   }
 

@@ -263,6 +263,13 @@ admin::Routes SignIn::routes() {
   out.push_back(page("POST", "/auth/password", "A local user's password and one-time code.", &State::password));
   out.push_back(page("GET", "/auth/confirm", "Who came, and what for.", &State::ask_last_word));
   out.push_back(page("POST", "/auth/confirm", "The person's last word.", &State::last_word));
+  out.push_back({.method = "GET", .pattern = "/requests/{id}", .summary = "Where notices lead: how to answer a request. It shows nothing of it.", .gives = "text/html", .any_query = true,
+                 .origins = Origins::Any, .handler = Handler([](Call call) -> awaitable<Answer> {
+                   const auto& id = call.param("id");
+                   const bool plain = id.size() <= 64 && id.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+                   if (!plain) co_return message_page("Not here", "This is no request.", 404);
+                   co_return message_page("Request " + id, "In a terminal: sallyport login, then sallyport requests show " + id + " shows it, and sallyport approve " + id + " or sallyport deny " + id + " answers it.");
+                 })});
   const auto oauth = [&](const char* pattern, const char* summary, awaitable<Answer> (State::*what)(Call)) {
     return Route{.method = "POST", .pattern = pattern, .summary = summary, .takes = "application/x-www-form-urlencoded", .gives = "application/json", .handler = does(what)};
   };

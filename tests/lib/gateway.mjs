@@ -75,6 +75,8 @@ export class Gateway {
   /**
    * @param options.policy YAML lines of `policy:`
    * @param options.access YAML lines of `access:`
+   * @param options.notify YAML lines of `notify:`
+   * @param options.files { name: content }: files beside the configuration
    * @param options.targets { name: { url, bearer, labels, extra } | { postgres: "YAML of the target", labels } }
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
@@ -90,18 +92,19 @@ export class Gateway {
     this.postgresListen = options.postgres ? '127.0.0.1:0' : '';
     this.evidence = options.evidence ?? path.join(this.dir, 'evidence');
     fs.writeFileSync(path.join(this.dir, 'password.hash'), passwordHash() + '\n');
+    for (const [name, content] of Object.entries(options.files ?? {})) fs.writeFileSync(path.join(this.dir, name), content + '\n');
     fs.writeFileSync(path.join(this.dir, 'upstream.token'), (options.bearer ?? 'upstream-secret') + '\n');
     this.write();
   }
   write() {
-    const { users, targets = {}, policy = '', access = '', more, tls, tests = '' } = this.options;
+    const { users, targets = {}, policy = '', access = '', notify = '', more, tls, tests = '' } = this.options;
     const indent = (text, by) => text ? text.split('\n').map(l => l && ' '.repeat(by) + l).join('\n') + '\n' : '';
     let yaml = `version: 1\ngateway:\n  name: test\n  public_url: ${tls ? 'https' : 'http'}://127.0.0.1:1\n`;
     yaml += `  listen: { mcp: "${this.mcpListen}", admin: "${this.adminListen}"${this.postgresListen ? `, postgres: "${this.postgresListen}"` : ''} }\n` + (tls ? '' : '  tls: off\n') + indent(more.gateway, 2);
     yaml += 'identity:\n' + indent(more.identity, 2) + '  local:\n    users:\n';
     for (const [name, user] of Object.entries(users)) {
-      const { groups, service } = Array.isArray(user) ? { groups: user } : user;
-      yaml += `      ${name}: { groups: [${groups.join(', ')}], password_hash: { file: password.hash }${service ? ', service: true' : ''} }\n`;
+      const { groups, service, extra } = Array.isArray(user) ? { groups: user } : user;
+      yaml += `      ${name}: { groups: [${groups.join(', ')}], password_hash: { file: password.hash }${service ? ', service: true' : ''}${extra ? ', ' + extra : ''} }\n`;
     }
     yaml += `evidence:\n  directory: ${this.evidence}\n  high_water: 98%\n` + indent(more.evidence, 2);
     if (more.roles) yaml += 'roles:\n' + indent(more.roles, 2);
@@ -111,6 +114,7 @@ export class Gateway {
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }${target.extra ? ', ' + target.extra : ''} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }
+    if (notify) yaml += 'notify:\n' + indent(notify.trim(), 2);
     if (access) yaml += 'access:\n' + indent(access.trim(), 2);
     yaml += 'policy:\n' + indent(policy.trim(), 2) + (tests ? 'tests:\n' + indent(tests, 2) : '');
     fs.writeFileSync(this.config, yaml);

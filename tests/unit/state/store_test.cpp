@@ -74,12 +74,12 @@ TEST(Statement, AWrongStatementOrBindingIsAnErrorAtTheFirstStep) {
 
 TEST(Statement, TextThatLooksLikeSqlIsOnlyText) {
   auto db = memory();
-  auto insert = db->prepare("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (?, ?, '', '', 1, 2)");
-  insert.bind_blob(1, Digest{}).bind(2, "x'); DROP TABLE tokens; --");
+  auto insert = db->prepare("INSERT INTO totp_steps (user, step) VALUES (?, 1)");
+  insert.bind(1, "x'); DROP TABLE totp_steps; --");
   ASSERT_TRUE(insert.run());
-  auto row = db->prepare("SELECT user FROM tokens");
+  auto row = db->prepare("SELECT user FROM totp_steps");
   ASSERT_TRUE(row.step().value());
-  EXPECT_EQ(row.text(0), "x'); DROP TABLE tokens; --");
+  EXPECT_EQ(row.text(0), "x'); DROP TABLE totp_steps; --");
 }
 
 TEST(Transaction, RollsBackUnlessCommitted) {
@@ -118,11 +118,11 @@ TEST(Schema, ADatabaseOpensAgainWithWhatItHeld) {
   {
     auto store = Store::open(folder.file());
     ASSERT_TRUE(store);
-    ASSERT_TRUE((*store)->database().exec("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (zeroblob(32), 'alice', '', '', 1, 2)"));
+    ASSERT_TRUE((*store)->database().exec("INSERT INTO totp_steps (user, step) VALUES ('alice', 1)"));
   }
   auto store = Store::open(folder.file());
   ASSERT_TRUE(store);
-  auto row = (*store)->database().prepare("SELECT user FROM tokens");
+  auto row = (*store)->database().prepare("SELECT user FROM totp_steps");
   ASSERT_TRUE(row.step().value());
   EXPECT_EQ(row.text(0), "alice");
 }
@@ -192,16 +192,14 @@ TEST(Store, FinishesWhatWasSentBeforeItCloses) {
     ASSERT_TRUE(store);
     for (int i = 0; i < 100; ++i) {
       boost::asio::post((*store)->context(), [db = &(*store)->database(), i] {
-        auto insert = db->prepare("INSERT INTO tokens (hash, user, agent, peer, created, expires) VALUES (?, 'u', '', '', 1, 2)");
-        Digest key{};
-        key[0] = static_cast<std::uint8_t>(i);
-        insert.bind_blob(1, key);
+        auto insert = db->prepare("INSERT INTO totp_steps (user, step) VALUES (?, 1)");
+        insert.bind(1, std::to_string(i));
         EXPECT_TRUE(insert.run());
       });
     }
   }
   auto store = Store::open(folder.file());
-  auto row = (*store)->database().prepare("SELECT count(*) FROM tokens");
+  auto row = (*store)->database().prepare("SELECT count(*) FROM totp_steps");
   ASSERT_TRUE(row.step().value());
   EXPECT_EQ(row.integer(0), 100);
 }
