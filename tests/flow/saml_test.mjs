@@ -1,11 +1,10 @@
 // Signing in with a SAML 2.0 provider (npm samlify), as a browser and the command line do it; and as attackers try it.
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Gateway, SALLYPORT, folder, until } from '../lib/gateway.mjs';
+import { Gateway, SALLYPORT, folder, start, until } from '../lib/gateway.mjs';
 import { Browser } from '../lib/browser.mjs';
 import { keyPair, start as startIdp } from '../fixtures/saml_idp.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
@@ -21,7 +20,10 @@ before(async () => {
     files: { 'idp.xml': idp.metadata(), 'own.crt': own.certificate, 'own.key': own.key },
   });
   await gateway.start();
+  // The ports are part of the file, which the reload reads anew.
   gateway.keepPorts();
+  await gateway.stop();
+  await gateway.start();
   idp.trust((await gateway.get('/saml/corp/metadata')).body);
 });
 after(async () => {
@@ -33,7 +35,7 @@ after(async () => {
 
 const browser = () => new Browser({ ca: gateway.ca });
 function login(dir, args = ['--no-browser']) {
-  const child = spawn(SALLYPORT, ['login', ...args], { env: { ...process.env, SALLYPORT_URL: gateway.adminUrl, SALLYPORT_CA: gateway.ca, XDG_STATE_HOME: dir }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = start(SALLYPORT, ['login', ...args], { env: { ...process.env, SALLYPORT_URL: gateway.adminUrl, SALLYPORT_CA: gateway.ca, XDG_STATE_HOME: dir }, stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   const looks = new Set();
   child.stderr.on('data', data => { text += data; for (const look of looks) look(); });
