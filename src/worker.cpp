@@ -32,6 +32,7 @@ awaitable<void> serve_connection(boost::asio::io_context& context, int fd, std::
 Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions options, protocol::mcp::Endpoint::Handoff handoff)
     : guard_(context_.get_executor()),
       tls_(shared.tls),
+      tls_mcp_(shared.tls_mcp),
       port_(*shared.log, context_),
       authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.directory, port_),
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
@@ -54,12 +55,16 @@ void Worker::start() {
   });
 }
 
-void Worker::accept(int fd, net::HttpLimits limits, std::function<awaitable<void>(net::HttpServerConnection)> serve) {
+void Worker::accept(int fd, net::HttpLimits limits, std::function<awaitable<void>(net::HttpServerConnection)> serve) { accept(fd, tls_, limits, std::move(serve)); }
+
+void Worker::accept_mcp(int fd, net::HttpLimits limits, std::function<awaitable<void>(net::HttpServerConnection)> serve) { accept(fd, tls_mcp_, limits, std::move(serve)); }
+
+void Worker::accept(int fd, std::shared_ptr<const net::TlsServer> tls, net::HttpLimits limits, std::function<awaitable<void>(net::HttpServerConnection)> serve) {
   if (connections_ >= kMaxConnections) {
     ::close(fd);
     return;
   }
-  run(serve_connection(context_, fd, tls_, limits, std::move(serve)));
+  run(serve_connection(context_, fd, std::move(tls), limits, std::move(serve)));
 }
 
 void Worker::accept_postgres(int fd) {
@@ -85,13 +90,13 @@ void Worker::run(boost::asio::awaitable<void> connection) {
   });
 }
 
-void Worker::reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls,
-                         protocol::postgres::LoginOptions postgres) {
-  gate_.reconfigure(config.policy, config.targets);
+void Worker::reconfigure(const Shared& shared) {
+  gate_.reconfigure(shared.config.policy, shared.config.targets);
   links_.clear();
-  authenticator_.reconfigure(std::make_shared<const identity::IdentityConfig>(config.identity), std::move(keys));
-  postgres_.reconfigure(std::move(postgres));
-  tls_ = std::move(tls);
+  authenticator_.reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
+  postgres_.reconfigure(shared.postgres);
+  tls_ = shared.tls;
+  tls_mcp_ = shared.tls_mcp;
 }
 
 awaitable<void> Worker::recheck() {

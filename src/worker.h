@@ -41,7 +41,7 @@ struct Shared {
   std::unique_ptr<enforce::Approvals> approvals;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::shared_ptr<identity::KeySource> keys;
-  std::shared_ptr<const net::TlsServer> tls;            // null when TLS is off
+  std::shared_ptr<const net::TlsServer> tls, tls_mcp;   // null when TLS is off
   protocol::postgres::LoginOptions postgres;
   protocol::postgres::Cancels cancels;
   protocol::postgres::Catalogs::Changes schema_changes = std::make_shared<std::atomic<std::uint64_t>>(0);
@@ -62,23 +62,26 @@ class Worker {
   /// A fresh connection: TLS, then `serve`. On this worker's thread.
   void accept(int fd, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);
 
+  /// The same for MCP, whose clients may bring a certificate.
+  void accept_mcp(int fd, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);
+
   /// A fresh connection of a PostgreSQL client. On this worker's thread.
   void accept_postgres(int fd);
 
   /// New rules, targets, users and certificate for what comes from now on. On this worker's thread.
-  void reconfigure(const cli::Config& config, std::shared_ptr<identity::KeySource> keys, std::shared_ptr<const net::TlsServer> tls,
-                   protocol::postgres::LoginOptions postgres);
+  void reconfigure(const Shared& shared);
 
   /// Lets the thread end when nothing is left to do; false when it has not within the limit.
   bool finish(std::int64_t limit_ns);
 
  private:
   void run(boost::asio::awaitable<void> connection);
+  void accept(int fd, std::shared_ptr<const net::TlsServer> tls, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);
   boost::asio::awaitable<void> recheck();
 
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
-  std::shared_ptr<const net::TlsServer> tls_;
+  std::shared_ptr<const net::TlsServer> tls_, tls_mcp_;
   evidence::Port port_;
   identity::Authenticator authenticator_;
   enforce::Gate gate_;

@@ -23,6 +23,7 @@ struct GatewayConfig {
   std::string listen_mcp, listen_admin;      // "host:port"; port 0 takes a free one
   std::string listen_postgres;               // "" = not listened for
   std::string postgres_login = "auto";       // auto, scram, password, oauth
+  std::string mcp_client_ca;                 // the same for MCP clients
   std::string postgres_client_ca;            // certificates of clients that it signed are a login
   bool tls = true;                           // `tls: off` is accepted on loopback addresses only
   SecretRef certificate, key;                // PEM; both absent = a self-made certificate, kept in state_directory

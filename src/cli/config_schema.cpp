@@ -24,6 +24,8 @@ constexpr ConfigKey kKeys[] = {
     {"gateway.postgres", "object", false, "How PostgreSQL clients log in"},
     {"gateway.postgres.login", "string", false, "auto (SCRAM for issued tokens, else a token as password inside TLS), scram, password or oauth"},
     {"gateway.postgres.client_ca", "string", false, "File with CAs: a client certificate for a local user's name is a login"},
+    {"gateway.mcp", "object", false, "How MCP clients log in beside a bearer token"},
+    {"gateway.mcp.client_ca", "string", false, "File with CAs: a client certificate for a local user's name is a login for MCP"},
     {"gateway.tls", "tls", false, "Certificate and key, or off (loopback only); default: a self-made certificate"},
     {"gateway.tls.certificate", "secret", false, "PEM certificate chain"},
     {"gateway.tls.key", "secret", false, "PEM private key"},

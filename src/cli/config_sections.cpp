@@ -33,6 +33,11 @@ void ConfigReader::gateway(const yaml::Node& node, GatewayConfig& out) {
     login.one_of("login", out.postgres_login, {"auto", "scram", "password", "oauth"});
     path(login, "client_ca", out.postgres_client_ca);
   }
+  if (const auto* found = fields.get("mcp")) {
+    yaml::Mapping door(*found, diagnostics_, "mcp");
+    path(door, "client_ca", out.mcp_client_ca);
+    if (!out.mcp_client_ca.empty() && !out.tls) error(found->place, "client_ca needs tls");
+  }
   path(fields, "state", out.state_directory);
   fields.integer("workers", out.workers, 0, 256);
   fields.duration("drain", out.drain_ns, 0, 3600 * kSecond);

@@ -39,6 +39,7 @@ std::string gateway(const GatewayConfig& config) {
   out.text("name", config.name).text("public_url", config.public_url).text("admin_url", config.admin_url);
   out.raw("listen", Object().text("mcp", config.listen_mcp).text("admin", config.listen_admin).text("postgres", config.listen_postgres).str());
   if (!config.listen_postgres.empty()) out.raw("postgres", Object().text("login", config.postgres_login).text("client_ca", config.postgres_client_ca).str());
+  if (!config.mcp_client_ca.empty()) out.raw("mcp", Object().text("client_ca", config.mcp_client_ca).str());
   if (!config.tls) out.text("tls", "off");
   else if (config.certificate.set()) out.raw("tls", Object().secret("certificate", config.certificate).secret("key", config.key).str());
   out.text("state", config.state_directory).number("workers", config.workers).duration("drain", config.drain_ns);

@@ -141,6 +141,9 @@ struct Directory::State {
     CO_TRY_VOID(co_await record(evidence::Kind::AdminAction, what, person, "", by, ""));
     CO_TRY_VOID(put_person(store.database(), person, clock.wall_ns()));
     keep(person);
+    if (person.active || (known && !known->active)) co_return Result<void>{};
+    // Who comes back begins anew: what a leaver had stays taken back.
+    CO_TRY([[maybe_unused]] const auto ended, co_await revoke({"", person.issuer, person.subject, "", "", false}, "", "the person may not come any more"));
     co_return Result<void>{};
   }
 

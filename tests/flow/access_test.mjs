@@ -1,8 +1,9 @@
 // Access for a time, with psql and an MCP client: asked for, granted in two steps by distinct humans, used, ended.
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { Gateway, start, until } from '../lib/gateway.mjs';
+import { Gateway, PASSWORD, SALLYPORT, start, until } from '../lib/gateway.mjs';
 import { Postgres, psql } from '../lib/postgres.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
 
@@ -16,8 +17,10 @@ const POLICY = `
 - { id: granted, allow: { who: ["access:prod", "access:brief", "access:hasty", "access:fire"] } }
 - { id: writes, approve: { who: "access:prod", when: 'mcp.tool.startsWith("write_")', by: "group:leads", quorum: 1, hold: 1s, valid: 10m } }
 `;
-const USERS = { alice: ['engineers', 'leads', 'security'], alice2: ['engineers', 'leads'], bob: ['leads'], carol: ['leads', 'security'], sam: ['security'], eve: ['engineers'] };
+const USERS = { alice: { groups: ['engineers', 'leads', 'security'], extra: 'break_glass_hash: { file: sealed.hash }' }, alice2: ['engineers', 'leads'], bob: ['leads'], carol: ['leads', 'security'], sam: ['security'], eve: ['engineers'] };
 
+const SEALED = 'in the envelope';
+const sealedHash = () => spawnSync(SALLYPORT, ['user', 'hash'], { input: SEALED + '\n', encoding: 'utf8' }).stdout.trim();
 let server, tickets, gateway, tokens;
 const as = (who, args) => gateway.run(args, { token: tokens[who] });
 const json = async (who, args) => JSON.parse((await as(who, [...args, '--json'])).out);
@@ -43,6 +46,7 @@ before(async () => {
   tickets = await startTickets();
   gateway = new Gateway({
     tls: false, postgres: true, policy: POLICY, access: ACCESS, users: USERS,
+    files: { 'sealed.hash': sealedHash() },
     more: { identity: 'same_person: [["local|alice", "local|alice2"]]' },
     targets: { db: { postgres: `host: 127.0.0.1, port: ${server.port}, database: shop, user: app, tls: "off", credential: { password: { file: upstream.token } }`, labels: { env: 'prod' } }, tickets: { url: tickets.url, labels: { env: 'prod' } } },
   });
@@ -189,4 +193,29 @@ test('metrics and status tell of requests, grants and reviews', async () => {
   for (const name of ['access_pending', 'access_grants', 'break_glass_total', 'reviews_open', 'reviews_overdue']) assert.match(metrics, new RegExp(`^sallyport_${name} \\d`, 'm'));
   const status = JSON.parse((await gateway.get('/api/requests/status', { token: tokens.bob })).body);
   assert.deepEqual([status.overdue_reviews, status.break_glass], [0, 0]);
+});
+
+test('glass is broken with a credential of its own, at once and with an alarm, and another person looks at it afterwards', async () => {
+  const issue = (password, ...more) => gateway.run(['token', 'issue', '--user', 'alice', ...more], { input: password + '\n' });
+  assert.equal((await issue(PASSWORD, '--break-glass')).code, 4, 'the everyday password does not break glass');
+  assert.equal((await issue(SEALED)).code, 4, 'and the sealed one is for nothing else');
+  assert.equal((await issue(SEALED, '--break-glass', '--agent', 'bot')).code, 4, 'nor for an agent');
+  const sealed = (await issue(SEALED, '--break-glass')).out.trim();
+  const before = gateway.child.errors.length;
+  const { code, out, err } = await gateway.run(['request', '--rule', 'fire', '--target', 'db', '--for', '1h', '--reason', 'the shop is down', '--json'], { token: sealed });
+  assert.equal(code, 0, err);
+  const request = JSON.parse(out);
+  assert.equal(request.state, 'granted');
+  assert.equal(request.access.break_glass, true);
+  assert.equal((await psql(gateway.libpq('alice', 'db', sealed), 'select 41 + 1')).out.trim(), '42');
+  assert.match(gateway.child.errors.slice(before), /break-glass/);
+  assert.match((await gateway.get('/metrics')).body, /^sallyport_break_glass_total 1$/m);
+  const review = (await json('sam', ['requests', '--kind', 'review']))[0];
+  assert.equal(review.about, request.id);
+  assert.equal((await as('alice', ['review', review.id, '--reason', 'fine'])).code, 5, 'not one that is about oneself');
+  assert.equal((await as('sam', ['review', review.id, '--reason', 'the incident is real'])).code, 0);
+  assert.equal((await json('sam', ['requests', 'show', review.id])).state, 'reviewed');
+  assert.ok(gateway.entries().some(entry => entry.approval === request.id && entry.action === 'break-glass'));
+  assert.equal((await as('sam', ['revoke', request.id, '--reason', 'over'])).code, 0);
+  await until(async () => (await psql(gateway.libpq('alice', 'db', sealed), 'select 1')).code !== 0, 'the access is gone');
 });

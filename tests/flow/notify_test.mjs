@@ -2,11 +2,11 @@
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { createServer } from 'node:http';
+import http, { createServer } from 'node:http';
 import fs from 'node:fs';
 import path from 'node:path';
 import { SMTPServer } from 'smtp-server';
-import { until } from '../lib/gateway.mjs';
+import { PASSWORD, until } from '../lib/gateway.mjs';
 import { POLICY, ticketsBehind, pending } from '../lib/tickets.mjs';
 
 const WEBHOOK_SECRET = 'shared with the receiver';
@@ -34,6 +34,7 @@ before(async () => {
   const at = `http://127.0.0.1:${hooks.address().port}`;
   served = await ticketsBehind({
     policy: POLICY,
+    users: { alice: ['engineers'], bob: ['leads'], carol: ['leads'], dave: ['others'] },
     notify: `
 - { name: generic, webhook: { url: "${at}/generic", secret: { file: webhook.secret } }, events: [requested, granted, denied, expired] }
 - { name: slack, webhook: { url: { file: slack.url }, form: slack } }
@@ -101,7 +102,7 @@ test('a receiver that is away hears it later, once, under the same id; what is r
   const heardLate = await until(() => got.find(one => one.url === '/generic' && one.body.request === request.id), 'heard after two failures', 20_000);
   assert.ok(heardLate.headers['webhook-id']);
   assert.equal(got.filter(one => one.url === '/generic' && one.body.request === request.id && one.body.type.endsWith('requested')).length, 1);
-  await gateway.run(['deny', request.id], { token: bob });
+  await gateway.run(['deny', request.id, '--reason', 'no'], { token: bob });
   await call;
   await client.close();
   const given = await until(() => gateway.entries('admin.action').find(entry => entry.action === 'notice.given-up'), 'given up on record');
@@ -118,4 +119,36 @@ test('what is not sent when the gateway dies is sent when it comes back', async 
   broken = 0;
   await gateway.start();
   await heard('/generic', request.id, 'requested');
+});
+
+test('a program follows requests as server-sent events, its own and those it may decide, until its token ends', async () => {
+  const watcher = JSON.parse((await gateway.run(['token', 'issue', '--user', 'carol', '--lifetime', '3600', '--json'], { input: PASSWORD + '\n' })).out).token;
+  const follow = token => new Promise((resolve, reject) => {
+    const request = http.get(`${gateway.adminUrl}/api/requests/events`, { agent: false, headers: { authorization: `Bearer ${token}` } }, response => {
+      const events = [];
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', piece => {
+        text += piece;
+        for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+          const data = text.slice(0, end).split('\n').find(line => line.startsWith('data: '));
+          if (data) events.push(JSON.parse(data.slice(6)));
+        }
+      });
+      resolve({ status: response.statusCode, type: response.headers['content-type'], events, ended: new Promise(done => response.on('close', done)) });
+    });
+    request.on('error', reject);
+  });
+  const stream = await follow(watcher), stranger = await follow(await gateway.token('dave'));
+  assert.equal(stream.type, 'text/event-stream');
+  const { request, call, client } = await held('streamed');
+  await until(() => stream.events.some(one => one.id === request.id && one.state === 'pending'), 'the request as an event');
+  await gateway.run(['deny', request.id, '--reason', 'no'], { token: bob });
+  await until(() => stream.events.some(one => one.id === request.id && one.state === 'denied'), 'its end as an event');
+  await call;
+  await client.close();
+  assert.ok(!stranger.events.some(one => one.id === request.id), 'it is not for others');
+  const mine = JSON.parse((await gateway.run(['tokens', 'ls', '--json'], { token: watcher })).out)[0];
+  assert.equal((await gateway.run(['tokens', 'revoke', mine.id], { token: watcher })).code, 0);
+  await Promise.race([stream.ended, new Promise((_, reject) => setTimeout(() => reject(new Error('the stream goes on')), 11_000))]);
 });

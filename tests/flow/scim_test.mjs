@@ -69,6 +69,18 @@ test('a leaver is out within five seconds, open streams and all, and stays out',
   assert.ok(close);
 });
 
+test('who comes back begins anew: what they had before stays taken back', async () => {
+  const made = await user('fay');
+  const active = value => scim('PATCH', `Users/${made.body.id}`, { Operations: [{ op: 'replace', value: { active: value } }] });
+  const before = await jwt('fay');
+  assert.equal((await gateway.get('/api/whoami', { token: before })).status, 200);
+  await active(false);
+  await new Promise(resolve => setTimeout(resolve, 1100 - Date.now() % 1000));  // a JWT's iat has whole seconds
+  await active(true);
+  assert.equal((await gateway.get('/api/whoami', { token: before })).status, 401);
+  assert.equal((await gateway.get('/api/whoami', { token: await jwt('fay') })).status, 200);
+});
+
 test('SCIM says the groups, whatever a token says; taking one away ends what it let in', async () => {
   const made = await user('bea');
   const token = await jwt('bea', ['engineers']);

@@ -4,7 +4,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { Gateway, PASSWORD } from '../lib/gateway.mjs';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import https from 'node:https';
+import path from 'node:path';
+import { Gateway, PASSWORD, folder } from '../lib/gateway.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
 
 const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
@@ -121,4 +125,34 @@ test("it ends when either is taken back", async () => {
   assert.ok(mine, 'a person sees what acts for them');
   assert.equal((await gateway.run(['tokens', 'revoke', mine.id], { token: alice })).code, 0);
   assert.equal((await gateway.get('/api/whoami', { token: agent })).status, 401);
+});
+
+test('a client certificate is a login for MCP, where its CA is named, and for whom it names', async () => {
+  const dir = folder();
+  const openssl = (...args) => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' });
+  const authority = name => openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.crt`);
+  const client = (name, by) => {
+    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', `/CN=${name}`, '-keyout', `${by}-${name}.key`, '-out', `${by}-${name}.csr`);
+    openssl('x509', '-req', '-in', `${by}-${name}.csr`, '-CA', `${by}.crt`, '-CAkey', `${by}.key`, '-CAcreateserial', '-days', '1', '-out', `${by}-${name}.crt`);
+  };
+  authority('ours');
+  authority('theirs');
+  for (const [name, by] of [['alice', 'ours'], ['nobody', 'ours'], ['alice', 'theirs']]) client(name, by);
+  const other = new Gateway({ targets: { tickets: { url: tickets.url } }, policy: '- { id: all, allow: { who: "group:engineers" } }', more: { gateway: `workers: 1\nmcp: { client_ca: ${path.join(dir, 'ours.crt')} }` } });
+  await other.start();
+  const initialize = who => new Promise((resolve, reject) => {
+    const request = https.request(other.url('tickets'), {
+      method: 'POST', agent: false, ca: fs.readFileSync(other.ca), ...(who ? { cert: fs.readFileSync(path.join(dir, `${who}.crt`)), key: fs.readFileSync(path.join(dir, `${who}.key`)) } : {}),
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+    }, response => { response.resume(); resolve(response.statusCode); });
+    request.on('error', reject);
+    request.end(JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'raw', version: '1' } } }));
+  });
+  assert.equal(await initialize('ours-alice'), 200);
+  assert.equal(await initialize('ours-alice'), 200);
+  assert.equal(await initialize('ours-nobody'), 401);
+  assert.equal(await initialize(), 401);
+  await assert.rejects(initialize('theirs-alice'), 'a stranger authority ends the handshake');
+  assert.equal(other.entries('auth.ok').filter(entry => entry.action === 'certificate').length, 1, 'on record once, not with every connection');
+  assert.equal(await other.stop(), 0);
 });

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { Gateway, SALLYPORT, PASSWORD, folder, start } from '../lib/gateway.mjs';
 import { Browser } from '../lib/browser.mjs';
 import { start as startProvider } from '../fixtures/sign_in_provider.mjs';
+import { Postgres, psql } from '../lib/postgres.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
 
 const TOTP = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP';
@@ -22,15 +23,18 @@ function totp(at = Date.now()) {
   return String((mac.readUInt32BE(from) & 0x7fffffff) % 1e6).padStart(6, '0');
 }
 
-let provider, other, gateway, upstream;
+let provider, other, gateway, upstream, server;
 before(async () => {
   provider = await startProvider();
   other = await startProvider({ claimsInIdToken: false });
   upstream = await startTickets();
+  server = await Postgres.start();
+  server.sql(`create role app login password 'upstream-secret'; create database shop owner app`);
   const issuer = (name, one) => `  - issuer: ${one.issuer}\n    audience: sallyport\n    name: ${name}\n    client: { id: sallyport, secret: { env: ${name.toUpperCase()}_SECRET }, scopes: [openid, profile, email, offline_access] }`;
   gateway = new Gateway({
     users: { alice: ['engineers'], bob: ['leads'] },
-    targets: { tickets: { url: upstream.url } },
+    postgres: true,
+    targets: { tickets: { url: upstream.url }, db: { postgres: `host: 127.0.0.1, port: ${server.port}, database: shop, user: app, tls: "off", credential: { password: { file: upstream.token } }` } },
     policy: `- { id: engineers, allow: { who: "group:engineers" } }`,
     more: { identity: `oidc:\n${issuer('corp', provider)}\n${issuer('other', other)}\nsign_in: { lifetime: 1h, recheck: 1s }\nnested_groups: { staff: [engineers, leads] }` },
     env: { CORP_SECRET: provider.secret, OTHER_SECRET: other.secret },
@@ -44,7 +48,7 @@ before(async () => {
 });
 after(async () => {
   await gateway?.stop();
-  await Promise.all([provider?.stop(), other?.stop(), upstream?.close()]);
+  await Promise.all([provider?.stop(), other?.stop(), upstream?.close(), server?.down()]);
 });
 
 const browser = () => new Browser({ ca: gateway.ca });
@@ -152,6 +156,25 @@ test('a sign-in gives tokens for one door each, which end with it', async () => 
   for (const gone of [mcp, agent]) await assert.rejects(gateway.initialize('tickets', gone), /401/);
   assert.equal((await gateway.get('/api/whoami', { token })).status, 401);
   assert.equal((await gateway.run(['whoami'], { env: environment(dir) })).code, 4);
+});
+
+test('psql comes in under the e-mail address with a token of the sign-in, proved by SCRAM, and is thrown out at the logout', async () => {
+  const { dir } = await signIn();
+  const made = JSON.parse((await gateway.run(['token', 'issue', '--for', 'database', '--json'], { env: environment(dir) })).out);
+  assert.equal(made.login, 'ada@example.com');
+  const env = gateway.libpq(made.login, 'db', made.token);
+  assert.equal((await psql(env, 'select 41 + 1')).out.trim(), '42');
+  assert.notEqual((await psql(gateway.libpq('alice', 'db', made.token), 'select 1')).code, 0, 'not under another name');
+  const mcp = JSON.parse((await gateway.run(['token', 'issue', '--for', 'mcp', '--json'], { env: environment(dir) })).out);
+  assert.notEqual((await psql(gateway.libpq(made.login, 'db', mcp.token), 'select 1')).code, 0, 'not with a token for another door');
+  const busy = psql(env, 'select pg_sleep(60)');
+  await until(() => server.sql(`select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()`) === '1');
+  const from = Date.now();
+  assert.equal((await gateway.run(['logout'], { env: environment(dir) })).code, 0);
+  const { code, err } = await busy;
+  assert.notEqual(code, 0);
+  assert.match(err, /terminating connection: the credential of ada was taken back/);
+  assert.ok(Date.now() - from < 5000);
 });
 
 test('a token is taken back alone; an agent can neither take back nor make any', async () => {

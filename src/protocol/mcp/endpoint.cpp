@@ -115,8 +115,12 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
 
     const auto authorization = request.headers.get("Authorization");
     const bool bearer = authorization.size() > 7 && lower(authorization.substr(0, 7)) == "bearer ";
-    auto who = bearer ? co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer())
-                      : Result<identity::PrincipalPtr>(fail(ErrorKind::Denied, "a bearer token is required"));
+    Result<identity::PrincipalPtr> who = fail(ErrorKind::Denied, "a bearer token is required");
+    if (bearer) {
+      who = co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer());
+    } else if (const auto name = authorization.empty() ? http.stream().peer_common_name() : std::string(); !name.empty()) {
+      who = co_await services_.authenticator.certified(name, http.peer());
+    }
     const bool keep_alive = request.keep_alive;
     if (!who) {
       const unsigned code = who.error().kind == ErrorKind::Denied ? 401 : who.error().kind == ErrorKind::Overloaded ? 429 : 503;
