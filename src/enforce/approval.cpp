@@ -290,7 +290,7 @@ namespace {
 /// Runs on the store's thread, resumes on the caller's.
 template <class T>
 awaitable<T> on_store(std::shared_ptr<State> state, awaitable<T> work) {
-  co_return co_await boost::asio::co_spawn(state->store.context(), std::move(work), boost::asio::use_awaitable);
+  co_return co_await state->store.host(std::move(work));
 }
 
 }  // namespace

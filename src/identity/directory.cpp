@@ -271,7 +271,7 @@ namespace {
 /// Runs on the store's thread, resumes on the caller's.
 template <class T>
 awaitable<T> on_store(std::shared_ptr<Directory::State> state, awaitable<T> work) {
-  co_return co_await asio::co_spawn(state->store.context(), std::move(work), asio::use_awaitable);
+  co_return co_await state->store.host(std::move(work));
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <thread>
 
 #include "state/schema.h"
@@ -40,5 +42,15 @@ Store::~Store() {
 boost::asio::io_context& Store::context() { return state_->context; }
 
 Database& Store::database() { return *state_->database; }
+
+boost::asio::awaitable<void> Store::run_any(std::function<void(Database&)> work) {
+  auto task = [](Database& db, std::function<void(Database&)> w) -> boost::asio::awaitable<void> {
+    w(db);
+    co_return;
+  };
+  co_await boost::asio::co_spawn(context(), task(database(), std::move(work)), boost::asio::use_awaitable);
+}
+
+boost::asio::awaitable<void> Store::host_any(boost::asio::awaitable<void> work) { co_await boost::asio::co_spawn(context(), std::move(work), boost::asio::use_awaitable); }
 
 }  // namespace sallyport::state

@@ -6,11 +6,10 @@
 #include <sqlite3.h>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,13 +105,29 @@ class Store {
   /// Runs `work(Database&)` on the store's thread and resumes the caller on its own with what it returned.
   template <class Work>
   boost::asio::awaitable<std::invoke_result_t<Work, Database&>> run(Work work) {
-    auto task = [](Database& db, Work w) -> boost::asio::awaitable<std::invoke_result_t<Work, Database&>> {
-      co_return w(db);
+    struct Task {
+      Work work;
+      std::optional<std::invoke_result_t<Work, Database&>> out;
     };
-    co_return co_await boost::asio::co_spawn(context(), task(database(), std::move(work)), boost::asio::use_awaitable);
+    const auto task = std::make_shared<Task>(std::move(work), std::nullopt);
+    co_await run_any([task](Database& db) { task->out.emplace(task->work(db)); });
+    co_return std::move(*task->out);
+  }
+
+  /// The same for a coroutine that waits in between; it sees to its own order with others.
+  template <class T>
+  boost::asio::awaitable<T> host(boost::asio::awaitable<T> work) {
+    const auto out = std::make_shared<std::optional<T>>();
+    auto task = [](boost::asio::awaitable<T> inner, std::shared_ptr<std::optional<T>> into) -> boost::asio::awaitable<void> { into->emplace(co_await std::move(inner)); };
+    co_await host_any(task(std::move(work), out));
+    co_return std::move(**out);
   }
 
  private:
+  // Without templates, for co_spawn is slow to compile.
+  boost::asio::awaitable<void> run_any(std::function<void(Database&)> work);
+  boost::asio::awaitable<void> host_any(boost::asio::awaitable<void> work);
+
   struct State;
   explicit Store(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
