@@ -332,6 +332,30 @@ test('new signature keys are fetched; a provider that is down is named, and who 
   provider.up();
 });
 
+test('a sign-in that its provider has not confirmed for too long ends, where the configuration says so', async () => {
+  const lone = await startProvider();
+  const strict = new Gateway({
+    targets: { tickets: { url: upstream.url } }, policy: '- { id: engineers, allow: { who: "group:engineers" } }', files: { secret: lone.secret },
+    more: { identity: `oidc:\n  - { issuer: "${lone.issuer}", audience: sallyport, name: corp, client: { id: sallyport, secret: { file: secret }, scopes: [openid, profile, offline_access] } }\nsign_in: { lifetime: 1h, recheck: 1s, unconfirmed: 2s }` },
+  });
+  await strict.start();
+  lone.connect({ callback: `${strict.adminUrl}/auth/callback/corp` });
+  const visitor = new Browser({ ca: strict.ca }), one = client();
+  const page = await visitor.go(Browser.link(await visitor.go(`${strict.adminUrl}/oauth/authorize?${new URLSearchParams(one.query)}`), 'corp'));
+  const { url, fields } = Browser.form(page, '/auth/confirm');
+  const back = new URL(Browser.leadsTo(await visitor.go(url, { method: 'POST', form: fields })));
+  const answer = await strict.http('POST', `${strict.adminUrl}/oauth/token`, { headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ grant_type: 'authorization_code', client_id: 'sallyport-cli', code: back.searchParams.get('code'), redirect_uri: one.redirect, code_verifier: one.verifier }).toString() });
+  const token = JSON.parse(answer.body).access_token;
+  const alive = async () => (await strict.get('/api/whoami', { token })).status === 200;
+  assert.ok(await alive());
+  lone.down();
+  await until(async () => !(await alive()), 10_000);
+  assert.ok(strict.entries('admin.action').some(entry => entry.action === 'token.revoke' && /could not be asked for too long/.test(entry.reason)));
+  assert.equal(await strict.stop(), 0);
+  await lone.stop();
+});
+
 test('sign-ins and what became of them are in the record, and no token is', async () => {
   const { code, out } = await gateway.run(['evidence', 'ls', '-d', gateway.evidence, '--json']);
   assert.equal(code, 0);
