@@ -69,7 +69,7 @@ TEST_F(ConfigFile, TheExampleLoads) {
   ASSERT_TRUE(loaded.config) << loaded.problems;
   EXPECT_EQ(loaded.config->rule_count, 9u);
   EXPECT_EQ(loaded.config->policy->test_results().size(), 9u);
-  EXPECT_EQ(secrets_of(*loaded.config).size(), 6u);
+  EXPECT_EQ(secrets_of(*loaded.config).size(), 8u);
 }
 
 TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {
