@@ -279,6 +279,7 @@ Result<void> start(Shared& shared, Running& running) {
   running.saml = std::make_unique<signin::SamlPages>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin}, *running.sign_in, *shared.store, std::move(saml),
                                                      shared.config.identity.saml);
   running.api->add(running.saml->routes());
+  running.sign_in->end_elsewhere_by([saml = running.saml.get()](const identity::SignIn& sign_in) { return saml->sign_out_url(sign_in); });
   running.scim = std::make_unique<signin::Scim>(first.authenticator(), *shared.directory, *shared.store, origin, std::make_shared<const identity::IdentityConfig>(shared.config.identity));
   running.api->add(running.scim->routes());
   boost::asio::co_spawn(first.context(), running.sign_in->recheck(), boost::asio::detached);

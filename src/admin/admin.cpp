@@ -12,18 +12,13 @@
 #include "admin/session_api.h"
 #include "admin/token_api.h"
 #include "base/bytes.h"
+#include "base/text.h"
 
 namespace sallyport::admin {
 
 using boost::asio::awaitable;
 
 namespace {
-
-std::string new_request_id() {
-  std::array<std::uint8_t, 10> random;
-  random_bytes(random);
-  return "req_" + hex(random);
-}
 
 /// A query that says something twice, or something the route does not know, is a mistake whose answer would mislead.
 std::string query_problem(const Route& route, const Result<Form>& query) {
@@ -117,7 +112,7 @@ awaitable<std::optional<Answer>> Admin::State::admit(const Route& route, Call& c
 
 awaitable<std::optional<Answer>> Admin::State::handle(const net::HttpRequest& request, net::HttpServerConnection& http) {
   const auto mark = request.target.find('?');
-  Call call{request, request.target.substr(0, mark), {}, {}, http.peer(), new_request_id(), nullptr, {}, {}};
+  Call call{request, request.target.substr(0, mark), {}, {}, http.peer(), random_name("req_"), nullptr, {}, {}};
   auto found = router.find(request.method, call.path);
   if (!origin_fits(request, found.route)) co_return problem(403, "denied", "browsers may not call this API across sites", call.request_id);
   const bool open = found.route ? found.route->need == Permission::Open : found.open;

@@ -4,15 +4,12 @@
 
 #include "cli/config_reader.h"
 
+#include "base/text.h"
+
 namespace sallyport::cli {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
-
-std::string lower(std::string text) {
-  for (auto& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return text;
-}
 
 }  // namespace
 
@@ -162,7 +159,7 @@ void ConfigReader::issuer(yaml::Mapping& fields, identity::OidcConfig& out) {
     if (found->items.empty()) error(found->place, "algorithms is empty: no token could be accepted");
     for (const auto& item : found->items) {
       if (std::ranges::find(kAlgorithms, item.scalar) != kAlgorithms.end()) continue;
-      const bool unsafe = item.scalar.starts_with("HS") || lower(item.scalar) == "none";
+      const bool unsafe = item.scalar.starts_with("HS") || ascii_lower(item.scalar) == "none";
       error(item.place, fmt::format("{} {}; there are {}", item.scalar, unsafe ? "is never accepted: it proves nothing about the issuer" : "is no known algorithm",
                                     fmt::join(kAlgorithms, ", ")));
     }

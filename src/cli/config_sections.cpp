@@ -4,15 +4,12 @@
 
 #include "cli/config_reader.h"
 
+#include "base/text.h"
+
 namespace sallyport::cli {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
-
-std::string lower(std::string text) {
-  for (auto& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return text;
-}
 
 }  // namespace
 
@@ -211,7 +208,7 @@ void ConfigReader::headers(const yaml::Node& node, target::McpTarget& out) {
                                                            "te", "upgrade", "trailer", "mcp-session-id", "mcp-protocol-version", "last-event-id"};
   std::set<std::string> seen;
   for (const auto& [header, place, value] : node.members) {
-    const auto small = lower(header);
+    const auto small = ascii_lower(header);
     name("a header's name", header, place, "-_", 64);
     if (kOurs.contains(small)) error(place, fmt::format("the header {} belongs to the protocol and is set by the gateway", header));
     if (small == "authorization" && out.bearer.set()) error(place, "Authorization stands here beside bearer; one of them");

@@ -4,6 +4,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_future.hpp>
 
+#include "base/text.h"
 #include "enforce/approval_state.h"
 
 namespace sallyport::enforce {
@@ -29,12 +30,6 @@ const char* action_of(const Approval& approval) { return approval.access.break_g
 
 }  // namespace
 
-std::string new_approval_id() {
-  std::array<std::uint8_t, 10> random;
-  random_bytes(random);
-  return "apr_" + hex(random);
-}
-
 void ask_as(Approval& approval, const identity::Principal& who) {
   approval.requester = who.person();
   approval.requester_display = who.display();
@@ -49,25 +44,8 @@ std::string cut_reason(const std::string& reason) { return reason.substr(0, kMax
 using State = Approvals::State;
 
 State::State(state::Store& s, evidence::Log& l, const Clock& c, ApprovalLinks around)
-    : store(s), clock(c), links(std::move(around)), port(std::make_unique<evidence::Port>(l, s.context())), look(s.context()) {
+    : store(s), clock(c), links(std::move(around)), port(std::make_unique<evidence::Port>(l, s.context())), turns(s.context()), look(s.context()) {
   if (!links.access) links.access = std::make_shared<Access>();
-}
-
-State::Turn::~Turn() {
-  if (state == nullptr) return;
-  state->busy = false;
-  if (!state->turns.empty()) state->turns.front()->cancel();
-}
-
-awaitable<State::Turn> State::take_turn() {
-  while (busy) {
-    steady_timer timer(store.context());
-    turns.push_back(&timer);
-    co_await sleep_until_cancelled(timer, 3'600'000'000'000);
-    std::erase(turns, &timer);
-  }
-  busy = true;
-  co_return Turn(this);
 }
 
 void State::changed_now() {
@@ -152,7 +130,7 @@ std::string State::full() const {
 }
 
 awaitable<Result<Approval>> State::request(ApprovalRequest asked) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   const auto now = clock.wall_ns();
   if (const auto same = commands.find(asked.digest); same != commands.end()) {
     auto attached = live.at(same->second);
@@ -163,7 +141,7 @@ awaitable<Result<Approval>> State::request(ApprovalRequest asked) {
   }
   if (auto why = full(); !why.empty()) co_return fail(ErrorKind::Overloaded, why);
   Approval approval;
-  approval.id = new_approval_id();
+  approval.id = random_name("apr_");
   approval.digest = asked.digest;
   approval.policy = asked.policy;
   approval.request_id = asked.request_id;
@@ -203,7 +181,7 @@ awaitable<Result<Approval>> State::wait(std::string id, net::Deadline deadline) 
 }
 
 awaitable<Result<Approval>> State::use(std::string id, Digest digest) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   CO_TRY(auto approval, find(id));
   if (auto why = why_no_use(approval, digest, clock.wall_ns()); !why.empty()) co_return fail(ErrorKind::Denied, why);
   if (auto why = why_lapsed(approval, links.present); !why.empty()) {
@@ -222,7 +200,7 @@ awaitable<Result<Approval>> State::use(std::string id, Digest digest) {
 }
 
 awaitable<Result<Approval>> State::withdraw(std::string id, std::string reason) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   CO_TRY(auto approval, find(id));
   if (auto why = why_no_withdrawal(approval); !why.empty()) co_return fail(ErrorKind::Denied, why);
   approval.state = ApprovalState::Withdrawn;
@@ -231,7 +209,7 @@ awaitable<Result<Approval>> State::withdraw(std::string id, std::string reason) 
 }
 
 awaitable<Result<Approval>> State::vote(std::string id, identity::PrincipalPtr voter, bool approve, std::string reason) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   CO_TRY(auto approval, find(id));
   const auto now = clock.wall_ns();
   const auto setup = links.access->setup();
@@ -274,7 +252,7 @@ awaitable<void> State::expire_on_time() {
   while (!ended) {
     co_await sleep_until_cancelled(look, kLook);
     if (ended) co_return;
-    const auto turn = co_await take_turn();
+    const auto turn = co_await turns.take();
     const auto now = clock.wall_ns();
     std::vector<Approval> over;
     for (const auto& [id, approval] : live)
@@ -322,7 +300,7 @@ Result<std::unique_ptr<Approvals>> Approvals::open(state::Store& store, evidence
 Approvals::~Approvals() {
   // On the store's thread and waited for: the port dies where it lived, and no step is half done.
   auto end = [](std::shared_ptr<State> state) -> awaitable<void> {
-    const auto turn = co_await state->take_turn();
+    const auto turn = co_await state->turns.take();
     state->ended = true;
     state->look.cancel();
     state->changed_now();

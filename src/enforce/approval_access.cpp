@@ -3,6 +3,8 @@
 
 #include "enforce/approval_state.h"
 
+#include "base/text.h"
+
 namespace sallyport::enforce {
 
 using State = Approvals::State;
@@ -58,7 +60,7 @@ Grant grant_of(const Approval& approval) {
 }
 
 awaitable<Result<Approval>> State::ask(AccessAsk asked) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   co_return co_await new_access(std::move(asked), "");
 }
 
@@ -81,7 +83,7 @@ awaitable<Result<Approval>> State::new_access(AccessAsk asked, std::string renew
   }
   if (auto why = full(); !why.empty()) co_return fail(ErrorKind::Overloaded, why);
   Approval approval;
-  approval.id = new_approval_id();
+  approval.id = random_name("apr_");
   approval.kind = RequestKind::Access;
   approval.request_id = asked.request_id;
   ask_as(approval, *asked.who);
@@ -114,7 +116,7 @@ awaitable<Result<Approval>> State::new_access(AccessAsk asked, std::string renew
 awaitable<Result<Approval>> State::open_glass(Approval approval, const AccessRule& rule) {
   const auto now = approval.created_wall_ns;
   Approval review = approval;
-  review.id = new_approval_id();
+  review.id = random_name("apr_");
   review.kind = RequestKind::Review;
   review.about = approval.id;
   review.access = {};
@@ -141,7 +143,7 @@ awaitable<Result<Approval>> State::open_glass(Approval approval, const AccessRul
 }
 
 awaitable<Result<Approval>> State::renew(std::string id, identity::PrincipalPtr who, std::int64_t duration_ns, std::string reason, std::string request_id) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   CO_TRY(const auto old, find(id));
   if (old.kind != RequestKind::Access || old.requester != who->person() || old.requester_agent != who->agent) co_return fail(ErrorKind::Denied, "there is no access of yours with the id " + id);
   if (old.state != ApprovalState::Granted && old.state != ApprovalState::Ended) co_return fail(ErrorKind::Denied, "request " + id + " is " + to_string(old.state) + "; ask anew");
@@ -157,7 +159,7 @@ awaitable<Result<Approval>> State::renew(std::string id, identity::PrincipalPtr 
 }
 
 awaitable<Result<Approval>> State::revoke(std::string id, identity::PrincipalPtr who, bool administrator, std::string reason) {
-  const auto turn = co_await take_turn();
+  const auto turn = co_await turns.take();
   CO_TRY(auto approval, find(id));
   if (approval.kind == RequestKind::Review) co_return fail(ErrorKind::Denied, "a review is closed by a vote, not revoked");
   const bool own = approval.requester == who->person() && (who->agent.empty() || who->agent == approval.requester_agent);

@@ -9,6 +9,7 @@
 #include "enforce/approval.h"
 #include "enforce/approval_machine.h"
 #include "enforce/approval_rows.h"
+#include "state/turns.h"
 
 namespace sallyport::enforce {
 
@@ -28,18 +29,10 @@ struct Approvals::State : std::enable_shared_from_this<Approvals::State> {
   std::uint64_t break_glass = 0;
   std::set<boost::asio::steady_timer*> waiting;     // cancelled at every change
   std::uint64_t version = 1;
-  bool busy = false, ended = false;
-  std::vector<boost::asio::steady_timer*> turns;
+  bool ended = false;
+  state::Turns turns;
   boost::asio::steady_timer look;
 
-  /// Holds the turn for its life; made by take_turn only.
-  struct Turn {
-    explicit Turn(State* owner) : state(owner) {}
-    Turn(Turn&& other) noexcept : state(std::exchange(other.state, nullptr)) {}
-    ~Turn();
-    State* state;
-  };
-  awaitable<Turn> take_turn();
   void changed_now();
   awaitable<void> wait_for_change(std::int64_t ns);
 
@@ -72,7 +65,6 @@ struct Approvals::State : std::enable_shared_from_this<Approvals::State> {
   ApprovalCounts count() const;
 };
 
-std::string new_approval_id();
 Grant grant_of(const Approval& approval);
 /// Fills in who asks.
 void ask_as(Approval& approval, const identity::Principal& who);

@@ -2,6 +2,7 @@
 
 #include <boost/asio/redirect_error.hpp>
 
+#include "base/text.h"
 #include "enforce/gate_state.h"
 
 namespace sallyport::enforce {
@@ -13,12 +14,6 @@ namespace {
 /// How often the wire hears of a hold: under every client's idle limit that is known (docs/protocols/mcp.md).
 constexpr std::int64_t kHoldNotice = 5'000'000'000;
 constexpr std::int64_t kHoldLook = 1'000'000'000;  // and how often it is looked whether the client still waits
-
-std::string new_request_id() {
-  std::array<std::uint8_t, 10> random;
-  random_bytes(random);
-  return "req_" + hex(random);
-}
 
 bool is_housekeeping(const Action& action) {
   if (const auto* statement = std::get_if<Statement>(&action)) return statement->effects->analysis->control;
@@ -165,7 +160,7 @@ Result<std::string> Gate::record_of(const Action& action, const json::Value& rec
 }
 
 void Gate::submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, OnVerdict done) {
-  std::string request_id = new_request_id();
+  std::string request_id = random_name("req_");
   if (session->closed) {
     Denial denial;
     denial.request_id = std::move(request_id);
@@ -239,7 +234,7 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
   const Action action = Raw{"", std::move(what)};
   std::string recorded = bytes;
   auto start = [&](auto handler) {
-    admit(std::move(session), action, Message{std::move(bytes), {}, {}, {}}, std::move(recorded), new_request_id(), std::move(judged),
+    admit(std::move(session), action, Message{std::move(bytes), {}, {}, {}}, std::move(recorded), random_name("req_"), std::move(judged),
           [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
   };
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);

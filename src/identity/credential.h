@@ -9,12 +9,6 @@
 
 namespace sallyport::identity {
 
-/// Where a token is shown. Any is what `token issue` gives and what a provider's JWT is good for.
-enum class Door : std::uint8_t { Any, Api, Mcp, Database };
-const char* to_string(Door door);
-/// False when there is no door of that name.
-bool parse_door(std::string_view name, Door& out);
-
 struct TokenTerms {
   std::string issuer, subject;           // whose
   std::string agent;                     // acting for them; "" = the person

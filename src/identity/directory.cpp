@@ -9,8 +9,10 @@
 #include <shared_mutex>
 #include <unordered_map>
 
+#include "base/text.h"
 #include "identity/auth_record.h"
 #include "identity/directory_rows.h"
+#include "state/turns.h"
 
 namespace sallyport::identity {
 
@@ -21,12 +23,6 @@ namespace {
 
 constexpr std::int64_t kMinute = 60'000'000'000, kPurgeEvery = 10 * kMinute;
 
-std::string new_id(const char* prefix) {
-  std::array<std::uint8_t, 10> random;
-  random_bytes(random);
-  return prefix + hex(random);
-}
-
 std::pair<std::string, std::string> split(const std::string& person) {
   const auto end = person.find('\n');
   return end == person.npos ? std::pair(person, std::string()) : std::pair(person.substr(0, end), person.substr(end + 1));
@@ -34,28 +30,9 @@ std::pair<std::string, std::string> split(const std::string& person) {
 
 }  // namespace
 
-const char* to_string(Door door) {
-  switch (door) {
-    case Door::Any: return "any";
-    case Door::Api: return "api";
-    case Door::Mcp: return "mcp";
-    case Door::Database: return "database";
-  }
-  return "unknown";
-}
-
-bool parse_door(std::string_view name, Door& out) {
-  for (const auto door : {Door::Any, Door::Api, Door::Mcp, Door::Database}) {
-    if (name != to_string(door)) continue;
-    out = door;
-    return true;
-  }
-  return false;
-}
-
 struct Directory::State {
   State(state::Store& s, evidence::Log& log, std::shared_ptr<const IdentityConfig> cfg, Vault v, const Clock& c)
-      : store(s), clock(c), vault(std::move(v)), port(std::make_unique<evidence::Port>(log, s.context())), config(std::move(cfg)) {}
+      : store(s), clock(c), vault(std::move(v)), port(std::make_unique<evidence::Port>(log, s.context())), turns(s.context()), config(std::move(cfg)) {}
 
   // The store's thread.
   state::Store& store;
@@ -63,6 +40,7 @@ struct Directory::State {
   const Vault vault;
   std::unique_ptr<evidence::Port> port;
   std::int64_t next_purge = 0;
+  state::Turns turns;   // of changes: what one has read is still so when its entry is durable
 
   // Any thread: what current() reads.
   std::atomic<std::uint64_t> version = 1;
@@ -128,6 +106,7 @@ struct Directory::State {
   }
 
   awaitable<Result<void>> learn(Person person, std::string by) {
+    const auto turn = co_await turns.take();
     const auto known = find(person.key());
     if (known) person.not_before_wall_ns = std::max(person.not_before_wall_ns, known->not_before_wall_ns);
     if (known && known->provisioned && !person.provisioned) {
@@ -143,7 +122,7 @@ struct Directory::State {
     keep(person);
     if (person.active || (known && !known->active)) co_return Result<void>{};
     // Who comes back begins anew: what a leaver had stays taken back.
-    CO_TRY([[maybe_unused]] const auto ended, co_await revoke({"", person.issuer, person.subject, "", "", false}, "", "the person may not come any more"));
+    CO_TRY([[maybe_unused]] const auto ended, co_await take_back({"", person.issuer, person.subject, "", "", false}, "", "the person may not come any more"));
     co_return Result<void>{};
   }
 
@@ -168,6 +147,7 @@ struct Directory::State {
     who->issuer = info.issuer;
     who->agent = info.agent;
     who->method = info.method;
+    who->door = info.door;
     who->sign_in = info.sign_in;
     who->credential = token;
     who->issued_wall_ns = info.created_wall_ns;
@@ -188,9 +168,10 @@ struct Directory::State {
   }
 
   awaitable<Result<SignIn>> sign_in(SignInTerms terms, PrincipalPtr who) {
+    const auto turn = co_await turns.take();
     const auto known = find(who->person());
     if (known && !known->active) co_return fail(ErrorKind::Denied, who->display() + " may not sign in any more; ask an administrator");
-    SignIn out{std::move(terms), new_id("sgn_"), clock.wall_ns(), clock.wall_ns()};
+    SignIn out{std::move(terms), random_name("sgn_"), clock.wall_ns(), clock.wall_ns()};
     evidence::Entry entry = auth_ok_entry(*who, "sign-in." + who->method, out.peer, out.id, out.provider, out.expires_wall_ns);
     CO_TRY([[maybe_unused]] const auto index, co_await port->append(std::move(entry)));
     CO_TRY_VOID(insert_sign_in(store.database(), out, vault.seal(out.id, out.secrets)));
@@ -212,6 +193,7 @@ struct Directory::State {
   }
 
   awaitable<Result<IssuedToken>> issue(TokenTerms terms) {
+    const auto turn = co_await turns.take();
     const auto now = clock.wall_ns();
     purge(now);
     if (!terms.sign_in.empty()) {
@@ -221,7 +203,7 @@ struct Directory::State {
     }
     std::array<std::uint8_t, 32> secret;
     random_bytes(secret);
-    IssuedToken out{"sp_" + base64url(secret), new_id("tok_"), nullptr};
+    IssuedToken out{"sp_" + base64url(secret), random_name("tok_"), nullptr};
     const auto digest = sha256(as_bytes(out.token));
     const TokenInfo info{out.id, terms.issuer, terms.subject, terms.agent, terms.method, terms.sign_in, terms.label, terms.login, terms.peer,
                          terms.door, now, terms.expires_wall_ns, 0};
@@ -238,6 +220,12 @@ struct Directory::State {
   }
 
   awaitable<Result<std::size_t>> revoke(Revocation what, std::string by, std::string reason) {
+    const auto turn = co_await turns.take();
+    co_return co_await take_back(std::move(what), std::move(by), std::move(reason));
+  }
+
+  /// Within a turn.
+  awaitable<Result<std::size_t>> take_back(Revocation what, std::string by, std::string reason) {
     if (what.id.empty() && (what.issuer.empty() || what.subject.empty()) && (what.provider.empty() || what.provider_session.empty()))
       co_return fail(ErrorKind::Denied, "what is to be revoked? name a token, a sign-in or a person");
     const auto now = clock.wall_ns();
@@ -295,8 +283,8 @@ Result<std::unique_ptr<Directory>> Directory::open(state::Store& store, evidence
 
 Directory::~Directory() {
   auto end = [](std::shared_ptr<State> state) -> awaitable<void> {
+    const auto turn = co_await state->turns.take();  // no change is half done
     state->port.reset();
-    co_return;
   };
   auto state = std::move(state_);
   asio::co_spawn(state->store.context(), end(state), asio::use_future).get();

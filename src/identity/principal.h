@@ -10,6 +10,12 @@
 
 namespace sallyport::identity {
 
+/// Where a credential is good. Any is what `token issue` gives and what a provider's JWT is good for.
+enum class Door : std::uint8_t { Any, Api, Mcp, Database };
+const char* to_string(Door door);
+/// False when there is no door of that name.
+bool parse_door(std::string_view name, Door& out);
+
 struct Principal {
   std::string subject;                 // stable name at the issuer ("alice", or an OIDC `sub` / configured claim)
   std::string issuer;                  // OIDC issuer URL, or "local"
@@ -19,6 +25,7 @@ struct Principal {
   std::string agent;                   // RFC 8693 `act.sub`: "agent X on behalf of subject"; "" for a person
   bool service = false;                // a machine of its own: never an approver
   std::string method;                  // how it proved itself: "oidc" (a provider's JWT), "token", "certificate", "break-glass", …
+  Door door = Door::Any;               // where it is good
   std::string sign_in;                 // id of the sign-in that the credential came from ("sgn_…"), "" when there was none
   /// Sorted ids of the access rules under which a grant is active for the target at hand. The Gate's, for its session:
   /// no authentication ever sets it.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "identity/claims.h"
 #include "identity/saml_redirect.h"
 
@@ -102,12 +103,12 @@ std::string write_logout_request(std::string_view id, const Self& self, const Pr
   const std::pair<std::string_view, const std::string*> kParts[] = {
       {"NameQualifier", &name.name_qualifier}, {"SPNameQualifier", &name.sp_name_qualifier}, {"Format", &name.format}};
   for (const auto& [key, value] : kParts)
-    if (!value->empty()) attributes += fmt::format(" {}=\"{}\"", key, escape(*value));
+    if (!value->empty()) attributes += fmt::format(" {}=\"{}\"", key, markup_escaped(*value));
   auto out = fmt::format("<samlp:LogoutRequest xmlns:samlp=\"{}\" xmlns:saml=\"{}\" ID=\"{}\" Version=\"2.0\" IssueInstant=\"{}\" Destination=\"{}\" NotOnOrAfter=\"{}\">"
                          "<saml:Issuer>{}</saml:Issuer><saml:NameID{}>{}</saml:NameID>",
-                         kProtocolNs, kAssertionNs, id, utc_text(wall_ns), escape(provider.slo_url), utc_text(wall_ns + kOldest), escape(self.entity_id),
-                         attributes, escape(name.value));
-  if (!session_index.empty()) out += fmt::format("<samlp:SessionIndex>{}</samlp:SessionIndex>", escape(session_index));
+                         kProtocolNs, kAssertionNs, id, utc_text(wall_ns), markup_escaped(provider.slo_url), utc_text(wall_ns + kOldest), markup_escaped(self.entity_id),
+                         attributes, markup_escaped(name.value));
+  if (!session_index.empty()) out += fmt::format("<samlp:SessionIndex>{}</samlp:SessionIndex>", markup_escaped(session_index));
   return out + "</samlp:LogoutRequest>";
 }
 
@@ -115,7 +116,7 @@ std::string write_logout_response(std::string_view id, const Self& self, const P
                                   bool success, std::int64_t wall_ns) {
   return fmt::format("<samlp:LogoutResponse xmlns:samlp=\"{}\" xmlns:saml=\"{}\" ID=\"{}\" Version=\"2.0\" IssueInstant=\"{}\" Destination=\"{}\" InResponseTo=\"{}\">"
                      "<saml:Issuer>{}</saml:Issuer><samlp:Status><samlp:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:{}\"/></samlp:Status></samlp:LogoutResponse>",
-                     kProtocolNs, kAssertionNs, id, utc_text(wall_ns), escape(provider.slo_answer_url), escape(in_response_to), escape(self.entity_id),
+                     kProtocolNs, kAssertionNs, id, utc_text(wall_ns), markup_escaped(provider.slo_answer_url), markup_escaped(in_response_to), markup_escaped(self.entity_id),
                      success ? "Success" : "Responder");
 }
 

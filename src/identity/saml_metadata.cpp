@@ -1,5 +1,7 @@
 #include "identity/saml_metadata.h"
 
+#include "base/text.h"
+
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -186,12 +188,12 @@ std::string write_metadata(const Self& self, const std::vector<OwnKey>& keys) {
   std::string out = fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<md:EntityDescriptor xmlns:md=\"{}\" xmlns:ds=\"{}\" entityID=\"{}\">"
       "<md:SPSSODescriptor AuthnRequestsSigned=\"{}\" WantAssertionsSigned=\"{}\" protocolSupportEnumeration=\"{}\">",
-      kMetadataNs, kSignatureNs, escape(self.entity_id), self.sign_requests, self.want_signed_assertions, kProtocolNs);
+      kMetadataNs, kSignatureNs, markup_escaped(self.entity_id), self.sign_requests, self.want_signed_assertions, kProtocolNs);
   write_keys(keys, out);
   for (const auto* binding : {"HTTP-Redirect", "HTTP-POST"})
-    out += fmt::format("<md:SingleLogoutService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:{}\" Location=\"{}\"/>", binding, escape(self.slo_url));
+    out += fmt::format("<md:SingleLogoutService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:{}\" Location=\"{}\"/>", binding, markup_escaped(self.slo_url));
   out += fmt::format("<md:AssertionConsumerService Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST\" Location=\"{}\" index=\"0\" isDefault=\"true\"/>",
-                     escape(self.acs_url));
+                     markup_escaped(self.acs_url));
   return out + "</md:SPSSODescriptor></md:EntityDescriptor>\n";
 }
 

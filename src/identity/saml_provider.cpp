@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "identity/saml_logout.h"
 #include "identity/saml_redirect.h"
 #include "identity/saml_response.h"
@@ -35,8 +36,8 @@ std::string authn_request(const std::string& id, const saml::Self& self, const s
   return fmt::format("<samlp:AuthnRequest xmlns:samlp=\"{}\" xmlns:saml=\"{}\" ID=\"{}\" Version=\"2.0\" IssueInstant=\"{}\" Destination=\"{}\"{} "
                      "ProtocolBinding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST\" AssertionConsumerServiceURL=\"{}\">"
                      "<saml:Issuer>{}</saml:Issuer><samlp:NameIDPolicy AllowCreate=\"true\"/></samlp:AuthnRequest>",
-                     saml::kProtocolNs, saml::kAssertionNs, id, utc_text(wall_ns), saml::escape(provider.sso_url), force ? " ForceAuthn=\"true\"" : "",
-                     saml::escape(self.acs_url), saml::escape(self.entity_id));
+                     saml::kProtocolNs, saml::kAssertionNs, id, utc_text(wall_ns), markup_escaped(provider.sso_url), force ? " ForceAuthn=\"true\"" : "",
+                     markup_escaped(self.acs_url), markup_escaped(self.entity_id));
 }
 
 }  // namespace

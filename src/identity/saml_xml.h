@@ -62,7 +62,5 @@ bool is_id(std::string_view text);
 /// No two ID attributes (in whatever case and namespace) have one value, and there is no xml:id.
 SamlJudged<void> unique_ids(xmlDoc* document);
 
-/// For values written into XML: text and attributes in double quotes.
-std::string escape(std::string_view text);
 
 }  // namespace sallyport::identity::saml

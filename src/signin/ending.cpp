@@ -40,6 +40,8 @@ awaitable<Answer> SignIn::State::logout(Call call) {
     if (const auto* provider_config = find_provider((*kept)->provider)) {
       const auto config_now = *provider_config;
       if (auto known = co_await keys->metadata(config_now.issuer)) provider_url = identity::end_session_url(**known, text_of((*kept)->secrets, "id_token"), config_now.client_id, "");
+    } else if (ends_elsewhere) {
+      provider_url = ends_elsewhere(**kept);
     }
   }
   auto ended = co_await services.directory.revoke(std::move(what), call.who->subject, "logout");

@@ -1,6 +1,7 @@
 #include "signin/pages.h"
 
 #include "base/bytes.h"
+#include "base/text.h"
 
 namespace sallyport::signin {
 
@@ -17,32 +18,17 @@ admin::Answer page(std::string_view title, std::string_view body, unsigned statu
   static const std::string style_hash = "'sha256-" + base64(sha256(as_bytes(kStyle))) + "'";
   auto text = fmt::format("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
                           "<title>{} · Sallyport</title>{}<style>{}</style></head><body><main><h1>{}</h1>{}</main></body></html>",
-                          escaped(title), head, kStyle, escaped(title), body);
+                          markup_escaped(title), head, kStyle, markup_escaped(title), body);
   return admin::html_answer(std::move(text), status, style_hash);
 }
 
-std::string bad(std::string_view message) { return message.empty() ? "" : fmt::format("<p class=\"bad\" role=\"alert\">{}</p>", escaped(message)); }
+std::string bad(std::string_view message) { return message.empty() ? "" : fmt::format("<p class=\"bad\" role=\"alert\">{}</p>", markup_escaped(message)); }
 
 }  // namespace
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
 admin::Answer choice_page(const std::vector<ProviderChoice>& providers, bool local, std::string_view message, unsigned status) {
   std::string body = bad(message);
-  for (const auto& one : providers) body += fmt::format("<a class=\"go\" href=\"{}\">Continue with {}</a>", escaped(one.path), escaped(one.name));
+  for (const auto& one : providers) body += fmt::format("<a class=\"go\" href=\"{}\">Continue with {}</a>", markup_escaped(one.path), markup_escaped(one.name));
   if (local)
     body += "<form method=\"post\" action=\"/auth/password\"><label>User<input name=\"user\" autocomplete=\"username\" required></label>"
             "<label>Password<input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>"
@@ -60,17 +46,17 @@ admin::Answer device_page(std::string_view message, unsigned status) {
 admin::Answer confirm_page(std::string_view who, std::string_view about, std::string_view token) {
   const auto form = [&](std::string_view word, std::string_view label, std::string_view look) {
     return fmt::format("<form method=\"post\" action=\"/auth/confirm\"><input type=\"hidden\" name=\"token\" value=\"{}\"><input type=\"hidden\" name=\"answer\" value=\"{}\">"
-                       "<button{}>{}</button></form>", escaped(token), word, look, label);
+                       "<button{}>{}</button></form>", markup_escaped(token), word, look, label);
   };
-  return page("Is this you?", fmt::format("<p>You came as <strong>{}</strong>.</p><p>{}</p>{}{}", escaped(who), escaped(about), form("yes", "Yes, go on", ""),
+  return page("Is this you?", fmt::format("<p>You came as <strong>{}</strong>.</p><p>{}</p>{}{}", markup_escaped(who), markup_escaped(about), form("yes", "Yes, go on", ""),
                                           form("no", "No", " class=\"no\"")), 200);
 }
 
 admin::Answer message_page(std::string_view title, std::string_view text, unsigned status, std::string_view leads_to) {
   // A refresh, not a redirect: form-action would forbid a redirect after a form to an address that is not ours.
-  const auto head = leads_to.empty() ? "" : fmt::format("<meta http-equiv=\"refresh\" content=\"0;url={}\">", escaped(leads_to));
-  const auto link = leads_to.empty() ? "" : fmt::format("<p><a href=\"{}\">Go on</a> if nothing happens.</p>", escaped(leads_to));
-  return page(title, fmt::format("<p>{}</p>{}", escaped(text), link), status, head);
+  const auto head = leads_to.empty() ? "" : fmt::format("<meta http-equiv=\"refresh\" content=\"0;url={}\">", markup_escaped(leads_to));
+  const auto link = leads_to.empty() ? "" : fmt::format("<p><a href=\"{}\">Go on</a> if nothing happens.</p>", markup_escaped(leads_to));
+  return page(title, fmt::format("<p>{}</p>{}", markup_escaped(text), link), status, head);
 }
 
 }  // namespace sallyport::signin

@@ -20,6 +20,5 @@ admin::Answer device_page(std::string_view message, unsigned status = 200);
 admin::Answer confirm_page(std::string_view who, std::string_view about, std::string_view token);
 /// `leads_to`: where the browser goes on by itself (a loopback address of the person's own computer), "" = nowhere.
 admin::Answer message_page(std::string_view title, std::string_view text, unsigned status = 200, std::string_view leads_to = "");
-std::string escaped(std::string_view text);
 
 }  // namespace sallyport::signin

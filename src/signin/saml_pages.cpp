@@ -185,6 +185,18 @@ Result<SamlPages::Providers> SamlPages::load_providers(const identity::IdentityC
   return out;
 }
 
+std::string SamlPages::sign_out_url(const identity::SignIn& sign_in) const {
+  const auto found = state_->providers.find(sign_in.provider);
+  const auto kept = json::Document::parse(sign_in.secrets.empty() ? "{}" : sign_in.secrets);
+  if (found == state_->providers.end() || !found->second->offers_logout() || !kept || kept->root()["saml_name"].size() != 4) return "";
+  identity::SamlNameId name;
+  std::string* const parts[] = {&name.value, &name.format, &name.name_qualifier, &name.sp_name_qualifier};
+  std::size_t i = 0;
+  for (const auto part : kept->root()["saml_name"]) *parts[i++] = part.as_string();
+  const auto to = found->second->sign_out(name, sign_in.provider_session, random_text(), state_->services.clock.wall_ns());
+  return to ? to->url : "";
+}
+
 void SamlPages::reconfigure(Providers providers, std::vector<identity::SamlConfig> config) {
   state_->providers = std::move(providers);
   state_->config = std::move(config);

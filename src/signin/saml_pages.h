@@ -19,6 +19,8 @@ class SamlPages {
 
   /// What it serves at the admin listener. The object outlives them.
   admin::Routes routes();
+  /// Where the browser ends this sign-in at its provider; "" when it is no SAML sign-in, or the provider has no such address.
+  std::string sign_out_url(const identity::SignIn& sign_in) const;
   /// After a reload. On the admin worker's thread.
   void reconfigure(Providers providers, std::vector<identity::SamlConfig> config);
 

@@ -37,12 +37,6 @@ Answer scim_error_of(const Error& error) {
   return scim_error(503, "it cannot be written now; try again later");
 }
 
-std::string new_id() {
-  std::array<std::uint8_t, 16> random;
-  random_bytes(random);
-  return hex(random);
-}
-
 std::int64_t number_or(const std::string& text, std::int64_t otherwise) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -103,6 +97,8 @@ struct Scim::State {
   awaitable<Result<void>> save(const ScimConfig& client, ScimUser user, std::optional<ScimUser> before) {
     CO_TRY(const bool taken, co_await store.run([name = client.name, user](state::Database& db) { return user_name_taken(db, name, user.user_name, user.id); }));
     if (taken) co_return fail(ErrorKind::Denied, "another user has this userName");
+    CO_TRY(const bool twice, co_await store.run([name = client.name, user](state::Database& db) { return external_id_taken(db, name, user.external_id, user.id); }));
+    if (twice) co_return fail(ErrorKind::Denied, "another user has this externalId");
     CO_TRY(auto groups, co_await groups_of(client, user.id));
     if (before && person_of(client, *before, {}).key() != person_of(client, user, {}).key()) {
       // Another subject is another person: the one before has left.
@@ -127,7 +123,9 @@ struct Scim::State {
         continue;
       }
       CO_TRY(auto groups, co_await groups_of(client, id));
-      if (was) std::erase(groups, before->display_name);
+      // Once: another group may have the same name.
+      if (was)
+        if (const auto at = std::ranges::find(groups, before->display_name); at != groups.end()) groups.erase(at);
       if (is) groups.push_back(group.display_name);
       CO_TRY_VOID(co_await apply(client, *user, std::move(groups)));
     }
@@ -185,7 +183,7 @@ struct Scim::State {
   awaitable<Answer> create_user(Call call) {
     co_return co_await change(std::move(call), [this](const ScimConfig& client, json::Value body) -> awaitable<Answer> {
       ScimUser user;
-      user.id = new_id();
+      user.id = hex(random_id());
       if (auto read = read_user(body, user); !read) co_return scim_error_of(read.error());
       co_return co_await finish<ScimUser>(client, std::move(user), std::nullopt, 201);
     });
@@ -193,7 +191,7 @@ struct Scim::State {
   awaitable<Answer> create_group(Call call) {
     co_return co_await change(std::move(call), [this](const ScimConfig& client, json::Value body) -> awaitable<Answer> {
       ScimGroup group;
-      group.id = new_id();
+      group.id = hex(random_id());
       if (auto read = read_group(body, group); !read) co_return scim_error_of(read.error());
       co_return co_await finish<ScimGroup>(client, std::move(group), std::nullopt, 201);
     });

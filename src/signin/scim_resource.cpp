@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "identity/claims.h"
 
 namespace sallyport::signin {
@@ -11,16 +12,10 @@ namespace {
 
 constexpr std::size_t kMaxMembers = 50'000, kMaxOperations = 1000;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return out;
-}
-
 /// Attribute names compare without case (RFC 7643 §2.1).
 json::Value member(const json::Value& object, std::string_view name) {
   for (const auto one : object)
-    if (object.is_object() && lower(one.key()) == lower(name)) return one;
+    if (object.is_object() && ascii_lower(one.key()) == ascii_lower(name)) return one;
   return {};
 }
 
@@ -37,8 +32,8 @@ Result<void> text_into(const json::Value& value, const char* name, std::string& 
 
 Result<void> active_into(const json::Value& value, bool& out) {
   if (value.kind() == json::Kind::Bool) out = value.as_bool();
-  else if (lower(value.as_string()) == "true") out = true;   // as Microsoft Entra ID sends it
-  else if (lower(value.as_string()) == "false") out = false;
+  else if (ascii_lower(value.as_string()) == "true") out = true;   // as Microsoft Entra ID sends it
+  else if (ascii_lower(value.as_string()) == "false") out = false;
   else return fail(ErrorKind::Malformed, "active is true or false");
   return {};
 }
@@ -70,7 +65,7 @@ Result<void> name_into(const json::Value& value, std::string& display) {
 }
 
 Result<void> user_attribute(std::string_view name, const json::Value& value, ScimUser& out) {
-  const auto key = lower(name);
+  const auto key = ascii_lower(name);
   if (key == "username") return text_into(value, "userName", out.user_name);
   if (key == "externalid") return text_into(value, "externalId", out.external_id);
   if (key == "displayname") return text_into(value, "displayName", out.display_name);
@@ -118,7 +113,7 @@ Result<void> each_operation(const json::Value& body, const Apply& apply) {
   const auto operations = member(body, "Operations");
   if (!operations.is_array() || operations.size() == 0 || operations.size() > kMaxOperations) return fail(ErrorKind::Malformed, "Operations is a list of 1 to 1000 operations");
   for (const auto one : operations) {
-    const auto op = lower(member(one, "op").as_string());
+    const auto op = ascii_lower(member(one, "op").as_string());
     if (op != "add" && op != "replace" && op != "remove") return fail(ErrorKind::Malformed, "op is add, replace or remove");
     if (auto applied = apply(op, std::string(member(one, "path").as_string()), member(one, "value")); !applied) return applied;
   }
@@ -127,7 +122,7 @@ Result<void> each_operation(const json::Value& body, const Apply& apply) {
 
 /// members[value eq "ID"]
 std::optional<std::string> one_member(std::string_view path) {
-  const auto key = lower(path);
+  const auto key = ascii_lower(path);
   if (!key.starts_with("members[") || !path.ends_with(']')) return std::nullopt;
   const auto filter = read_filter(path.substr(8, path.size() - 9));
   return filter && *filter && (*filter)->attribute == "value" ? std::optional((*filter)->value) : std::nullopt;
@@ -166,7 +161,7 @@ Result<void> read_group(const json::Value& body, ScimGroup& out) {
 
 Result<void> patch_user(const json::Value& body, ScimUser& out) {
   TRY_VOID(each_operation(body, [&](const std::string& op, const std::string& path, const json::Value& value) -> Result<void> {
-    const auto key = lower(path);
+    const auto key = ascii_lower(path);
     if (op == "remove") {
       if (key == "externalid") out.external_id.clear();
       else if (key == "displayname") out.display_name.clear();
@@ -184,7 +179,7 @@ Result<void> patch_user(const json::Value& body, ScimUser& out) {
 
 Result<void> patch_group(const json::Value& body, ScimGroup& out) {
   TRY_VOID(each_operation(body, [&](const std::string& op, const std::string& path, const json::Value& value) -> Result<void> {
-    const auto key = lower(path);
+    const auto key = ascii_lower(path);
     if (key == "members" || key.starts_with("members[")) {
       TRY(auto ids, member_ids(value));
       if (const auto one = one_member(path)) ids = {*one};
@@ -201,7 +196,7 @@ Result<void> patch_group(const json::Value& body, ScimGroup& out) {
     if (key == "externalid") return text_into(value, "externalId", out.external_id);
     if (!key.empty() || !value.is_object()) return key.empty() ? fail(ErrorKind::Malformed, "without a path the value is an object of attributes") : Result<void>();
     for (const auto one : value) {
-      const auto name = lower(one.key());
+      const auto name = ascii_lower(one.key());
       if (name == "displayname") TRY_VOID(text_into(one, "displayName", out.display_name));
       if (name == "externalid") TRY_VOID(text_into(one, "externalId", out.external_id));
       if (name != "members") continue;
@@ -221,10 +216,10 @@ Result<std::optional<ScimFilter>> read_filter(std::string_view text) {
   const auto space = text.find(' ');
   if (space == text.npos || space == 0) return wrong;
   auto rest = text.substr(space + 1);
-  if (rest.size() < 5 || lower(rest.substr(0, 3)) != "eq ") return wrong;
+  if (rest.size() < 5 || ascii_lower(rest.substr(0, 3)) != "eq ") return wrong;
   auto value = json::Document::parse(std::string(rest.substr(3)));
   if (!value || !value->root().is_string()) return wrong;
-  return std::optional<ScimFilter>(ScimFilter{lower(text.substr(0, space)), std::string(value->root().as_string())});
+  return std::optional<ScimFilter>(ScimFilter{ascii_lower(text.substr(0, space)), std::string(value->root().as_string())});
 }
 
 std::string user_json(const ScimUser& user, const std::string& base_url) {

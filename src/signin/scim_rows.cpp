@@ -1,5 +1,7 @@
 #include "signin/scim_rows.h"
 
+#include "base/text.h"
+
 namespace sallyport::signin {
 
 namespace {
@@ -32,11 +34,6 @@ const char* column(const std::string& attribute, bool users) {
   return nullptr;
 }
 
-std::string key_of(std::string text) {
-  for (auto& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return text;
-}
-
 struct Search {
   std::string where;
   std::string value;
@@ -45,7 +42,7 @@ Result<Search> search(const std::optional<ScimFilter>& filter, bool users) {
   if (!filter) return Search{"client = ?1 AND ?2 = ''", ""};
   const auto* name = column(filter->attribute, users);
   if (name == nullptr) return fail(ErrorKind::Malformed, "the attribute " + filter->attribute.substr(0, 40) + " is not searched");
-  return Search{std::string("client = ?1 AND ") + name + "?2", filter->attribute == "username" ? key_of(filter->value) : filter->value};
+  return Search{std::string("client = ?1 AND ") + name + "?2", filter->attribute == "username" ? ascii_lower(filter->value) : filter->value};
 }
 
 Result<std::int64_t> count_of(state::Database& database, const char* table, const Search& what, const std::string& client) {
@@ -64,16 +61,26 @@ Result<std::optional<ScimUser>> load_user(state::Database& database, const std::
   return row ? std::optional(user_of(select)) : std::nullopt;
 }
 
-Result<bool> user_name_taken(state::Database& database, const std::string& client, const std::string& user_name, const std::string& but) {
-  auto select = database.prepare("SELECT 1 FROM scim_users WHERE client = ? AND user_name_key = ? AND id <> ?");
-  select.bind(1, client).bind(2, key_of(user_name)).bind(3, but);
+namespace {
+Result<bool> another(state::Database& database, const char* column, const std::string& client, const std::string& value, const std::string& but) {
+  auto select = database.prepare(std::string("SELECT 1 FROM scim_users WHERE client = ? AND ") + column + " = ? AND id <> ?");
+  select.bind(1, client).bind(2, value).bind(3, but);
   return select.step();
+}
+}  // namespace
+
+Result<bool> user_name_taken(state::Database& database, const std::string& client, const std::string& user_name, const std::string& but) {
+  return another(database, "user_name_key", client, ascii_lower(user_name), but);
+}
+
+Result<bool> external_id_taken(state::Database& database, const std::string& client, const std::string& external_id, const std::string& but) {
+  return external_id.empty() ? Result<bool>(false) : another(database, "external_id", client, external_id, but);
 }
 
 Result<void> put_user(state::Database& database, const std::string& client, const ScimUser& user) {
   auto put = database.prepare("INSERT OR REPLACE INTO scim_users (client, id, user_name, user_name_key, external_id, display_name, email, active, created, changed) "
                               "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  put.bind(1, client).bind(2, user.id).bind(3, user.user_name).bind(4, key_of(user.user_name)).bind(5, user.external_id).bind(6, user.display_name).bind(7, user.email);
+  put.bind(1, client).bind(2, user.id).bind(3, user.user_name).bind(4, ascii_lower(user.user_name)).bind(5, user.external_id).bind(6, user.display_name).bind(7, user.email);
   return put.bind(8, user.active ? 1 : 0).bind(9, user.created_wall_ns).bind(10, user.changed_wall_ns).run();
 }
 
@@ -125,31 +132,37 @@ Result<std::vector<std::string>> groups_of_user(state::Database& database, const
   }
 }
 
-Result<ScimPage> find_users(state::Database& database, const std::string& client, const std::optional<ScimFilter>& filter, std::int64_t from, std::int64_t count) {
-  TRY(const auto what, search(filter, true));
+namespace {
+/// One page of a table's rows, each read by `take`.
+template <class Take>
+Result<ScimPage> find(state::Database& database, const char* table, const char* columns, const Search& what, const std::string& client, std::int64_t from, std::int64_t count, Take take) {
   ScimPage out;
-  TRY(out.total, count_of(database, "scim_users", what, client));
-  auto select = database.prepare(std::string("SELECT ") + kUser + " FROM scim_users WHERE " + what.where + " ORDER BY id LIMIT ?3 OFFSET ?4");
+  TRY(out.total, count_of(database, table, what, client));
+  auto select = database.prepare(std::string("SELECT ") + columns + " FROM " + table + " WHERE " + what.where + " ORDER BY id LIMIT ?3 OFFSET ?4");
   select.bind(1, client).bind(2, what.value).bind(3, count).bind(4, from - 1);
   for (;;) {
     TRY(const bool row, select.step());
     if (!row) return out;
-    out.users.push_back(user_of(select));
+    TRY_VOID(take(select, out));
   }
+}
+}  // namespace
+
+Result<ScimPage> find_users(state::Database& database, const std::string& client, const std::optional<ScimFilter>& filter, std::int64_t from, std::int64_t count) {
+  TRY(const auto what, search(filter, true));
+  return find(database, "scim_users", kUser, what, client, from, count, [](const state::Statement& row, ScimPage& page) -> Result<void> {
+    page.users.push_back(user_of(row));
+    return {};
+  });
 }
 
 Result<ScimPage> find_groups(state::Database& database, const std::string& client, const std::optional<ScimFilter>& filter, std::int64_t from, std::int64_t count) {
   TRY(const auto what, search(filter, false));
-  ScimPage out;
-  TRY(out.total, count_of(database, "scim_groups", what, client));
-  auto select = database.prepare(std::string("SELECT ") + kGroup + " FROM scim_groups WHERE " + what.where + " ORDER BY id LIMIT ?3 OFFSET ?4");
-  select.bind(1, client).bind(2, what.value).bind(3, count).bind(4, from - 1);
-  for (;;) {
-    TRY(const bool row, select.step());
-    if (!row) return out;
-    TRY(auto group, group_of(database, select));
-    out.groups.push_back(std::move(group));
-  }
+  return find(database, "scim_groups", kGroup, what, client, from, count, [&](const state::Statement& row, ScimPage& page) -> Result<void> {
+    TRY(auto group, group_of(database, row));
+    page.groups.push_back(std::move(group));
+    return {};
+  });
 }
 
 }  // namespace sallyport::signin

@@ -8,6 +8,8 @@ namespace sallyport::signin {
 Result<std::optional<ScimUser>> load_user(state::Database& database, const std::string& client, const std::string& id);
 /// By userName, without regard to case; another than `but`.
 Result<bool> user_name_taken(state::Database& database, const std::string& client, const std::string& user_name, const std::string& but);
+/// Whether another user than `but` has this externalId; two of them would be one person, and one's leaving would be undone by the other.
+Result<bool> external_id_taken(state::Database& database, const std::string& client, const std::string& external_id, const std::string& but);
 Result<void> put_user(state::Database& database, const std::string& client, const ScimUser& user);
 Result<void> delete_user(state::Database& database, const std::string& client, const std::string& id);
 

@@ -180,6 +180,9 @@ awaitable<Answer> SignIn::State::exchange(Call call, Form form) {
   auto actor = co_await services.authenticator.authenticate(std::string(form_value(form, "actor_token")), identity::Door::Any, call.peer);
   if (!actor) co_return actor.error().kind == ErrorKind::Denied ? oauth_error(400, "invalid_grant", "the actor_token is not good here") : oauth_error(503, "temporarily_unavailable", actor.error().what);
   const auto& person = **subject;
+  // Neither's token opens more doors this way than by itself; what `sallyport login` keeps stands for the person everywhere.
+  const auto opens = [&](const identity::Principal& who) { return who.door == identity::Door::Any || who.door == terms.door || (who.door == identity::Door::Api && !who.sign_in.empty()); };
+  if (!opens(person) || !opens(**actor)) co_return co_await refuse_grant(call, Reason::WrongDoor, "invalid_grant", kAction);
   const bool fits = !person.is_agent() && person.method != "break-glass" && (*actor)->service && (*actor)->agent.empty() && identity::is_agent_name((*actor)->subject);
   if (!fits) co_return co_await refuse_grant(call, Reason::BadActor, "invalid_grant", kAction);
   if (person.issuer != "local" && !services.directory.find(person.person())) {

@@ -240,6 +240,8 @@ void SignIn::reconfigure(std::shared_ptr<const identity::IdentityConfig> config,
   state_->keys = std::move(keys);
 }
 
+void SignIn::end_elsewhere_by(std::function<std::string(const identity::SignIn&)> url) { state_->ends_elsewhere = std::move(url); }
+
 awaitable<Answer> SignIn::arrived(const Call& call, BrowserFlow flow, Arrival arrival) { co_return co_await state_->came(call, std::move(flow), std::move(arrival)); }
 
 admin::Routes SignIn::routes() {

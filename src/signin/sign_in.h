@@ -31,6 +31,8 @@ class SignIn {
   admin::Routes routes();
   /// After a reload. On the admin worker's thread.
   void reconfigure(std::shared_ptr<const identity::IdentityConfig> config, std::shared_ptr<identity::KeySource> keys);
+  /// Where a sign-in that is none of OpenID Connect's ends at its provider (SamlPages::sign_out_url).
+  void end_elsewhere_by(std::function<std::string(const identity::SignIn&)> url);
   /// Asks the providers now and then whether sign-ins still hold (`identity.sign_in.recheck`); runs until stop().
   boost::asio::awaitable<void> recheck();
   void stop();

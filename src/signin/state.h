@@ -27,6 +27,7 @@ struct SignIn::State {
   std::map<std::string, std::int64_t> logouts;  // `jti` of logout tokens, until they are over
   boost::asio::steady_timer timer;              // of recheck()
   bool stopped = false;
+  std::function<std::string(const identity::SignIn&)> ends_elsewhere;
 
   /// Somebody who proved who they are; one that never says a last word is forgotten with its browser's flow.
   struct Arrived {

@@ -3,6 +3,8 @@
 
 #include "sql/analyser.h"
 
+#include "base/text.h"
+
 namespace sallyport::sql {
 namespace {
 
@@ -18,12 +20,6 @@ std::string snake(std::string_view kind) {
       out += c;
     }
   }
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
   return out;
 }
 
@@ -54,7 +50,7 @@ json::Value option(json::Value list, std::string_view name) {
 }
 
 bool is_false(json::Value argument) {
-  const auto text = lower(text_of(argument));
+  const auto text = ascii_lower(text_of(argument));
   return text == "false" || text == "off" || (argument["Boolean"].valid() && !argument["Boolean"]["boolval"].as_bool()) ||
          (argument["Integer"].valid() && argument["Integer"]["ival"].as_int() == 0);
 }
@@ -68,7 +64,7 @@ void Analyser::verb(std::string name, Class weight) {
 }
 
 void Analyser::setting(std::string_view name) {
-  const auto small = lower(name);
+  const auto small = ascii_lower(name);
   once(out_.settings, small);
   const bool role = small == "role" || small == "session_authorization";
   if (role) verb("set_" + small, Class::Dcl);
@@ -197,7 +193,7 @@ void Analyser::copy_options(json::Value options, Analysis& out) {
     const auto element = node["DefElem"];
     const auto name = element["defname"].as_string();
     const auto text = text_of(element["arg"]);
-    if (name == "format") out.copy_format = lower(text);
+    if (name == "format") out.copy_format = ascii_lower(text);
     else if (name == "delimiter" && text.size() == 1) out.copy_delimiter = text[0];
     else if (name == "quote" && text.size() == 1) out.copy_quote = text[0];
     else if (name == "escape" && text.size() == 1) out.copy_escape = text[0];
@@ -223,7 +219,7 @@ void Analyser::set(json::Value body) {
 }
 
 void Analyser::transaction(json::Value body) {
-  auto kind = lower(body["kind"].as_string());
+  auto kind = ascii_lower(body["kind"].as_string());
   if (kind.starts_with("trans_stmt_")) kind.erase(0, 11);
   const bool prepared = kind.ends_with("prepare") || kind.ends_with("prepared");
   if (kind == "prepare") kind = "prepare_transaction";
@@ -233,7 +229,7 @@ void Analyser::transaction(json::Value body) {
 }
 
 void Analyser::drop(json::Value body) {
-  auto type = lower(body["removeType"].as_string());
+  auto type = ascii_lower(body["removeType"].as_string());
   if (type.starts_with("object_")) type.erase(0, 7);
   verb("drop_" + type, Class::Ddl);
   out_.defines = true;
@@ -272,7 +268,7 @@ void Analyser::define(std::string_view kind, json::Value body) {
   else if (kind == "ViewStmt") name = "create_view";
   else if (kind == "RuleStmt") name = "create_rule";
   else if (kind == "CreateTrigStmt") name = "create_trigger";
-  else if (kind == "DefineStmt") name = "create_" + lower(body["kind"].as_string()).substr(std::min<std::size_t>(7, body["kind"].as_string().size()));
+  else if (kind == "DefineStmt") name = "create_" + ascii_lower(body["kind"].as_string()).substr(std::min<std::size_t>(7, body["kind"].as_string().size()));
   else if (kind == "RenameStmt" || kind == "AlterTableStmt" || kind == "AlterOwnerStmt" || kind == "AlterObjectSchemaStmt") name = snake(kind);
   else if (kind == "GrantStmt" && !body["is_grant"].as_bool()) name = "revoke";
   else if (kind == "GrantRoleStmt" && !body["is_grant"].as_bool()) name = "revoke_role";

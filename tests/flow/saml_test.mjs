@@ -58,8 +58,7 @@ async function atProvider(visitor, url) {
   const choice = await visitor.go(url);
   return form(await visitor.go(Browser.link(choice, 'corp')));
 }
-async function signIn(visitor = browser()) {
-  const dir = folder('sallyport-home-');
+async function signIn(visitor = browser(), dir = folder('sallyport-home-')) {
   const run = login(dir);
   const [url] = await run.said(/https:\/\/\S+\/oauth\/authorize\S+/);
   const page = await submit(visitor, await atProvider(visitor, url));
@@ -168,4 +167,18 @@ test('the provider signs a person out here as well', async () => {
   const forged = await browser().go(`${gateway.adminUrl}/saml/corp/slo?SAMLRequest=${encodeURIComponent('fZFBS8QwEIX')}`);
   assert.equal(forged.status, 403);
   assert.equal((await gateway.get('/api/whoami', { token: other })).status, 200);
+});
+
+test('a logout here leads to the one at the provider, signed, and comes back', async () => {
+  const dir = folder('sallyport-home-');
+  await signIn(browser(), dir);
+  const { code, out, err } = await gateway.run(['logout', '--json'], { env: { XDG_STATE_HOME: dir } });
+  assert.equal(code, 0, err);
+  const at = JSON.parse(out).provider_logout;
+  assert.ok(at.startsWith(`${idp.issuer}/slo?`), at);
+  const ended = idp.ended.length;
+  const page = await browser().go(at);
+  assert.equal(page.status, 200, page.body);
+  assert.match(page.body, /signed out at the identity provider/);
+  assert.equal(idp.ended.length, ended + 1);
 });

@@ -112,6 +112,17 @@ test('a group that is renamed or deleted takes its members with it', async () =>
   assert.equal((await scim('GET', `Users/${made.body.id}`)).status, 404);
 });
 
+test('a name that a sign-in and SCIM say at once is the one that SCIM says', async () => {
+  const made = await user('gil');
+  const token = await jwt('gil');
+  // Many at once: each token's first use is no excuse, and the last word is the leaver's.
+  const uses = Promise.all(Array.from({ length: 20 }, () => gateway.get('/api/whoami', { token })));
+  const left = await scim('PATCH', `Users/${made.body.id}`, { Operations: [{ op: 'replace', value: { active: false } }] });
+  await uses;
+  assert.equal(left.status, 200);
+  assert.equal((await gateway.get('/api/whoami', { token })).status, 401);
+});
+
 test('it survives a restart', async () => {
   await user('dan', { active: false });
   const token = await jwt('dan');
@@ -127,6 +138,8 @@ test('errors are those that provisioning clients know', async () => {
   const twice = await user('eve');
   assert.equal(twice.status, 409);
   assert.equal(twice.body.scimType, 'uniqueness');
+  const same = await user('eve2', { externalId: 'eve' });
+  assert.equal(same.status, 409, 'two users would be one person');
   const foreign = await scim('POST', 'Groups', { displayName: 'x', members: [{ value: 'nobody' }] });
   assert.equal(foreign.status, 400);
   assert.equal((await scim('GET', 'Users?filter=' + encodeURIComponent('userName co "x"'))).body.scimType, 'invalidFilter');

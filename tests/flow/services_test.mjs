@@ -115,6 +115,14 @@ test("an agent with a person's token is that person's agent, with no more than b
   assert.equal((await exchange(alice, robot, { audience: 'api' })).error, 'invalid_target');
 });
 
+test("a token for one door is exchanged for no other", async () => {
+  const narrow = (await credentials(assertion(), { audience: 'database' })).access_token, robot = (await credentials(assertion())).access_token, alice = await gateway.token('alice');
+  assert.equal((await exchange(alice, narrow)).status, 400);
+  assert.equal((await exchange(alice, narrow, { audience: 'mcp' })).status, 400);
+  assert.equal((await exchange(alice, narrow, { audience: 'database' })).status, 200);
+  assert.equal((await exchange(alice, robot, { audience: 'mcp' })).status, 200);
+});
+
 test("it ends when either is taken back", async () => {
   const alice = await gateway.token('alice');
   const robot = (await credentials(assertion())).access_token;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "protocol/mcp/answer.h"
 
 namespace sallyport::protocol::mcp {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::string_view kPrefix = "/mcp/";
 constexpr std::size_t kMaxBatch = 32;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (auto& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  return out;
-}
-
 /// The media types an Accept header names, parameters dropped; `*/*` stands for all.
 bool accepts(std::string_view header, std::string_view type) {
   for (;;) {
@@ -27,7 +22,7 @@ bool accepts(std::string_view header, std::string_view type) {
     one = one.substr(0, one.find(';'));
     while (!one.empty() && one.front() == ' ') one.remove_prefix(1);
     while (!one.empty() && one.back() == ' ') one.remove_suffix(1);
-    const std::string word = lower(one);
+    const std::string word = ascii_lower(one);
     if (word == type || word == "*/*" || word == std::string(type.substr(0, type.find('/'))) + "/*") return true;
     if (comma == std::string_view::npos) return false;
     header.remove_prefix(comma + 1);
@@ -70,13 +65,13 @@ awaitable<void> Endpoint::refuse(net::HttpServerConnection& http, unsigned statu
 }
 
 std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status) const {
-  const auto host = lower(request.headers.get("Host"));
+  const auto host = ascii_lower(request.headers.get("Host"));
   status = 403;
   if (std::ranges::find(options_.hosts, host) == options_.hosts.end())
     return "the Host \"" + host.substr(0, 100) + "\" is not this gateway; set gateway.public_url to the address that clients use";
   if (request.headers.count("Origin") > 1) return "more than one Origin";
   if (const auto origin = request.headers.get("Origin");
-      !origin.empty() && std::ranges::find(options_.origins, lower(origin)) == options_.origins.end())
+      !origin.empty() && std::ranges::find(options_.origins, ascii_lower(origin)) == options_.origins.end())
     return "the Origin \"" + std::string(origin.substr(0, 100)) + "\" is not allowed";
   for (const auto name : {"Mcp-Session-Id", "MCP-Protocol-Version", "Authorization", "Last-Event-ID"}) {
     status = 400;
@@ -114,7 +109,7 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
       co_return handoff_(worker, std::move(http), std::move(request));
 
     const auto authorization = request.headers.get("Authorization");
-    const bool bearer = authorization.size() > 7 && lower(authorization.substr(0, 7)) == "bearer ";
+    const bool bearer = authorization.size() > 7 && ascii_lower(authorization.substr(0, 7)) == "bearer ";
     Result<identity::PrincipalPtr> who = fail(ErrorKind::Denied, "a bearer token is required");
     if (bearer) {
       who = co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer());
@@ -200,7 +195,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
 }
 
 awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
-  const auto type = lower(request.headers.get("Content-Type"));
+  const auto type = ascii_lower(request.headers.get("Content-Type"));
   if (type.substr(0, type.find(';')) != "application/json")
     co_return co_await refuse(http, 415, code::kInvalidRequest, "Content-Type must be application/json");
   if (!request.headers.get("Content-Encoding").empty())

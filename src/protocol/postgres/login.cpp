@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "protocol/postgres/scram.h"
 #include "sql/statement.h"
 
@@ -16,17 +17,11 @@ namespace {
 constexpr std::size_t kMaxAnswer = 65'535;
 constexpr std::size_t kMaxCancel = 4 + 4 + 256;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-  return out;
-}
-
 /// Settings that a client may bring to its session's start: those of sql/functions.cpp and two that say how texts are read.
 bool may_set(std::string_view name, std::string_view value) {
-  const auto small = lower(name);
+  const auto small = ascii_lower(name);
   if (small == "client_encoding") return true;
-  if (small == "standard_conforming_strings") return lower(value) == "on" || value == "1" || lower(value) == "true";
+  if (small == "standard_conforming_strings") return ascii_lower(value) == "on" || value == "1" || ascii_lower(value) == "true";
   return sql::is_harmless_setting(small);
 }
 
@@ -186,7 +181,7 @@ awaitable<Result<void>> Login::parameters(const Startup& startup, LoggedIn& out)
   for (const auto& [name, value] : startup.parameters) {
     if (name == "user" || name == "database" || name.starts_with("_pq_.")) continue;
     if (name == "replication") {
-      const auto small = lower(value);
+      const auto small = ascii_lower(value);
       if (small == "false" || small == "off" || small == "no" || small == "0") continue;
       co_await refuse("0A000", "replication connections do not pass this gateway");
       co_return fail(ErrorKind::Denied, "replication");
@@ -208,9 +203,9 @@ awaitable<Result<void>> Login::parameters(const Startup& startup, LoggedIn& out)
       co_await refuse("42501", "the setting \"" + name + "\" cannot be brought to the start of a session through this gateway", "leave it out, or SET it where a rule allows that");
       co_return fail(ErrorKind::Denied, "setting " + name);
     }
-    if (lower(name) == "application_name") out.software = value;
-    if (seen.insert(lower(name)).second) out.parameters.emplace_back(std::move(name), std::move(value));
-    else std::ranges::find_if(out.parameters, [&](const auto& one) { return lower(one.first) == lower(name); })->second = std::move(value);
+    if (ascii_lower(name) == "application_name") out.software = value;
+    if (seen.insert(ascii_lower(name)).second) out.parameters.emplace_back(std::move(name), std::move(value));
+    else std::ranges::find_if(out.parameters, [&](const auto& one) { return ascii_lower(one.first) == ascii_lower(name); })->second = std::move(value);
   }
   co_return Result<void>{};
 }
@@ -251,7 +246,7 @@ awaitable<Result<PrincipalPtr>> Login::by_bearer(std::string_view message) {
       const auto end = message.find('\1');
       if (end == std::string_view::npos) break;
       const auto pair = message.substr(0, end);
-      if (pair.starts_with(kKey) && lower(pair.substr(kKey.size(), kScheme.size())) == kScheme) token = pair.substr(kKey.size() + kScheme.size());
+      if (pair.starts_with(kKey) && ascii_lower(pair.substr(kKey.size(), kScheme.size())) == kScheme) token = pair.substr(kKey.size() + kScheme.size());
       message.remove_prefix(end + 1);
     }
   }
