@@ -46,7 +46,7 @@ export async function conformance() {
   const shim = await withToken(token, target);
   const { port } = shim.address();
   const gateway = new Gateway({
-    tls: false, targets: { fixture: { url: upstream.url } },
+    tls: false, targets: { fixture: { url: upstream.url, extra: 'server_requests: [sampling, elicitation, roots]' } },
     policy: '- { id: all, allow: { who: "group:engineers" } }',
     more: { gateway: `hosts: ["127.0.0.1:${port}", "localhost:${port}"]\norigins: ["http://127.0.0.1:${port}", "http://localhost:${port}"]` },
   });
