@@ -10,7 +10,7 @@ export const SUITE = path.join(ROOT, 'tests/node_modules/@modelcontextprotocol/c
 
 /** What the suite says at its end. A scenario that checked nothing (the suite skips it) counts for neither side. */
 export function summary(out) {
-  const [scenarios = '', rest = ''] = (out.split('=== SUMMARY ===')[1] ?? '').split('Not scored');
+  const [scenarios = '', rest = ''] = (out.split(/=== (?:SUITE )?SUMMARY ===/)[1] ?? '').split('Not scored');
   const unscored = new Set([...rest.matchAll(/^\s*[✓✗x] (\S+) \(/gmu)].map(row => row[1]));
   const rows = [...scenarios.matchAll(/^\s*[✓✗x] (\S+): (\d+) passed, (\d+) failed/gmu)]
     .map(([, name, passed, failed]) => ({ name, passed: Number(passed), failed: Number(failed), required: !unscored.has(name) }));
