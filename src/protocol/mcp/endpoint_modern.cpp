@@ -58,6 +58,10 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
     co_await refuse_modern(http, {404, code::kMethodNotFound, "Method not found: " + message.method + " is of an earlier revision", ""}, id);
     co_return true;
   }
+  if (message.method.starts_with("tasks/") && !message.params["_meta"][kMetaCapabilities]["extensions"][kTasks].valid()) {
+    co_await refuse_modern(http, {400, code::kMissingCapability, "Missing required client capability", R"({"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}})"}, id);
+    co_return true;
+  }
   const auto state = message.params[message.method.starts_with("tasks/") ? "taskId" : "requestState"].as_string();
   const auto worker = worker_of_state(state);
   if (worker && *worker != services_.worker && *worker < options_.workers) {
