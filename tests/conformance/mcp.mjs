@@ -50,8 +50,8 @@ if (import.meta.url === `file://${process.argv[1]}`) {
     console.log(`  to a server of the other era: ${numbers(other.run).join('/')}`);
     for (const name of other.run.failed) console.log(`    ${name}: ${BRIDGED_LOSSES[revision][name] ?? 'not expected'}`);
     for (const [where, run] of [['directly', direct], ['through', through]]) if (run.failed.length) console.log(`  failed ${where}: ${run.failed.join(', ')}`);
-    if (!complete(same)) console.log(through.out.slice(-6000), same.errors, evidence.out);
-    if (!bridges(other)) console.log(other.run.out.slice(-6000), other.errors, other.evidence.out);
+    if (!complete(same)) console.log(direct.why, through.why, same.errors, evidence.out);
+    if (!bridges(other)) console.log(other.run.why, other.errors, other.evidence.out);
   }
   process.exit(good ? 0 : 1);
 }

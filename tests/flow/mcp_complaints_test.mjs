@@ -22,11 +22,17 @@ const call = (name, args = {}, id = 1) => message('tools/call', { name, argument
 const events = answer => answer.body.split('\n').filter(line => line.startsWith('data: {')).map(line => JSON.parse(line.slice(6)));
 const json = answer => answer.headers['content-type']?.startsWith('text/event-stream') ? events(answer).at(-1) : JSON.parse(answer.body);
 const written = text => tickets.calls.filter(one => one.name === 'write_ticket' && one.args.text === text).length;
-/** A gateway of its own in front of a server written by the test. */
-async function behind(raw, options = {}) {
+/** A gateway of its own in front of a server written by the test; both end with it. */
+async function behind(context, server, options = {}) {
+  const raw = await startRaw(server);
   const own = new Gateway({ tls: false, targets: { raw: { url: raw.url, extra: options.extra } }, policy: '- { id: all, allow: { who: "group:engineers" } }', ...options });
+  context.after(async () => {
+    const code = await own.stop();
+    await raw.close();
+    assert.equal(code, 0);
+  });
   await own.start();
-  return { own, token: await own.token('alice') };
+  return { raw, own, token: await own.token('alice') };
 }
 
 test('complaint 1: an approval covers the arguments that were shown to the approver and no others', async () => {
@@ -62,9 +68,8 @@ test('complaint 2: a call that waits for a person does not end in the client’s
   await client.close();
 });
 
-test('complaint 3: a target that lost the session is an error, never an empty success, and a new session writes', async () => {
-  const raw = await startRaw({ call: (one, res, { json }) => json(result(one.id, 'written')) });
-  const { own, token } = await behind(raw);
+test('complaint 3: a target that lost the session is an error, never an empty success, and a new session writes', async context => {
+  const { raw, own, token } = await behind(context, { call: (one, res, { json }) => json(result(one.id, 'written')) });
   const session = await own.initialize('raw', token);
   raw.forget();
   const lost = json(await own.mcpPost('raw', call('quiet'), { token, session }));
@@ -72,13 +77,10 @@ test('complaint 3: a target that lost the session is an error, never an empty su
   assert.equal((await own.mcpPost('raw', call('quiet'), { token, session })).status, 404, 'by which the client knows to begin again');
   const next = await own.initialize('raw', token);
   assert.equal(json(await own.mcpPost('raw', call('quiet'), { token, session: next })).result.content[0].text, 'written');
-  assert.equal(await own.stop(), 0);
-  await raw.close();
 });
 
-test('complaint 5: "Session not found" after a restart or on another worker: the session is found from every connection and goes on', async () => {
-  const raw = await startRaw({ call: (one, res, { json }) => json(result(one.id, 'fine')) });
-  const { own, token } = await behind(raw);
+test('complaint 5: "Session not found" after a restart or on another worker: the session is found from every connection and goes on', async context => {
+  const { own, token } = await behind(context, { call: (one, res, { json }) => json(result(one.id, 'fine')) });
   const session = await own.initialize('raw', token);
   const all = () => Promise.all(Array.from({ length: 12 }, (_, id) => own.mcpPost('raw', call('quiet', {}, id), { token, session })));
   assert.deepEqual((await all()).map(one => one.status), Array(12).fill(200));
@@ -86,8 +88,6 @@ test('complaint 5: "Session not found" after a restart or on another worker: the
   assert.equal(await own.stop(), 0);
   await own.start();
   assert.deepEqual((await all()).map(one => json(one).result?.content[0].text), Array(12).fill('fine'));
-  assert.equal(await own.stop(), 0);
-  await raw.close();
 });
 
 test('complaint 6: who asked is lost between hops: each call of each connection is recorded with its person, and the client’s token ends at the gateway', async () => {
@@ -138,12 +138,11 @@ test('complaint 12: tools alone are not MCP: resources, templates, prompts, comp
   await client.close();
 });
 
-test('complaint 13: list_changed reaches the client, and what it may not use costs it no tokens', async () => {
+test('complaint 13: list_changed reaches the client, and what it may not use costs it no tokens', async context => {
   let stream;
   const listed = [{ name: 'quiet', inputSchema: { type: 'object' } }];
-  const raw = await startRaw({ tools: () => listed, call: (one, res, { json }) => json(result(one.id, 'fine')),
-    get: (req, res) => { stream = res; res.writeHead(200, { 'content-type': 'text/event-stream' }); res.flushHeaders(); } });
-  const { own, token } = await behind(raw, { policy: '- { id: all, allow: { who: "group:engineers", when: \'mcp.tool != "loud"\' } }' });
+  const { own, token } = await behind(context, { tools: () => listed, call: (one, res, { json }) => json(result(one.id, 'fine')),
+    get: (req, res) => { stream = res; res.writeHead(200, { 'content-type': 'text/event-stream' }); res.flushHeaders(); } }, { policy: '- { id: all, allow: { who: "group:engineers", when: \'mcp.tool != "loud"\' } }' });
   let changed;
   const heard = new Promise(resolve => { changed = resolve; });
   const client = await own.client('raw', token, { setup: one => one.setNotificationHandler(t.ToolListChangedNotificationSchema, changed) });
@@ -154,8 +153,6 @@ test('complaint 13: list_changed reaches the client, and what it may not use cos
   await heard;
   assert.deepEqual((await client.listTools()).tools.map(one => one.name), ['quiet', 'new'], 'not the tool that no rule allows');
   await client.close();
-  assert.equal(await own.stop(), 0);
-  await raw.close();
 });
 
 test('complaint 15: quirks of clients: GET is SSE or 405, types may have parameters, lines may be many, and unknown fields stay', async () => {
