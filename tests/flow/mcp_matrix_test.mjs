@@ -82,9 +82,11 @@ const PROBES = {
   },
   cancel: async (client, cell) => {
     const stop = new AbortController();
-    const waiting = client.call('wait', { text: cell }, { signal: stop.signal });
+    let begun;
+    const running = new Promise(resolve => { begun = resolve; });
+    const waiting = client.call('wait', { text: cell }, { signal: stop.signal, onprogress: begun });
     waiting.catch(() => {});
-    await until(() => journaled('waiting', cell), 'the call at the server');
+    await running;
     stop.abort();
     await assert.rejects(waiting);
     await until(() => journaled('cancelled', cell), 'the cancellation at the server', 5000);
