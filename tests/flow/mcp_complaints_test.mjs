@@ -9,7 +9,7 @@ import { event, result, startRaw } from '../fixtures/raw_mcp.mjs';
 
 let gateway, tickets, end, alice, bob;
 before(async () => {
-  ({ gateway, tickets, end } = await ticketsBehind({ users: { alice: ['engineers'], bob: ['leads'], erin: ['engineers'] } }));
+  ({ gateway, tickets, end } = await ticketsBehind({ extra: 'server_requests: [sampling, elicitation, roots]', users: { alice: ['engineers'], bob: ['leads'], erin: ['engineers'] } }));
   [alice, bob] = [await gateway.token('alice'), await gateway.token('bob')];
 });
 after(async () => {
@@ -87,6 +87,7 @@ test('complaint 5: "Session not found" after a restart or on another worker: the
   own.keepPorts();
   assert.equal(await own.stop(), 0);
   await own.start();
+  assert.equal(json(await own.mcpPost('raw', call('quiet'), { token, session })).result?.content[0].text, 'fine', 'the first request brings it back');
   assert.deepEqual((await all()).map(one => json(one).result?.content[0].text), Array(12).fill('fine'));
 });
 
