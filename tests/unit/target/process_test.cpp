@@ -2,8 +2,12 @@
 #include "target/process.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,6 +267,26 @@ TEST(Process, HasNoNetworkUnlessItIsGiven) {
   auto what = shell("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '");
   what.network = true;
   EXPECT_EQ(output(what), host);
+}
+
+/// As a kernel or a container does that hands out no namespaces.
+void forbid_unshare() {
+  sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog filter{4, program};
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(2);
+}
+
+TEST(Process, IsNotStartedWhenItCannotBeCutOffFromTheNetwork) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        forbid_unshare();
+        std::fputs(output(command({"echo", "it runs"})).c_str(), stderr);
+        ::_exit(0);
+      },
+      testing::ExitedWithCode(0), "^error: the server of files cannot be started: it cannot be cut off from the network");
 }
 
 TEST(Process, RunsAsItsUser) {
