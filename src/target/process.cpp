@@ -23,6 +23,16 @@ constexpr std::size_t kWords = 20, kWordBytes = 512;
 constexpr std::int64_t kWindow = 10 * kSecond;
 constexpr std::size_t kWindowLines = 50;            // of stderr into the log, in one window
 
+/// One whole JSON string, or what a number is made of.
+bool is_scalar(std::string_view token) {
+  if (token.front() != '"') return token.find_first_not_of("0123456789-+.eE") == std::string_view::npos;
+  for (std::size_t i = 1; i < token.size(); ++i) {
+    if (token[i] == '\\') ++i;
+    else if (token[i] == '"') return i + 1 == token.size();
+  }
+  return false;
+}
+
 /// The permit's bytes as one line. Errors: Internal when something else than an id would change.
 Result<std::string> line_of(const Permit& permit, std::span<const Renumbered> ids) {
   const std::string& bytes = permit.bytes();
@@ -32,8 +42,7 @@ Result<std::string> line_of(const Permit& permit, std::span<const Renumbered> id
   for (const auto& [offset, length, number] : ids) {
     if (offset < at || length == 0 || length > bytes.size() || offset > bytes.size() - length) return fail(ErrorKind::Internal, "an id outside of its message");
     const auto old = std::string_view(bytes).substr(offset, length);
-    const bool string = length >= 2 && old.front() == '"' && old.find('"', 1) == length - 1;
-    if (!string && old.find_first_not_of("0123456789-+.eE") != std::string_view::npos) return fail(ErrorKind::Internal, "a session tried to change more than an id");
+    if (!is_scalar(old)) return fail(ErrorKind::Internal, "a session tried to change more than an id");
     out.append(bytes, at, offset - at).append(std::to_string(number));
     at = offset + length;
   }

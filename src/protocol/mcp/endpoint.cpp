@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "/mcp/";
 constexpr std::size_t kMaxBatch = 32;
+constexpr std::int64_t kProcessesEnd = 5'000'000'000;   // at the gateway's stop, after what runs had its time
 
 /// The media types an Accept header names, parameters dropped; `*/*` stands for all.
 bool accepts(std::string_view header, std::string_view type) {
@@ -41,7 +42,7 @@ struct Registered {
 }  // namespace
 
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context) {}
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -182,7 +183,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, id);
+  auto session = std::make_shared<Session>(services_, *pool_, id);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -211,7 +212,7 @@ awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
     if (message->method != "initialize" || message->kind != Message::Kind::Request)
       co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
     if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-    auto session = std::make_shared<Session>(services_, new_session_id());
+    auto session = std::make_shared<Session>(services_, *pool_, new_session_id());
     // Known before the client is told of it: its next request may be here before this coroutine goes on.
     sessions_[session->id()] = session;
     if (co_await session->begin(http, std::move(who), std::move(target), std::move(*message))) watch(session);
@@ -282,10 +283,10 @@ awaitable<void> Endpoint::sweep() {
       if (!session->ready()) continue;
       const bool idle = !session->busy() && now - session->last_used_ns() > options_.idle_ns;
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
-      if (idle || expired) over.push_back(session);
+      if (idle || expired || session->lost()) over.push_back(session);
       else if (session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns) session->close_streams();
     }
-    for (const auto& session : over) co_await retire(session, "idle too long");
+    for (const auto& session : over) co_await retire(session, session->lost() ? "the target lost it" : "idle too long");
   }
 }
 
@@ -303,6 +304,7 @@ awaitable<void> Endpoint::drain(net::Deadline deadline) {
   // Kept in the state: a client may go on with its session when the gateway is back.
   for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", false);
   for (auto* connection : connections_) connection->close();
+  co_await pool_->end(net::after(kProcessesEnd));
 }
 
 }  // namespace sallyport::protocol::mcp

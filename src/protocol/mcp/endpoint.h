@@ -47,6 +47,7 @@ class Endpoint {
 
   struct Counts { std::size_t sessions = 0, connections = 0; std::uint64_t requests = 0, refused = 0; };
   Counts counts() const { return {sessions_.size(), connections_.size(), requests_, refused_}; }
+  StdioPool::Counts processes() const { return pool_->counts(); }
 
  private:
   boost::asio::awaitable<bool> handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
@@ -62,6 +63,7 @@ class Endpoint {
   std::string new_session_id() const;
 
   Services services_;
+  std::shared_ptr<StdioPool> pool_;
   EndpointOptions options_;
   Handoff handoff_;
   std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;

@@ -16,6 +16,7 @@
 #include "protocol/mcp/back.h"
 #include "protocol/mcp/client_stream.h"
 #include "protocol/mcp/message.h"
+#include "protocol/mcp/stdio_pool.h"
 #include "protocol/protocol.h"
 
 namespace sallyport::protocol::mcp {
@@ -35,7 +36,7 @@ struct Flight {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Services& services, std::string id) : services_(services), id_(std::move(id)) {}
+  Session(Services& services, StdioPool& pool, std::string id) : services_(services), pool_(pool), id_(std::move(id)) {}
 
   const std::string& id() const { return id_; }
   const identity::PrincipalPtr& who() const { return gate_->who; }
@@ -44,7 +45,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool busy() const { return !flights_.empty() || !streams_.empty(); }
   bool running() const { return !flights_.empty(); }
   bool ready() const { return gate_ != nullptr; }  // false while it begins
-  bool lost() const { return lost_; }
+  bool lost() const { return lost_ || (back_ && back_->lost()); }
   /// The same person and agent came with another credential: its groups and its end count from now on.
   void renew(identity::PrincipalPtr who) { services_.gate.renew(*gate_, std::move(who)); }
   /// What happens when the Gate says that the session is over.
@@ -100,6 +101,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::int64_t silence_limit() const;
 
   Services& services_;
+  StdioPool& pool_;
   std::string id_;
   std::shared_ptr<enforce::Session> gate_;
   std::unique_ptr<Back> back_;             // made when it is first needed

@@ -67,8 +67,10 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   auto answers = to_target ? co_await (*to_target)->request(std::move(allowed.permit), message) : Result<std::unique_ptr<Answers>>(std::unexpected(to_target.error()));
   if (!answers) {
     reply.error = "the target cannot be reached: " + answers.error().what;
+    services_.gate.mask(allowed.running, reply.error);
   } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
     reply.error = answer.error().what;
+    services_.gate.mask(allowed.running, reply.error);
   } else if (answer->kind == Message::Kind::Error) {
     reply.error = std::string(answer->error["message"].as_string());
     services_.gate.mask(allowed.running, reply.error);
@@ -130,7 +132,6 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   auto answers = to_target ? co_await (*to_target)->listen(std::move(allowed.permit), last_event_id) : Result<std::unique_ptr<Answers>>(std::unexpected(to_target.error()));
   if (!answers || (*answers)->status() != 200) {
     const unsigned status = !answers ? 502 : (*answers)->status() == 405 ? 405 : (*answers)->status() == 404 ? 404 : 502;
-    lost_ = lost_ || (to_target && (*to_target)->lost());
     reply.result = Outcome::Error;
     reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));

@@ -1,0 +1,48 @@
+#include "protocol/mcp/stdio_back.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+
+std::unexpected<Error> StdioBack::unknown() {
+  lost_ = true;
+  return fail(ErrorKind::Unavailable, "the server's process of this session is gone");
+}
+
+awaitable<Result<std::unique_ptr<Answers>>> StdioBack::request(target::Permit permit, const Message& request) {
+  if (request.method != "initialize") {
+    if (!channel_) co_return unknown();
+    co_return co_await channel_->request(guest_, std::move(permit));
+  }
+  leave();
+  CO_TRY(const auto document, json::Document::parse(permit.bytes()));
+  CO_TRY(channel_, pool_->channel(permit.target(), owner_, document.root()["params"]));
+  guest_ = channel_->join();
+  co_return co_await channel_->initialize(guest_, std::move(permit));
+}
+
+awaitable<Result<void>> StdioBack::post(target::Permit permit) {
+  if (!channel_) co_return unknown();
+  co_return co_await channel_->post(guest_, std::move(permit));
+}
+
+awaitable<Result<std::unique_ptr<Answers>>> StdioBack::listen(target::Permit, std::string) {
+  if (!channel_) co_return unknown();
+  if (channel_->dead()) co_return std::unexpected(channel_->why_dead());
+  co_return channel_->listen(guest_);
+}
+
+awaitable<Result<void>> StdioBack::end(target::Permit) {
+  leave();
+  co_return Result<void>{};
+}
+
+void StdioBack::leave() {
+  if (!channel_) return;
+  channel_->leave(guest_);
+  pool_->left(channel_);
+  guest_.reset();
+  channel_.reset();
+}
+
+}  // namespace sallyport::protocol::mcp
