@@ -11,6 +11,7 @@
 #include <semaphore>
 #include <thread>
 
+#include "base/clock.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/stdio_bridge.h"
@@ -54,6 +55,33 @@ Result<std::shared_ptr<const net::TlsClient>> trust(const Options& options) {
   return std::make_shared<const net::TlsClient>(std::move(tls));
 }
 
+/// What opens the door for MCP: the caller's own token; what `sallyport login` stored opens the admin address alone, and makes one for
+/// MCP that lives for an hour.
+class Tokens {
+ public:
+  explicit Tokens(ClientOptions options)
+      : client_(options), given_(!options.token_file.empty() || !environment("SALLYPORT_TOKEN").empty() || !environment("SALLYPORT_TOKEN_FILE").empty()) {}
+
+  Result<std::string> get() {
+    if (given_) return client_.token();
+    const auto now = system_clock().mono_ns();
+    if (!derived_.empty() && now < renew_ns_) return derived_;
+    TRY([[maybe_unused]] const auto login, client_.token());
+    TRY(const auto reply, client_.request("POST", "/api/tokens/derive", R"({"door":"mcp","label":"sallyport mcp stdio","lifetime_seconds":3600})", true, 10));
+    const auto root = reply.body.root();
+    if (reply.status >= 300) return fail(ErrorKind::Denied, "no token for MCP: " + std::string(root["detail"].as_string()) + "; sign in with: sallyport login");
+    derived_ = std::string(root["token"].as_string());
+    renew_ns_ = now + 3000 * kSecond;
+    return derived_;
+  }
+
+ private:
+  Client client_;
+  bool given_;
+  std::string derived_;
+  std::int64_t renew_ns_ = 0;
+};
+
 /// Lines of stdin, one at a time: the next is read when the one before was taken. A thread, for stdin may be a file.
 void read_lines(boost::asio::io_context& context, StdioBridge& bridge, std::function<void()> ended) {
   std::binary_semaphore taken(0);
@@ -76,8 +104,8 @@ void read_lines(boost::asio::io_context& context, StdioBridge& bridge, std::func
 int run_bridge(const Options& options) {
   const auto url = address(options);
   const auto tls = url && url->tls ? trust(options) : Result<std::shared_ptr<const net::TlsClient>>(nullptr);
-  const auto client = std::make_shared<Client>(options.client);
-  const auto token = client->token();
+  const auto tokens = std::make_shared<Tokens>(options.client);
+  const auto token = tokens->get();
   for (const auto* problem : {url ? nullptr : &url.error(), tls ? nullptr : &tls.error(), token ? nullptr : &token.error()}) {
     if (problem == nullptr) continue;
     fmt::print(stderr, "sallyport: {}\n", problem->what);
@@ -85,7 +113,7 @@ int run_bridge(const Options& options) {
   }
   ::signal(SIGPIPE, SIG_IGN);
   boost::asio::io_context context(1);
-  StdioBridge bridge(context, *url, *tls, [client] { return client->token(); });
+  StdioBridge bridge(context, *url, *tls, [tokens] { return tokens->get(); });
   const auto guard = boost::asio::make_work_guard(context);
   const auto finish = [&](std::int64_t patience) {
     boost::asio::co_spawn(context, bridge.end(patience), [&](std::exception_ptr) { context.stop(); });

@@ -21,7 +21,7 @@ before(async () => {
     tls: false, policy: POLICY, users: { alice: ['engineers'], erin: ['engineers'] }, more: { gateway: 'workers: 1' },
     env: { SECRET_OF_THE_GATEWAY: 'no', KEY_FOR_SERVER: 'hunter2hunter2' },
     targets: {
-      own: stdio('env: { HOME: /nowhere, KEY: { env: KEY_FOR_SERVER } }, timeout: 20s'),
+      own: stdio('env: { HOME: /nowhere, KEY: { env: KEY_FOR_SERVER } }, timeout: 20s, server_requests: [sampling, roots, elicitation]'),
       masked: { ...stdio('timeout: 20s'), labels: { env: 'prod', data: 'pii' } },
       alone: stdio('pool: session'),
       shared: stdio('pool: shared'),
@@ -30,7 +30,7 @@ before(async () => {
       stubborn: stdio('pool: session', '--stay'),
       broken: stdio('', '--fail'),
       missing: { command: ['/nowhere/server'] },
-      everything: { command: [NODE, bin('server-everything'), 'stdio'] },
+      everything: { command: [NODE, bin('server-everything'), 'stdio'], extra: 'server_requests: [sampling, roots, elicitation]' },
       memory: { command: [NODE, bin('server-memory')], extra: `env: { MEMORY_FILE_PATH: ${path.join(fs.mkdtempSync('/tmp/sallyport-memory-'), 'memory.jsonl')} }` },
     },
   });

@@ -11,12 +11,12 @@ using boost::asio::awaitable;
 
 namespace {
 
-constexpr std::string_view kPrefix = "/mcp/";
 constexpr std::size_t kMaxBatch = 32;
 constexpr std::int64_t kProcessesEnd = 5'000'000'000;   // at the gateway's stop, after what runs had its time
 
-/// The media types an Accept header names, parameters dropped; `*/*` stands for all.
-bool accepts(std::string_view header, std::string_view type) {
+}  // namespace
+
+bool Endpoint::accepts(std::string_view header, std::string_view type) {
   for (;;) {
     const auto comma = header.find(',');
     auto one = header.substr(0, comma);
@@ -30,19 +30,8 @@ bool accepts(std::string_view header, std::string_view type) {
   }
 }
 
-/// Keeps a connection in the set while it is served here.
-struct Registered {
-  Registered(std::set<net::HttpServerConnection*>& all, net::HttpServerConnection& one) : all_(all), one_(&one) { all_.insert(one_); }
-  ~Registered() { all_.erase(one_); }
-  Registered(const Registered&) = delete;
-  std::set<net::HttpServerConnection*>& all_;
-  net::HttpServerConnection* one_;
-};
-
-}  // namespace
-
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context) {}
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -78,8 +67,6 @@ std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status)
     status = 400;
     if (request.headers.count(name) > 1) return std::string("more than one ") + name + " header";
   }
-  if (const auto version = request.headers.get("MCP-Protocol-Version"); !version.empty() && !is_version(version))
-    return "the protocol version \"" + std::string(version.substr(0, 40)) + "\" is not spoken here; 2025-03-26, 2025-06-18 and 2025-11-25 are";
   status = 404;
   if (!request.target.starts_with(kPrefix)) return "there is nothing here; MCP targets are at /mcp/TARGET";
   status = 503;
@@ -105,7 +92,8 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
       if (!request.keep_alive || !http.is_open()) co_return;
       continue;
     }
-    const auto session_id = request.headers.get("Mcp-Session-Id");
+    auto session_id = std::string(request.headers.get("Mcp-Session-Id"));
+    if (session_id.empty()) session_id = sse_session_of(request);
     if (const auto worker = session_id.empty() ? services_.worker : worker_of(session_id); worker != services_.worker)
       co_return handoff_(worker, std::move(http), std::move(request));
 
@@ -131,12 +119,19 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
 }
 
 awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
-  if (request.method == "POST") {
-    co_await handle_post(http, std::move(request), std::move(who), std::move(target));
+  if (target.ends_with(kSseStream)) {
+    target.resize(target.size() - kSseStream.size());
+    co_await handle_sse_stream(http, request, std::move(who), std::move(target));
+    co_return false;
+  }
+  if (target.ends_with(kSseMessages)) {
+    target.resize(target.size() - kSseMessages.size());
+    co_await handle_sse_message(http, std::move(request), std::move(who), std::move(target));
     co_return true;
   }
-  if (request.method != "GET" && request.method != "DELETE") {
-    co_await refuse(http, 405, code::kInvalidRequest, "only POST, GET and DELETE");
+  if (request.method == "POST") co_return co_await handle_post(http, std::move(request), std::move(who), std::move(target));
+  if ((request.method != "GET" && request.method != "DELETE") || says_modern(request)) {
+    co_await refuse(http, 405, code::kInvalidRequest, says_modern(request) ? "only POST in this revision" : "only POST, GET and DELETE");
     co_return true;
   }
   auto session = co_await find(http, request, who, target);
@@ -183,7 +178,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, *pool_, id);
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, id);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -195,36 +190,57 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
   co_return session;
 }
 
-awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+std::pair<unsigned, std::string> Endpoint::unreadable(const net::HttpRequest& request) {
   const auto type = ascii_lower(request.headers.get("Content-Type"));
-  if (type.substr(0, type.find(';')) != "application/json")
-    co_return co_await refuse(http, 415, code::kInvalidRequest, "Content-Type must be application/json");
-  if (!request.headers.get("Content-Encoding").empty())
-    co_return co_await refuse(http, 415, code::kInvalidRequest, "a compressed body is not read here");
-  const auto accept = request.headers.get("Accept");
-  if (!accepts(accept, "application/json")) co_return co_await refuse(http, 406, code::kInvalidRequest, "Accept must name application/json and text/event-stream");
-  const bool may_stream = accepts(accept, "text/event-stream");
-  const std::size_t max = options_.http.body_bytes;
+  if (type.substr(0, type.find(';')) != "application/json") return {415, "Content-Type must be application/json"};
+  if (!request.headers.get("Content-Encoding").empty()) return {415, "a compressed body is not read here"};
+  return {0, ""};
+}
 
-  if (request.headers.get("Mcp-Session-Id").empty()) {
-    auto message = parse_message(std::move(request.body), From::Client, max);
-    if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
-    if (message->method != "initialize" || message->kind != Message::Kind::Request)
-      co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
-    if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-    auto session = std::make_shared<Session>(services_, *pool_, new_session_id());
-    // Known before the client is told of it: its next request may be here before this coroutine goes on.
-    sessions_[session->id()] = session;
-    if (co_await session->begin(http, std::move(who), std::move(target), std::move(*message))) watch(session);
-    else sessions_.erase(session->id());
-    co_return;
+awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  auto wrong = unreadable(request);
+  const auto accept = request.headers.get("Accept");
+  if (wrong.first == 0 && !accepts(accept, "application/json")) wrong = {406, "Accept must name application/json and text/event-stream"};
+  if (wrong.first != 0) {
+    co_await refuse(http, wrong.first, code::kInvalidRequest, std::move(wrong.second));
+    co_return true;
   }
+  const bool may_stream = accepts(accept, "text/event-stream");
+  const bool modern = says_modern(request);
+  if (modern || request.headers.get("Mcp-Session-Id").empty()) {
+    auto message = parse_message(std::exchange(request.body, {}), From::Client, options_.http.body_bytes);
+    if (!message) {
+      co_await refuse(http, 400, code::kParse, message.error().what);
+      co_return true;
+    }
+    if (modern || message->params["_meta"][kMetaVersion].valid())
+      co_return co_await handle_modern(http, std::move(request), std::move(*message), std::move(who), std::move(target), may_stream);
+    co_await begin_session(http, std::move(*message), std::move(who), std::move(target));
+  } else {
+    co_await continue_session(http, std::move(request), std::move(who), std::move(target), may_stream);
+  }
+  co_return true;
+}
+
+awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message message, identity::PrincipalPtr who, std::string target) {
+  if (message.method != "initialize" || message.kind != Message::Kind::Request)
+    co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
+  if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, new_session_id());
+  // Known before the client is told of it: its next request may be here before this coroutine goes on.
+  sessions_[session->id()] = session;
+  if (co_await session->begin(http, std::move(who), std::move(target), std::move(message))) watch(session);
+  else sessions_.erase(session->id());
+}
+
+awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream) {
+  const std::size_t max = options_.http.body_bytes;
   auto session = co_await find(http, request, std::move(who), std::move(target));
   if (!session) co_return;
   auto texts = split_batch(std::move(request.body), max, kMaxBatch);
   if (!texts) co_return co_await refuse(http, 400, code::kParse, texts.error().what);
-  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") != versions().front())
-    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist in revision 2025-03-26 only");
+  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") > "2025-03-26")
+    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist up to revision 2025-03-26 only");
   if (texts->size() > 1) {
     ClientStream client(http, services_.context, may_stream, true);
     co_return co_await handle_batch(client, session, std::move(*texts), max);
@@ -252,7 +268,9 @@ void Endpoint::watch(const std::shared_ptr<Session>& session) {
 /// Found by nobody from the first moment on, gone from the table when all of its end is done.
 awaitable<void> Endpoint::retire(std::shared_ptr<Session> session, std::string reason) {
   session->leave();
-  if (co_await session->end(std::move(reason), true)) sessions_.erase(session->id());
+  if (!co_await session->end(std::move(reason), true)) co_return;
+  sessions_.erase(session->id());
+  close_sse(session->id());
 }
 
 awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max) {
@@ -281,7 +299,8 @@ awaitable<void> Endpoint::sweep() {
     std::vector<std::shared_ptr<Session>> over;
     for (const auto& [id, session] : sessions_) {
       if (!session->ready()) continue;
-      const bool idle = !session->busy() && now - session->last_used_ns() > options_.idle_ns;
+      const auto limit = session->front() == Front::Modern ? options_.modern_idle_ns : options_.idle_ns;
+      const bool idle = !session->busy() && now - session->last_used_ns() > limit;
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
       if (idle || expired || session->lost()) over.push_back(session);
       else if (session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns) session->close_streams();
@@ -293,6 +312,7 @@ awaitable<void> Endpoint::sweep() {
 awaitable<void> Endpoint::drain(net::Deadline deadline) {
   draining_ = true;
   sweep_timer_.cancel();
+  tend_timer_.cancel();
   for (const auto& [id, session] : sessions_) session->release_holds();
   boost::asio::steady_timer timer(services_.context);
   const auto busy = [&] { return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second->running(); }); };
@@ -302,7 +322,7 @@ awaitable<void> Endpoint::drain(net::Deadline deadline) {
     co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
   // Kept in the state: a client may go on with its session when the gateway is back.
-  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", false);
+  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", session->front() == Front::Modern || fronts_.contains(id));
   for (auto* connection : connections_) connection->close();
   co_await pool_->end(net::after(kProcessesEnd));
 }

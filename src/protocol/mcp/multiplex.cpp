@@ -1,5 +1,7 @@
 #include "protocol/mcp/multiplex.h"
 
+#include "protocol/mcp/era.h"
+
 #include <algorithm>
 
 namespace sallyport::protocol::mcp {
@@ -138,7 +140,17 @@ awaitable<std::string> Multiplex::take_progress(Message message) {
   co_return "progress of no request";
 }
 
+/// Of a subscriptions/listen (modern era): named by the id of its request.
+awaitable<std::string> Multiplex::take_subscribed(Message message) {
+  const auto id = message.params["_meta"][kMetaSubscription];
+  const auto at = flights_.find(id.is_string() ? std::string(id.as_string()) : std::string(id.raw()));
+  if (at == flights_.end()) co_return "of no subscription";
+  const auto flight = at->second;
+  co_return co_await deliver({flight.guest, flight.inbox}, with(message, id, flight.id));
+}
+
 awaitable<std::string> Multiplex::take(Message message) {
+  if (message.kind == Message::Kind::Notification && message.params["_meta"][kMetaSubscription].valid()) co_return co_await take_subscribed(std::move(message));
   if (message.kind == Message::Kind::Response || message.kind == Message::Kind::Error) co_return co_await take_answer(std::move(message));
   if (message.kind == Message::Kind::Notification && message.method == "notifications/progress") co_return co_await take_progress(std::move(message));
   auto places = places_for(message);

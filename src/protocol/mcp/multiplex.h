@@ -63,6 +63,7 @@ class Multiplex {
   boost::asio::awaitable<std::string> deliver(Place place, std::string text);
   boost::asio::awaitable<std::string> take_answer(Message message);
   boost::asio::awaitable<std::string> take_progress(Message message);
+  boost::asio::awaitable<std::string> take_subscribed(Message message);
 
   boost::asio::io_context& context_;
   std::size_t max_message_;

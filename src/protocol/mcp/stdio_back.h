@@ -18,7 +18,8 @@ class StdioBack : public Back {
   boost::asio::awaitable<Result<void>> end(target::Permit permit) override;
   bool needs_end() const override { return false; }  // nothing is said to the server; leaving is enough
   bool lost() const override { return lost_ || (channel_ && channel_->dead()); }
-  void agreed(std::string) override {}
+  void agreed(std::string version) override { version_ = std::move(version); }
+  std::string cancelling(const std::string& id) override;
 
  private:
   void leave();
@@ -27,6 +28,7 @@ class StdioBack : public Back {
   Owner owner_;
   std::shared_ptr<Channel> channel_;
   Multiplex::GuestPtr guest_;
+  std::string version_;
   bool lost_ = false;
 };
 

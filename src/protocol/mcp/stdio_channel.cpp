@@ -102,6 +102,9 @@ awaitable<void> Channel::end(net::Deadline deadline) {
 
 awaitable<Result<std::unique_ptr<Answers>>> Channel::request(Multiplex::GuestPtr guest, target::Permit permit) {
   const auto self = shared_from_this();
+  const auto deadline = net::after(terms_.timeout_ns);
+  while (state_ == State::Starting)
+    if (!co_await changed_.wait(deadline)) co_return fail(ErrorKind::Unavailable, "the server does not start in time");
   if (dead()) co_return std::unexpected(why_);
   CO_TRY(const auto document, read(permit));
   const auto id = document.root()["id"], token = document.root()["params"]["_meta"]["progressToken"];
@@ -112,7 +115,7 @@ awaitable<Result<std::unique_ptr<Answers>>> Channel::request(Multiplex::GuestPtr
   std::ranges::sort(ids, {}, &Renumbered::offset);
   if (document.root()["method"].as_string() == "initialize") initialize_id_ = at_process;
   auto inbox = multiplex_.expect(guest, at_process, {.id = std::string(id.raw()), .token = std::string(token.raw()), .token_at_target = token.valid() ? at_process : ""});
-  auto written = co_await process_->write(std::move(permit), ids, net::after(terms_.timeout_ns));
+  auto written = co_await process_->write(std::move(permit), ids, deadline);
   if (!written) {
     multiplex_.forget(at_process);
     co_return std::unexpected(written.error());
@@ -149,7 +152,7 @@ awaitable<Result<std::unique_ptr<Answers>>> Channel::initialize(Multiplex::Guest
 
 awaitable<Result<void>> Channel::post(Multiplex::GuestPtr guest, target::Permit permit) {
   const auto self = shared_from_this();
-  if (dead()) co_return std::unexpected(why_);
+  if (dead() || !process_) co_return fail(ErrorKind::Unavailable, dead() ? why_.what : "the server has not started");
   CO_TRY(const auto document, read(permit));
   const auto root = document.root();
   const auto method = root["method"].as_string();

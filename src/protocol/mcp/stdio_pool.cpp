@@ -29,12 +29,12 @@ std::string key_of(const target::Target& target, Pool pool, const Owner& owner) 
 
 }  // namespace
 
-Result<std::shared_ptr<Channel>> StdioPool::channel(const target::Target& target, const Owner& owner, const json::Value& params) {
+Result<std::shared_ptr<Channel>> StdioPool::channel(const target::Target& target, const Owner& owner, std::string_view version, const json::Value& capabilities) {
   const auto& settings = std::get<target::McpTarget>(target.kind);
   if (stopping_) return fail(ErrorKind::Unavailable, "the gateway is stopping");
   ChannelTerms terms{target.name, *settings.command, {}, settings.max_message, settings.timeout_ns, {}};
   TRY(terms.environment, target::environment_of(*settings.command));
-  terms.handshake = std::string(params["protocolVersion"].as_string()) + " " + (params["capabilities"].valid() ? json::canonical(params["capabilities"]) : "{}");
+  terms.handshake = std::string(version) + " " + (capabilities.valid() ? json::canonical(capabilities) : "{}");
   const auto key = key_of(target, settings.command->pool, owner);
   const auto [first, last] = channels_.equal_range(key);
   for (auto at = first; at != last; ++at)

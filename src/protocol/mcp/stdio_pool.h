@@ -19,9 +19,9 @@ class StdioPool : public std::enable_shared_from_this<StdioPool> {
  public:
   explicit StdioPool(boost::asio::io_context& context) : context_(context), changed_(context) {}
 
-  /// The channel for a session that says `initialize` with these params; started when there is none. The caller joins it
-  /// before anything else happens, and calls left() when it has left. Errors: Unavailable, Overloaded.
-  Result<std::shared_ptr<Channel>> channel(const target::Target& target, const Owner& owner, const json::Value& params);
+  /// The channel for a session of a client with this revision and these capabilities; started when there is none. The caller
+  /// joins it before anything else happens, and calls left() when it has left. Errors: Unavailable, Overloaded.
+  Result<std::shared_ptr<Channel>> channel(const target::Target& target, const Owner& owner, std::string_view version, const json::Value& capabilities);
   void left(const std::shared_ptr<Channel>& channel);
   /// Ends every process, and starts none any more. Resumes when all are reaped.
   boost::asio::awaitable<void> end(net::Deadline deadline);
