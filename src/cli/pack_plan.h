@@ -40,7 +40,11 @@ struct PackPlan {
   verify::RangeProof proof;
   std::string heads, names;               // the members `checkpoints` and `names`; "" none
   verify::Openings openings;              // what is in `names`
-  std::vector<std::pair<std::uint64_t, std::string>> contexts;
+  struct Context {
+    std::uint64_t index = 0;
+    std::string receipt, fields;          // fields: opened ones, "" none
+  };
+  std::vector<Context> contexts;
   verify::PackStory story;
   verify::Manifest manifest;              // but for `members`
   std::vector<std::uint64_t> part_sizes;  // of the members entries/
@@ -55,6 +59,6 @@ struct PackPlan {
 
 /// Errors also: Denied (a payload is to be disclosed that is none of the disclosed entries').
 /// `note`: the head to prove to. `tool`: for the manifest.
-Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, const evidence::StoredKeys& keys, std::string tool);
+Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, evidence::StoredKeys& keys, std::string tool);
 
 }  // namespace sallyport::cli
