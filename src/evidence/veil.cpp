@@ -20,35 +20,44 @@ constexpr std::size_t kSeed = 32, kSalt = 32, kBlock = 64, kVeil = 34;   // kVei
 constexpr std::string_view kPurpose = "sallyport veiled values";
 constexpr std::array<std::uint8_t, 12> kNonce{};   // each key is used once
 
-/// RFC 2104; the key is a digest.
-Digest hmac(const Digest& key, ByteView text) {
-  std::array<std::uint8_t, 64> block{};
-  std::ranges::copy(key, block.begin());
-  Digest out;
-  SHA256_CTX context;
-  for (auto& byte : block) byte ^= 0x36;
-  SHA256_Init(&context);
-  SHA256_Update(&context, block.data(), block.size());
-  SHA256_Update(&context, text.data(), text.size());
-  SHA256_Final(out.data(), &context);
-  for (auto& byte : block) byte ^= 0x36 ^ 0x5C;
-  SHA256_Init(&context);
-  SHA256_Update(&context, block.data(), block.size());
-  SHA256_Update(&context, out.data(), out.size());
-  SHA256_Final(out.data(), &context);
-  OPENSSL_cleanse(block.data(), block.size());
-  return out;
-}
+/// HMAC (RFC 2104) under a digest; the key is hashed once for many texts.
+class Mac {
+ public:
+  explicit Mac(const Digest& key) {
+    std::array<std::uint8_t, 64> block{};
+    std::ranges::copy(key, block.begin());
+    for (auto& byte : block) byte ^= 0x36;
+    SHA256_Init(&inner_);
+    SHA256_Update(&inner_, block.data(), block.size());
+    for (auto& byte : block) byte ^= 0x36 ^ 0x5C;
+    SHA256_Init(&outer_);
+    SHA256_Update(&outer_, block.data(), block.size());
+    OPENSSL_cleanse(block.data(), block.size());
+  }
+  Digest of(ByteView text) const {
+    Digest out;
+    auto context = inner_;
+    SHA256_Update(&context, text.data(), text.size());
+    SHA256_Final(out.data(), &context);
+    context = outer_;
+    SHA256_Update(&context, out.data(), out.size());
+    SHA256_Final(out.data(), &context);
+    return out;
+  }
 
-Digest salt_of(const Digest& salt, Field field) {
+ private:
+  SHA256_CTX inner_, outer_;
+};
+
+Digest salt_of(const Mac& salt, Field field) {
   const auto key = static_cast<std::uint8_t>(field);
-  return hmac(salt, {&key, 1});
+  return salt.of({&key, 1});
 }
 
 Digest key_of(const Digest& key, ByteView seed) {
   std::array<std::uint8_t, kPurpose.size() + kSeed> text;
   std::ranges::copy(seed, std::ranges::copy(as_bytes(kPurpose), text.begin()).out);
-  return hmac(key, text);
+  return Mac(key).of(text);
 }
 
 std::unexpected<Error> bad_record() { return fail(ErrorKind::Malformed, "the veiled values of an entry are none"); }
@@ -77,7 +86,7 @@ std::optional<Field> veilable_field(std::string_view name) {
   return std::nullopt;
 }
 
-Digest ClearField::veil() const { return hmac(salt, value); }
+Digest ClearField::veil() const { return Mac(salt).of(value); }
 
 void Entry::veil(FieldSet fields, const Digest& node_key) {
   fields &= veilable(kind_);
@@ -102,11 +111,12 @@ void Entry::veil(FieldSet fields, const Digest& node_key) {
   Bytes plain(salt.begin(), salt.end()), body;
   cbor::put_map(plain, parts.size());
   body.reserve(body_.size() + (parts.size() + 1) * (kVeil + 2));
+  const Mac salts(salt);
   const auto at = [&](std::size_t n) { return body_.begin() + static_cast<std::ptrdiff_t>(n); };
   std::size_t from = 0;
   for (const auto& part : parts) {
     body.insert(body.end(), at(from), at(part.value));
-    cbor::put_bytes(body, hmac(salt_of(salt, part.field), ByteView(body_).subspan(part.value, part.end - part.value)));
+    cbor::put_bytes(body, Mac(salt_of(salts, part.field)).of(ByteView(body_).subspan(part.value, part.end - part.value)));
     plain.insert(plain.end(), at(part.at), at(part.end));
     from = part.end;
   }
@@ -137,6 +147,7 @@ Result<std::vector<ClearField>> open_record(const Digest& key, ByteView record) 
   if (!plain) return fail(ErrorKind::Malformed, "the veiled values of an entry do not decrypt");
   Digest salt;
   std::copy_n(plain->begin(), kSalt, salt.begin());
+  const Mac salts(salt);
   const auto rest = ByteView(*plain).subspan(kSalt);
   cbor::Reader in(rest);
   TRY(const auto count, in.map());
@@ -148,7 +159,7 @@ Result<std::vector<ClearField>> open_record(const Digest& key, ByteView record) 
     const auto from = in.offset();
     TRY_VOID(in.skip());
     const auto value = rest.subspan(from, in.offset() - from);
-    out.push_back({field, salt_of(salt, field), Bytes(value.begin(), value.end())});
+    out.push_back({field, salt_of(salts, field), Bytes(value.begin(), value.end())});
   }
   const auto padding = rest.subspan(in.offset());
   if (out.empty() || padding.size() >= kBlock || std::ranges::any_of(padding, [](std::uint8_t byte) { return byte != 0; })) return bad_record();
