@@ -143,6 +143,8 @@ std::string target(const target::Target& one) {
   credential.secret("bearer", kind.bearer);
   if (!kind.headers.empty()) credential.raw("headers", headers.str());
   if (kind.bearer.set() || !kind.headers.empty()) mcp.raw("credential", credential.str());
+  mcp.text("era", kind.era == target::McpTarget::Era::Legacy ? "legacy" : kind.era == target::McpTarget::Era::Modern ? "modern" : "auto");
+  mcp.list("server_requests", kind.server_requests).list("extensions", kind.extensions);
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
   return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();

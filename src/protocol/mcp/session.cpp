@@ -5,6 +5,8 @@
 #include <boost/asio/detached.hpp>
 
 #include "protocol/mcp/answer.h"
+#include "protocol/mcp/modern_answer.h"
+#include "protocol/mcp/open_back.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -14,8 +16,12 @@ using enforce::Outcome;
 namespace {
 
 constexpr std::size_t kMaxFlights = 128;
-constexpr std::size_t kMaxErrorBody = 64u << 10;
 constexpr std::int64_t kCancelGrace = 2'000'000'000;
+
+unsigned http_status_of(std::int64_t error) {
+  if (error == code::kMethodNotFound) return 404;
+  return error <= code::kHeaderMismatch && error >= code::kUnsupportedVersion ? 400 : 200;
+}
 
 const ListKind* kind_of_call(std::string_view method) {
   if (method == "tools/call") return list_kind("tools/list");
@@ -33,7 +39,7 @@ void Session::release_holds() {
 
 void Session::cut() {
   for (auto& [id, flight] : flights_)
-    if (flight->exchange != nullptr) flight->exchange->close();
+    if (flight->answers != nullptr) flight->answers->close();
 }
 
 void Session::touch() { last_used_ns_ = system_clock().mono_ns(); }
@@ -43,24 +49,19 @@ const target::McpTarget* Session::settings() const {
   return target == nullptr ? nullptr : std::get_if<target::McpTarget>(&target->kind);
 }
 
-Result<std::shared_ptr<target::Link>> Session::link() {
+Result<Back*> Session::back() {
   const auto* target = services_.gate.catalog()->find(gate_->target);
   if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
-  return services_.links.get(*target);
+  if (back_ == nullptr) {
+    TRY(back_, open_back(services_, *target, resume_key_));
+    if (!version_.empty()) back_->agreed(version_);
+  }
+  return back_.get();
 }
 
 std::int64_t Session::silence_limit() const {
   const auto* target = settings();
   return target == nullptr ? 0 : target->timeout_ns;
-}
-
-net::Headers Session::headers(bool stream_only) const {
-  net::Headers out;
-  if (!stream_only) out.add("Content-Type", "application/json");
-  out.add("Accept", stream_only ? "text/event-stream" : "application/json, text/event-stream");
-  if (!version_.empty()) out.add("MCP-Protocol-Version", version_);
-  if (!upstream_session_.empty()) out.add("Mcp-Session-Id", upstream_session_);
-  return out;
 }
 
 awaitable<void> Session::post(ClientStream& client, Message message) {
@@ -85,17 +86,48 @@ awaitable<void> Session::notice_hold(ClientStream& client, Flight& flight, const
   co_await client.event(std::move(event));
 }
 
+/// The answer, with the HTTP status that the modern era wants for some errors.
+awaitable<void> Session::answer(ClientStream& client, std::string text, std::optional<std::string> event_id) {
+  unsigned status = 200;
+  if (front_ == Front::Modern && !client.answered()) {
+    if (const auto parsed = parse_message(text, From::Server, SIZE_MAX); parsed && parsed->kind == Message::Kind::Error) {
+      status = http_status_of(parsed->error["code"].as_int());
+    } else if (parsed && !parsed->result["resultType"].valid()) {
+      text = modern_result(*parsed, "", {}, "");  // a denial's words are those of either era
+    }
+  }
+  co_await client.answer(std::move(text), std::move(event_id), status);
+}
+
+/// What goes to the target for the message: the message itself is changed to what the target may read of it.
+awaitable<Result<std::string>> Session::outgoing(Message& message, Flight& flight) {
+  if (front_ == Front::Modern) {
+    CO_TRY_VOID(co_await reach());
+    CO_TRY(message, prepared(std::move(message), flight));
+  }
+  CO_TRY(auto* to_target, back());
+  if (front_ == Front::Legacy) message.mirrored = mirrored_for(message);
+  co_return to_target->outgoing(message);
+}
+
 awaitable<void> Session::call(ClientStream& client, Message message) {
   const auto* target = settings();
-  if (flights_.contains(message.id_text()))
-    co_return co_await client.answer(error_text(message.id.raw(), code::kInvalidRequest, "a request with this id is still running"));
-  if (flights_.size() >= kMaxFlights || target == nullptr)
-    co_return co_await client.answer(error_text(message.id.raw(), code::kUnavailable,
-                                                target == nullptr ? "the target is no longer configured" : "too many requests are running in this session"));
   auto flight = std::make_shared<Flight>();
   flight->id = message.id_text();
+  flight->key = front_ == Front::Legacy ? flight->id : "#" + std::to_string(++flight_number_);
+  if (flights_.contains(flight->key))
+    co_return co_await answer(client, error_text(message.id.raw(), code::kInvalidRequest, "a request with this id is still running"));
+  if (flights_.size() >= kMaxFlights || target == nullptr)
+    co_return co_await answer(client, error_text(message.id.raw(), code::kUnavailable,
+                                                 target == nullptr ? "the target is no longer configured" : "too many requests are running in this session"));
   flight->method = message.method;
-  const auto action = action_of(message, From::Client, target->extra_methods);
+  auto bytes = co_await outgoing(message, *flight);
+  if (!bytes) {
+    const bool malformed = bytes.error().kind == ErrorKind::Malformed;
+    co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
+  }
+  target = settings();
+  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
   flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();
@@ -103,23 +135,23 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     return notice_hold(client, *raw, approval, held_ns);
   };
   flight->hold.gone = [&client] { return client.peer_gone(); };
-  flights_[flight->id] = flight;
+  flights_[flight->key] = flight;
 
-  auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, &flight->hold);
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, &flight->hold);
   flight->hold.notify = nullptr;
   flight->hold.gone = nullptr;
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    flights_.erase(flight->id);
+    flights_.erase(flight->key);
     if (denial->cancelled) co_return co_await client.finish();
     const auto* kind = kind_of_call(message.method);
     // What is hidden is unknown, unless the rule that blocks it has something to say to whoever calls it.
     const bool hidden = kind != nullptr && denial->message.empty() && !services_.gate.visible(*gate_, object_facts(*kind, flight->object));
     if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
-      co_return co_await client.answer(error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
-                                                  R"({"requestId":)" + json::quote(denial->request_id) + "}"));
+      co_return co_await answer(client, error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
+                                                   R"({"requestId":)" + json::quote(denial->request_id) + "}"));
     auto text = denial_text(message, *denial, hidden);
     if (flight->wants_receipt && denial->entry) text = with_receipt(std::move(text), co_await services_.gate.receipts({*denial->entry}));
-    co_return co_await client.answer(std::move(text));
+    co_return co_await answer(client, std::move(text));
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
   flight->running.emplace(std::move(allowed.running));
@@ -129,74 +161,62 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
 }
 
 awaitable<void> Session::run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit) {
-  auto to_target = link();
+  auto to_target = back();
   if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
-  auto exchange = co_await (*to_target)->send(std::move(permit), "POST", headers(false));
-  if (!exchange) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + exchange.error().what);
-  flight->exchange = &*exchange;
+  auto answers = co_await (*to_target)->request(std::move(permit), message);
+  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what);
+  flight->answers = answers->get();
+  flight->client = &client;
   struct Cleared {
     std::shared_ptr<Flight> flight;
-    ~Cleared() { flight->exchange = nullptr; }
+    ~Cleared() { flight->answers = nullptr, flight->client = nullptr; }
   } const cleared{flight};
-  const auto status = exchange->status();
-  const auto type = exchange->headers().get("Content-Type");
-  if (status == 404 && !upstream_session_.empty()) {
+  if ((*to_target)->lost()) {
     // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
     lost_ = true;
     co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session; initialize again");
   }
-  if (status == 200 && type.starts_with("text/event-stream")) co_return co_await read_stream(client, flight, *exchange);
-  const auto* target = settings();
-  const std::size_t limit = status < 400 && target != nullptr ? target->max_message : kMaxErrorBody;
-  auto body = co_await exchange->read_all(limit, net::after(silence_limit()));
-  if (!body) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + body.error().what);
-  if (!flight->running) co_return co_await client.finish();  // answered on another stream meanwhile
-  auto delivery = type.starts_with("application/json") ? co_await from_server(std::move(*body), *flight->running) : std::nullopt;
-  if (delivery && delivery->final) co_return co_await client.answer(std::move(delivery->text));
-  if (flight->running)
-    co_await fail_flight(client, flight, Outcome::Failed, "the target answered HTTP " + std::to_string(status) + " without an answer to " + message.method);
+  co_await read_answers(client, flight, **answers);
 }
 
-awaitable<void> Session::read_stream(ClientStream& client, std::shared_ptr<Flight> flight, net::HttpExchange& exchange) {
-  const auto* target = settings();
-  SseParser parser(target == nullptr ? kMaxErrorBody : target->max_message);
-  std::vector<SseEvent> events;
+awaitable<void> Session::read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers) {
   while (flight->running) {
-    auto bytes = co_await exchange.read_some(net::after(silence_limit()));
-    if (!bytes && flight->resumable && !flight->cancelled) break;
-    if (!bytes) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's stream broke: " + bytes.error().what);
-    if (bytes->empty()) break;
-    events.clear();
-    if (auto fed = parser.feed(*bytes, events); !fed) co_return co_await fail_flight(client, flight, Outcome::Failed, fed.error().what);
-    for (auto& event : events) {
-      if (event.id) flight->resumable = true;
-      if (event.data.empty()) {
-        co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
-        continue;
-      }
-      if (!flight->running) break;
-      auto delivery = co_await from_server(std::move(event.data), *flight->running);
-      if (!delivery) continue;
-      if (delivery->final && !flight->running) {
-        co_await client.answer(std::move(delivery->text), std::move(event.id));
-        continue;
-      }
-      event.data = std::move(delivery->text);
-      co_await client.event(std::move(event));
+    auto next = co_await answers.next(net::after(silence_limit()));
+    if (!next && flight->resumable && !flight->cancelled) break;
+    if (next && *next && (*next)->event == kOwnMessage) {
+      if (auto sent = co_await carry_on(*back_, **next); !sent) co_return co_await fail_flight(client, flight, Outcome::Failed, sent.error().what);
+      continue;
     }
+    if (!next) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + next.error().what);
+    if (!*next) break;
+    auto& event = **next;
+    if (event.id) flight->resumable = true;
+    if (event.data.empty()) {
+      co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
+      continue;
+    }
+    if (!flight->running) break;  // answered on another stream meanwhile
+    auto delivery = co_await from_server(std::move(event.data), *flight->running, flight);
+    if (!delivery) continue;
+    if (delivery->final && !flight->running) {
+      co_await answer(client, std::move(delivery->text), std::move(event.id));
+      continue;
+    }
+    event.data = std::move(delivery->text);
+    co_await client.event(std::move(event));
     if (flight->running && !(co_await services_.gate.flush(*flight->running)))
       co_return co_await fail_flight(client, flight, Outcome::Failed, "the evidence cannot be written");
   }
   // The target may close a resumable stream before its answer (SEP-1699): the client comes back with Last-Event-ID.
   if (flight->running && (!flight->resumable || flight->cancelled)) {
     co_return co_await fail_flight(client, flight, flight->cancelled ? Outcome::Cancelled : Outcome::Failed,
-                                   "the target closed the stream without an answer");
+                                   "the target answered HTTP " + std::to_string(answers.status()) + " without an answer to " + flight->method);
   }
   co_await client.finish();
 }
 
 awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, Outcome result, std::string why) {
-  flights_.erase(flight->id);
+  flights_.erase(flight->key);
   std::string request_id;
   if (flight->running) {
     request_id = flight->running->request_id();
@@ -208,8 +228,8 @@ awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Fligh
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
   }
   if (flight->cancelled) co_return co_await client.finish();
-  co_await client.answer(error_text(flight->id, code::kUnavailable, why + ". Request: " + request_id + ".",
-                                    R"({"requestId":)" + json::quote(request_id) + "}"));
+  co_await answer(client, error_text(flight->id, code::kUnavailable, why + ". Request: " + request_id + ".",
+                                     R"({"requestId":)" + json::quote(request_id) + "}"));
 }
 
 awaitable<void> Session::notify(ClientStream& client, Message message) {
@@ -227,7 +247,10 @@ awaitable<void> Session::notify(ClientStream& client, Message message) {
     taken_back = flight;
   }
   const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
-  auto verdict = co_await services_.gate.ask(gate_, action, std::string(message.text()), message.params, nullptr);
+  auto to_target = back();
+  auto bytes = to_target ? (*to_target)->outgoing(message) : Result<std::string>(std::unexpected(to_target.error()));
+  if (!bytes) co_return co_await client.finish(true);
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, nullptr);
   // A notification has no answer: a refused one is recorded and goes no further.
   if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
   if (taken_back) boost::asio::co_spawn(services_.context, give_up(std::move(taken_back)), boost::asio::detached);
@@ -241,29 +264,18 @@ awaitable<void> Session::give_up(std::shared_ptr<Flight> flight) {
   boost::asio::steady_timer timer(services_.context, std::chrono::nanoseconds(kCancelGrace));
   boost::system::error_code ignored;
   co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  if (flight->running && flight->exchange != nullptr) flight->exchange->close();
+  if (flight->running && flight->answers != nullptr) flight->answers->close();
 }
 
 awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {
   enforce::Reply reply;
-  auto to_target = link();
-  if (!to_target) {
+  auto to_target = back();
+  auto sent = to_target ? co_await (*to_target)->post(std::move(allowed.permit)) : Result<void>(std::unexpected(to_target.error()));
+  if (!sent) {
     reply.result = Outcome::Failed;
-    reply.error = to_target.error().what;
-  } else {
-    auto exchange = co_await (*to_target)->send(std::move(allowed.permit), "POST", headers(false));
-    if (!exchange) {
-      reply.result = Outcome::Failed;
-      reply.error = exchange.error().what;
-    } else {
-      auto body = co_await exchange->read_all(kMaxErrorBody, net::after(silence_limit()));
-      if (exchange->status() >= 300) {
-        reply.result = Outcome::Error;
-        reply.error = "HTTP " + std::to_string(exchange->status());
-        if (exchange->status() == 404 && !upstream_session_.empty()) lost_ = true;
-      }
-    }
+    reply.error = sent.error().what;
   }
+  lost_ = lost_ || (to_target && (*to_target)->lost());
   const auto failed = reply.result == Outcome::Ok ? std::string() : reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
   if (!failed.empty()) co_return fail(ErrorKind::Unavailable, failed);
