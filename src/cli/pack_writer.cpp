@@ -37,7 +37,7 @@ class Writer {
   }
 
   Result<void> run() {
-    TRY_VOID(file_.add("README.txt", verify::kReadme));
+    TRY_VOID(file_.add("README.txt", verify::readme_of(plan_.manifest)));
     TRY_VOID(file_.add("checkpoint", plan_.note));
     const auto proof = verify::write_range_proof(plan_.proof);
     TRY_VOID(file_.add("checkpoint-proof", as_text(proof)));

@@ -317,7 +317,7 @@ class Checker {
       const auto& record = records[i];
       const auto offset = static_cast<std::uint64_t>(record.data.data() - segment.file.bytes().data());
       if (record.type == 1) {
-        auto& parsed = ahead_[i % ahead_.size()];
+        const auto& parsed = ahead_[i % ahead_.size()];
         take_entry(segment, offset, record, parsed);
         const bool follows = i + 1 < records.size() && records[i + 1].type == 3;
         if (parsed.wrong.empty() && parsed.entry.veiled != 0) rules_.veiled(parsed.entry, follows ? records[i + 1].data : View{}, follows ? records[i + 1].hash : Hash{});

@@ -428,7 +428,7 @@ void PackChecker::State::judge_query(const Query& query) {
 /// What is made of the entries by fixed rules must be what the rules make.
 void PackChecker::State::judge_texts(const Manifest& due) {
   name_ = "README.txt";
-  if (readme_ != Sha256().add(view(kReadme)).done()) fault("pack-report", "it is another text than packs have");
+  if (readme_ != Sha256().add(view(readme_of(due))).done()) fault("pack-report", "it is another text than packs have");
   name_ = "controls.json";
   if (controls_ != Sha256().add(view(write_controls(story_))).done()) fault("pack-report", "it is not what the entries make");
   if (!head_ || !range_) return;

@@ -61,7 +61,7 @@ PayloadKeys::PayloadKeys(const std::string& directory, std::string origin) : ori
   usable_ = true;
 }
 
-std::string PayloadKeys::open_veils(Entry& entry, View record, bool& erased) const {
+std::string PayloadKeys::open_veils(const Entry& entry, View record, bool& erased) const {
   constexpr std::size_t kSeed = 32;
   Hash key = node_;
   if (entry.session) {
@@ -74,7 +74,8 @@ std::string PayloadKeys::open_veils(Entry& entry, View record, bool& erased) con
   const auto sealed = record.subspan(kSeed);
   const std::array<std::uint8_t, 12> nonce{};
   const auto plain = decrypt(own, nonce, {}, sealed.first(sealed.size() - kTag), sealed.last(kTag));
-  return plain ? open_values(*plain, entry) : "its veiled values do not decrypt";
+  Entry opened = entry;   // its views go with the plain text
+  return plain ? open_values(*plain, opened) : "its veiled values do not decrypt";
 }
 
 std::string PayloadKeys::open(const Id& session, const Payload& ref, const std::vector<View>& chunks, bool& erased) const {

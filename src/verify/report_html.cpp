@@ -8,7 +8,8 @@
 
 namespace sallyport::verify {
 
-const char* const kReadme =
+namespace {
+constexpr const char* kReadme =
     "This is an evidence pack of a Sallyport access gateway: entries of its log, and the proof that they are what was signed.\n"
     "\n"
     "    sallyport-verify pack THIS-FILE --key KEY\n"
@@ -21,6 +22,13 @@ const char* const kReadme =
     "checkpoint is the signed head of the log (C2SP tlog-checkpoint), checkpoint-proof leads from the entries to it,\n"
     "entries/ holds every entry of the range: those that answer the question in full, of the others the leaf hash.\n"
     "The form of every file is described in docs/formats/pack.md of Sallyport.\n";
+}  // namespace
+
+std::string readme_of(const Manifest& manifest) {
+  if (manifest.format != kPackFormatVeiled) return kReadme;
+  return kReadme + std::string("\nSingle fields of what is disclosed can be hidden; report.html says where, and how many. The log holds a salted hash of each,\n"
+                               "so that a withheld one can be shown later. Those that are shown were compared with theirs.\n");
+}
 
 namespace {
 
@@ -94,10 +102,12 @@ class Html {
     const auto part = [&](const char* name, const std::string& value) { if (!value.empty()) asked += (asked.empty() ? "" : "; ") + std::string(name) + " " + html(value); };
     for (const auto& one : q.sessions) part("session", one);
     part("user", q.user), part("target", q.target), part("kind", q.kind), part("from", q.from), part("from entry", q.from_index), part("to", q.to), part("to entry", q.to_index);
+    const auto hidden = m_.fields_withheld + m_.fields_erased + m_.fields_sealed;
     out_ += "<h2>What is proven</h2>\n<div class=box><p>";
     if (m_.a == m_.b) out_ += "The range holds no entry.";
     else out_ += "Every entry from number " + std::to_string(m_.a) + " to " + std::to_string(m_.b - 1) + " is accounted for: <b>" + std::to_string(m_.b - m_.a) + "</b> entries, of which <b>" + std::to_string(m_.disclosed) +
-                 "</b> are disclosed in full and <b>" + std::to_string(m_.withheld) + "</b> are withheld" + (m_.withheld == 0 ? "." : " (their hashes stand in their places; the gateway's operator says that they do not match the question).");
+                 "</b> are disclosed" + (hidden == 0 ? " in full" : "") + " and <b>" + std::to_string(m_.withheld) + "</b> are withheld" + (m_.withheld == 0 ? "." : " (their hashes stand in their places; the gateway's operator says that they do not match the question).");
+    if (hidden > 0) out_ += " Of what is disclosed <b>" + count(hidden, "single field") + "</b>" + (hidden == 1 ? " is" : " are") + " hidden.";
     out_ += " All are proven under the signed head of " + std::to_string(m_.size) + (m_.size == 1 ? " entry" : " entries") + ".</p></div>\n<table>\n";
     row("Log", html(m_.origin));
     row("Signed head", std::to_string(m_.size) + " entries, root <code>" + hex(root_) + "</code>");

@@ -52,7 +52,7 @@ void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t off
   before_ = Before{entry.mono, entry.kind, entry.incarnation};
 }
 
-void Rules::veiled(Entry& entry, View record, const Hash& hash) {
+void Rules::veiled(const Entry& entry, View record, const Hash& hash) {
   if (record.empty()) return say("veil-missing", entry, "the record with what its veiled fields say is missing");
   if (!std::equal(hash.begin(), hash.end(), entry.veiled_digest)) return say("veil-altered", entry, "the record with what its veiled fields say is not the one that was written");
   if (!keys_.usable()) return;

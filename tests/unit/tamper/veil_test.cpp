@@ -187,6 +187,8 @@ TEST(VeilPack, OpensWhatIsNotWithheldAndTheWithheldValueIsNowhereInIt) {
   EXPECT_EQ(as_text(pack).find("read_ticket"), std::string_view::npos);
   EXPECT_TRUE(report.html.contains("tools/call<br><i>hidden</i>"));
   EXPECT_TRUE(report.html.contains("2 fields of disclosed entries withheld (object)"));
+  EXPECT_TRUE(report.html.contains("</b> are disclosed and <b>") && report.html.contains("<b>2 single fields</b> are hidden"));
+  EXPECT_TRUE(all.html.contains("</b> are disclosed in full and <b>"));
   const auto none = log.judge(log.pack({"action", "object"}));
   ASSERT_TRUE(none.valid) << said(none);
   EXPECT_EQ(none.withheld_fields, 6U);
