@@ -113,6 +113,7 @@ constexpr ConfigKey kKeys[] = {
     {"evidence.epoch", "duration", false, "Life of an epoch key, 1s to 30d; default 1h"},
     {"evidence.log_readers", "strings", false, "Groups that may read the log at /log on the admin address; default: nobody"},
     {"evidence.keepers", "strings", false, "Groups that may erase, hold and prune evidence; default: nobody"},
+    {"evidence.veil", "strings", false, "Fields that stand in entries as salted hashes, so that a pack can withhold them: target, peer, software, action, object, facts, error, reason; default: none"},
     {"evidence.retention", "object", false, "How long entries are kept before prune may remove them; default: for ever"},
     {"evidence.retention.default", "duration", true, "Entries that no class is for, 1s to 36500d"},
     {"evidence.retention.classes[]", "object", false, "A class of targets; the first that fits a target counts"},

@@ -166,7 +166,7 @@ std::string target(const target::Target& one) {
 }
 
 void more(const EvidenceConfig& config, Object& out) {
-  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers);
+  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers).list("veil", config.veil);
   if (config.retention_ns != 0) {
     std::string classes;
     for (const auto& one : config.retention) {

@@ -147,6 +147,8 @@ TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {
   refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, algorithms: [RS255] } ] }"), "RS255 is no known algorithm");
   refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, leeway: 3m } ] }"), "leeway is a duration from 0s to 2m");
   refuses(with("targets:", "evidence: { high_water: 30% }\ntargets:"), "high_water is a share of the disk from 50% to 99%");
+  for (const char* veil : {"[subject]", "[peer, peer]", "[groups]"})
+    refuses(with("targets:", std::string("evidence: { veil: ") + veil + " }\ntargets:"), "veil is a list of target, peer, software, action, object, facts, error and reason, each once");
   refuses(with("targets:", "evidence: { segment: 64MB }\ntargets:"), "segment is a size");
   refuses(with("http://127", "ftp://127"), "url is no http or https URL");
   refuses(with("http://127", "http://u:p@127"), "url has user information");
