@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "enforce/cel_lexer.h"
 #include "enforce/json_schema_compiled.h"
 
 namespace sallyport::enforce {
@@ -36,10 +37,6 @@ bool is_of(const Value& value, std::string_view type) {
 
 /// The text of a name in a message: short, and never a value.
 std::string named(std::string_view name) { return json::quote(name.substr(0, 100)); }
-
-std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
 
 bool is_multiple(const Value& value, const Value& of) {
   if (value.kind() == Kind::Int && of.kind() == Kind::Int) return of.as_int() != 0 && (of.as_int() == -1 || value.as_int() % of.as_int() == 0);
@@ -163,7 +160,7 @@ bool SchemaJudge::strings(const Value& schema, const Value& value) {
   const auto text = value.as_string();
   const auto least = schema["minLength"], most = schema["maxLength"], pattern = schema["pattern"];
   if (is_number(least) || is_number(most)) {
-    const auto length = static_cast<double>(code_points(text));
+    const auto length = static_cast<double>(cel::code_points(text));
     if (is_number(least) && length < least.as_double()) return fail("minLength", "it must have at least " + std::string(least.raw()) + " characters");
     if (is_number(most) && length > most.as_double()) return fail("maxLength", "it must have at most " + std::string(most.raw()) + " characters");
   }
