@@ -5,6 +5,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "protocol/mcp/answer.h"
+#include "protocol/mcp/open_back.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -14,7 +15,6 @@ using enforce::Outcome;
 namespace {
 
 constexpr std::size_t kMaxFlights = 128;
-constexpr std::size_t kMaxErrorBody = 64u << 10;
 constexpr std::int64_t kCancelGrace = 2'000'000'000;
 
 const ListKind* kind_of_call(std::string_view method) {
@@ -33,7 +33,7 @@ void Session::release_holds() {
 
 void Session::cut() {
   for (auto& [id, flight] : flights_)
-    if (flight->exchange != nullptr) flight->exchange->close();
+    if (flight->answers != nullptr) flight->answers->close();
 }
 
 void Session::touch() { last_used_ns_ = system_clock().mono_ns(); }
@@ -43,24 +43,19 @@ const target::McpTarget* Session::settings() const {
   return target == nullptr ? nullptr : std::get_if<target::McpTarget>(&target->kind);
 }
 
-Result<std::shared_ptr<target::Link>> Session::link() {
+Result<Back*> Session::back() {
   const auto* target = services_.gate.catalog()->find(gate_->target);
   if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
-  return services_.links.get(*target);
+  if (back_ == nullptr) {
+    TRY(back_, open_back(services_, *target, resume_key_));
+    if (!version_.empty()) back_->agreed(version_);
+  }
+  return back_.get();
 }
 
 std::int64_t Session::silence_limit() const {
   const auto* target = settings();
   return target == nullptr ? 0 : target->timeout_ns;
-}
-
-net::Headers Session::headers(bool stream_only) const {
-  net::Headers out;
-  if (!stream_only) out.add("Content-Type", "application/json");
-  out.add("Accept", stream_only ? "text/event-stream" : "application/json, text/event-stream");
-  if (!version_.empty()) out.add("MCP-Protocol-Version", version_);
-  if (!upstream_session_.empty()) out.add("Mcp-Session-Id", upstream_session_);
-  return out;
 }
 
 awaitable<void> Session::post(ClientStream& client, Message message) {
@@ -129,68 +124,51 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
 }
 
 awaitable<void> Session::run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit) {
-  auto to_target = link();
+  auto to_target = back();
   if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
-  auto exchange = co_await (*to_target)->send(std::move(permit), "POST", headers(false));
-  if (!exchange) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + exchange.error().what);
-  flight->exchange = &*exchange;
+  auto answers = co_await (*to_target)->request(std::move(permit), message);
+  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what);
+  flight->answers = answers->get();
   struct Cleared {
     std::shared_ptr<Flight> flight;
-    ~Cleared() { flight->exchange = nullptr; }
+    ~Cleared() { flight->answers = nullptr; }
   } const cleared{flight};
-  const auto status = exchange->status();
-  const auto type = exchange->headers().get("Content-Type");
-  if (status == 404 && !upstream_session_.empty()) {
+  if ((*to_target)->lost()) {
     // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
     lost_ = true;
     co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session; initialize again");
   }
-  if (status == 200 && type.starts_with("text/event-stream")) co_return co_await read_stream(client, flight, *exchange);
-  const auto* target = settings();
-  const std::size_t limit = status < 400 && target != nullptr ? target->max_message : kMaxErrorBody;
-  auto body = co_await exchange->read_all(limit, net::after(silence_limit()));
-  if (!body) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + body.error().what);
-  if (!flight->running) co_return co_await client.finish();  // answered on another stream meanwhile
-  auto delivery = type.starts_with("application/json") ? co_await from_server(std::move(*body), *flight->running) : std::nullopt;
-  if (delivery && delivery->final) co_return co_await client.answer(std::move(delivery->text));
-  if (flight->running)
-    co_await fail_flight(client, flight, Outcome::Failed, "the target answered HTTP " + std::to_string(status) + " without an answer to " + message.method);
+  co_await read_answers(client, flight, **answers);
 }
 
-awaitable<void> Session::read_stream(ClientStream& client, std::shared_ptr<Flight> flight, net::HttpExchange& exchange) {
-  const auto* target = settings();
-  SseParser parser(target == nullptr ? kMaxErrorBody : target->max_message);
-  std::vector<SseEvent> events;
+awaitable<void> Session::read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers) {
   while (flight->running) {
-    auto bytes = co_await exchange.read_some(net::after(silence_limit()));
-    if (!bytes && flight->resumable && !flight->cancelled) break;
-    if (!bytes) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's stream broke: " + bytes.error().what);
-    if (bytes->empty()) break;
-    events.clear();
-    if (auto fed = parser.feed(*bytes, events); !fed) co_return co_await fail_flight(client, flight, Outcome::Failed, fed.error().what);
-    for (auto& event : events) {
-      if (event.id) flight->resumable = true;
-      if (event.data.empty()) {
-        co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
-        continue;
-      }
-      if (!flight->running) break;
-      auto delivery = co_await from_server(std::move(event.data), *flight->running);
-      if (!delivery) continue;
-      if (delivery->final && !flight->running) {
-        co_await client.answer(std::move(delivery->text), std::move(event.id));
-        continue;
-      }
-      event.data = std::move(delivery->text);
-      co_await client.event(std::move(event));
+    auto next = co_await answers.next(net::after(silence_limit()));
+    if (!next && flight->resumable && !flight->cancelled) break;
+    if (!next) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + next.error().what);
+    if (!*next) break;
+    auto& event = **next;
+    if (event.id) flight->resumable = true;
+    if (event.data.empty()) {
+      co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
+      continue;
     }
+    if (!flight->running) break;  // answered on another stream meanwhile
+    auto delivery = co_await from_server(std::move(event.data), *flight->running);
+    if (!delivery) continue;
+    if (delivery->final && !flight->running) {
+      co_await client.answer(std::move(delivery->text), std::move(event.id));
+      continue;
+    }
+    event.data = std::move(delivery->text);
+    co_await client.event(std::move(event));
     if (flight->running && !(co_await services_.gate.flush(*flight->running)))
       co_return co_await fail_flight(client, flight, Outcome::Failed, "the evidence cannot be written");
   }
   // The target may close a resumable stream before its answer (SEP-1699): the client comes back with Last-Event-ID.
   if (flight->running && (!flight->resumable || flight->cancelled)) {
     co_return co_await fail_flight(client, flight, flight->cancelled ? Outcome::Cancelled : Outcome::Failed,
-                                   "the target closed the stream without an answer");
+                                   "the target answered HTTP " + std::to_string(answers.status()) + " without an answer to " + flight->method);
   }
   co_await client.finish();
 }
@@ -241,29 +219,18 @@ awaitable<void> Session::give_up(std::shared_ptr<Flight> flight) {
   boost::asio::steady_timer timer(services_.context, std::chrono::nanoseconds(kCancelGrace));
   boost::system::error_code ignored;
   co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  if (flight->running && flight->exchange != nullptr) flight->exchange->close();
+  if (flight->running && flight->answers != nullptr) flight->answers->close();
 }
 
 awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {
   enforce::Reply reply;
-  auto to_target = link();
-  if (!to_target) {
+  auto to_target = back();
+  auto sent = to_target ? co_await (*to_target)->post(std::move(allowed.permit)) : Result<void>(std::unexpected(to_target.error()));
+  if (!sent) {
     reply.result = Outcome::Failed;
-    reply.error = to_target.error().what;
-  } else {
-    auto exchange = co_await (*to_target)->send(std::move(allowed.permit), "POST", headers(false));
-    if (!exchange) {
-      reply.result = Outcome::Failed;
-      reply.error = exchange.error().what;
-    } else {
-      auto body = co_await exchange->read_all(kMaxErrorBody, net::after(silence_limit()));
-      if (exchange->status() >= 300) {
-        reply.result = Outcome::Error;
-        reply.error = "HTTP " + std::to_string(exchange->status());
-        if (exchange->status() == 404 && !upstream_session_.empty()) lost_ = true;
-      }
-    }
+    reply.error = sent.error().what;
   }
+  lost_ = lost_ || (to_target && (*to_target)->lost());
   const auto failed = reply.result == Outcome::Ok ? std::string() : reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
   if (!failed.empty()) co_return fail(ErrorKind::Unavailable, failed);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "enforce/remembered.h"
+#include "protocol/mcp/back.h"
 #include "protocol/mcp/client_stream.h"
 #include "protocol/mcp/message.h"
 #include "protocol/protocol.h"
@@ -29,7 +30,7 @@ struct Flight {
   bool cancelled = false;
   bool wants_receipt = false;     // params._meta["sallyport/receipt"]
   bool resumable = false;         // the target named event ids: the answer may come on another stream
-  net::HttpExchange* exchange = nullptr;  // while its answer is being read
+  Answers* answers = nullptr;     // while they are being read
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -75,7 +76,7 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
   boost::asio::awaitable<void> run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit);
-  boost::asio::awaitable<void> read_stream(ClientStream& client, std::shared_ptr<Flight> flight, net::HttpExchange& exchange);
+  boost::asio::awaitable<void> read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers);
   boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
   boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight);
@@ -94,21 +95,21 @@ class Session : public std::enable_shared_from_this<Session> {
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
   boost::asio::awaitable<Result<void>> post_one_way(enforce::Allowed allowed);
-  Result<std::shared_ptr<target::Link>> link();
+  Result<Back*> back();
   const target::McpTarget* settings() const;
-  net::Headers headers(bool stream_only) const;
   std::int64_t silence_limit() const;
 
   Services& services_;
   std::string id_;
   std::shared_ptr<enforce::Session> gate_;
-  std::string upstream_session_, version_;
+  std::unique_ptr<Back> back_;             // made when it is first needed
+  std::string resume_key_, version_;       // of a conversation that goes on after a restart
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
   std::map<std::string, std::string> answered_;                           // answers that may be replayed: raw id -> method
   std::deque<std::string> answered_order_;
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
-  std::set<net::HttpExchange*> streams_;   // GET streams that are open; closed at the session's end
+  std::set<Answers*> streams_;             // GET streams that are open; closed at the session's end
   bool lost_ = false, ended_ = false;
 };
 

@@ -27,21 +27,15 @@ awaitable<void> answer_json(net::HttpServerConnection& http, unsigned status, st
   (void)co_await http.respond(status, headers, text);
 }
 
-/// The one answer in an initialize exchange, whether it came as JSON or as a stream.
-awaitable<Result<std::string>> read_answer(net::HttpExchange& exchange, net::Deadline deadline) {
-  if (!exchange.headers().get("Content-Type").starts_with("text/event-stream"))
-    co_return co_await exchange.read_all(kMaxInitialize, deadline);
-  SseParser parser(kMaxInitialize);
-  std::vector<SseEvent> events;
+/// The one answer in an initialize exchange, whatever comes before it.
+awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, net::Deadline deadline) {
   for (;;) {
-    CO_TRY(const auto bytes, co_await exchange.read_some(deadline));
-    if (bytes.empty()) co_return fail(ErrorKind::Disconnected, "the stream ended before the answer");
-    CO_TRY_VOID(parser.feed(bytes, events));
-    for (auto& event : events)
-      if (event.data.find("\"result\"") != std::string::npos || event.data.find("\"error\"") != std::string::npos)
-        co_return std::move(event.data);
-    events.clear();
+    CO_TRY(auto event, co_await answers.next(deadline));
+    if (!event) break;
+    auto message = parse_message(std::move(event->data), From::Server, kMaxInitialize);
+    if (message && message->id.valid() && message->id_text() == id && message->method.empty()) co_return std::move(*message);
   }
+  co_return fail(ErrorKind::Unavailable, "the target answered HTTP " + std::to_string(answers.status()) + " without an answer to initialize");
 }
 
 }  // namespace
@@ -69,15 +63,12 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   enforce::Reply reply;
   reply.result = Outcome::Failed;
   std::string text;
-  auto to_target = link();
-  auto exchange = to_target ? co_await (*to_target)->send(std::move(allowed.permit), "POST", headers(false))
-                            : Result<net::HttpExchange>(std::unexpected(to_target.error()));
-  if (!exchange) {
-    reply.error = "the target cannot be reached: " + exchange.error().what;
-  } else if (auto body = co_await read_answer(*exchange, net::after(silence_limit())); !body) {
-    reply.error = "the target's answer was cut short: " + body.error().what;
-  } else if (auto answer = parse_message(std::move(*body), From::Server, kMaxInitialize); !answer || answer->id_text() != id) {
-    reply.error = "the target answered HTTP " + std::to_string(exchange->status()) + " without an answer to initialize";
+  auto to_target = back();
+  auto answers = to_target ? co_await (*to_target)->request(std::move(allowed.permit), message) : Result<std::unique_ptr<Answers>>(std::unexpected(to_target.error()));
+  if (!answers) {
+    reply.error = "the target cannot be reached: " + answers.error().what;
+  } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
+    reply.error = answer.error().what;
   } else if (answer->kind == Message::Kind::Error) {
     reply.error = std::string(answer->error["message"].as_string());
     services_.gate.mask(allowed.running, reply.error);
@@ -87,10 +78,10 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   } else {
     reply.result = Outcome::Ok;
     version_ = std::string(answer->result["protocolVersion"].as_string());
+    (*to_target)->agreed(version_);
     text = std::move(*rewritten);
     // Instructions are a text of the target's like any other.
     if (auto offered = parse_message(text, From::Server, SIZE_MAX)) text = masked(allowed.running, *offered, offered->result["instructions"]);
-    upstream_session_ = std::string(exchange->headers().get("Mcp-Session-Id"));
   }
   const bool ok = reply.result == Outcome::Ok;
   if (text.empty()) text = error_text(id, code::kUnavailable, reply.error + ". Request: " + allowed.running.request_id() + ".");
@@ -98,7 +89,7 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   reply.bytes = text.size();
   auto recorded = co_await services_.gate.finish(std::move(allowed.running), std::move(reply));
   if (ok && recorded) {
-    enforce::RememberedSession remembered{gate_->who->person(), gate_->who->agent, gate_->target, upstream_session_, version_,
+    enforce::RememberedSession remembered{gate_->who->person(), gate_->who->agent, gate_->target, back_->resume_key(), version_,
                                           connection.software, gate_->id()};
     recorded = co_await services_.remembered.remember(id_, std::move(remembered));
   }
@@ -114,7 +105,7 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
   touch();
   enforce::Gate::Connection connection{std::move(peer), "mcp", remembered.client, remembered.evidence_session};
   CO_TRY(gate_, co_await services_.gate.open(std::move(who), remembered.target, id_, connection));
-  upstream_session_ = remembered.upstream_session;
+  resume_key_ = remembered.upstream_session;
   version_ = remembered.version;
   remembered.evidence_session = gate_->id();
   co_return co_await services_.remembered.remember(id_, std::move(remembered));
@@ -135,74 +126,63 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   auto& allowed = std::get<enforce::Allowed>(verdict);
   auto running = std::move(allowed.running);
   enforce::Reply reply;
-  auto with_id = headers(true);
-  if (!last_event_id.empty()) with_id.add("Last-Event-ID", last_event_id);
-  auto to_target = link();
-  auto exchange = to_target ? co_await (*to_target)->send(std::move(allowed.permit), "GET", std::move(with_id))
-                            : Result<net::HttpExchange>(std::unexpected(to_target.error()));
-  if (!exchange || exchange->status() != 200 || !exchange->headers().get("Content-Type").starts_with("text/event-stream")) {
-    const unsigned status = !exchange ? 502 : exchange->status() == 405 ? 405 : exchange->status() == 404 ? 404 : 502;
-    if (status == 404 && !upstream_session_.empty()) lost_ = true;
+  auto to_target = back();
+  auto answers = to_target ? co_await (*to_target)->listen(std::move(allowed.permit), last_event_id) : Result<std::unique_ptr<Answers>>(std::unexpected(to_target.error()));
+  if (!answers || (*answers)->status() != 200) {
+    const unsigned status = !answers ? 502 : (*answers)->status() == 405 ? 405 : (*answers)->status() == 404 ? 404 : 502;
+    lost_ = lost_ || (to_target && (*to_target)->lost());
     reply.result = Outcome::Error;
-    reply.error = !exchange ? exchange.error().what : "HTTP " + std::to_string(exchange->status());
+    reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
     co_return co_await answer_json(http, status, error_text("", code::kUnavailable, "the target offers no stream"), "");
   }
-
-  streams_.insert(&*exchange);
+  auto& stream = **answers;
+  streams_.insert(&stream);
   ClientStream client(http, services_.context, true);
   co_await client.comment("open");
   // Two watchers live as long as the stream: one ends it when the client goes, one keeps idle connections open.
   auto stop = std::make_shared<boost::asio::steady_timer>(services_.context);
   auto done = std::make_shared<bool>(false);
-  auto watch = [](net::HttpServerConnection& connection, net::HttpExchange& upstream, std::shared_ptr<bool> over,
+  auto watch = [](net::HttpServerConnection& connection, Answers& upstream, std::shared_ptr<bool> over,
                   boost::asio::steady_timer& ended) -> awaitable<void> {
     co_await connection.client_gone();
     if (!*over) upstream.close();
     ended.expires_at(std::chrono::steady_clock::time_point::min());
   };
-  auto keep = [](ClientStream& stream, std::shared_ptr<bool> over, std::shared_ptr<boost::asio::steady_timer> timer) -> awaitable<void> {
+  auto keep = [](ClientStream& listener, std::shared_ptr<bool> over, std::shared_ptr<boost::asio::steady_timer> timer) -> awaitable<void> {
     while (!*over) {
       timer->expires_after(std::chrono::nanoseconds(kKeepAlive));
       boost::system::error_code stopped;
       co_await timer->async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, stopped));
-      if (!stopped && !*over) co_await stream.comment("");
+      if (!stopped && !*over) co_await listener.comment("");
     }
   };
   boost::asio::steady_timer watch_ended(services_.context, std::chrono::steady_clock::time_point::max());
   boost::asio::steady_timer keep_ended(services_.context, std::chrono::steady_clock::time_point::max());
-  boost::asio::co_spawn(services_.context, watch(http, *exchange, done, watch_ended), boost::asio::detached);
+  boost::asio::co_spawn(services_.context, watch(http, stream, done, watch_ended), boost::asio::detached);
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
-  const auto* target = settings();
-  SseParser parser(target == nullptr ? 1u << 20 : target->max_message);
-  std::vector<SseEvent> events;
   bool broken = false;
   while (!broken && !client.gone() && !ended_) {
-    auto bytes = co_await exchange->read_some(net::kNever);
-    if (!bytes || bytes->empty()) break;
-    events.clear();
-    if (auto fed = parser.feed(*bytes, events); !fed) {
+    auto next = co_await stream.next(net::kNever);
+    if (!next && next.error().kind == ErrorKind::Malformed) {
       reply.result = Outcome::Error;
-      reply.error = fed.error().what;
-      break;
+      reply.error = next.error().what;
     }
-    for (auto& event : events) {
-      if (event.data.empty()) {
-        co_await client.event(std::move(event));
-        continue;
-      }
+    if (!next || !*next) break;
+    auto& event = **next;
+    if (!event.data.empty()) {
       auto delivery = co_await from_server(std::move(event.data), running);
       if (!delivery) continue;
       event.data = std::move(delivery->text);
-      co_await client.event(std::move(event));
     }
+    co_await client.event(std::move(event));
     broken = !(co_await services_.gate.flush(running)).has_value();
     touch();
   }
   *done = true;
-  exchange->close();
+  stream.close();
   stop->cancel();
   boost::system::error_code ignored;
   co_await keep_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
@@ -210,7 +190,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   http.close();  // wakes the watcher: bytes it may have read would be lost to the next request otherwise
   co_await watch_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   (void)co_await services_.gate.finish(std::move(running), std::move(reply));
-  streams_.erase(&*exchange);
+  streams_.erase(&stream);
   touch();
 }
 
@@ -223,16 +203,11 @@ awaitable<bool> Session::end(std::string reason, bool remote) {
   if (std::exchange(ended_, true) || !gate_) co_return false;
   // Forgotten first: whatever comes next with this id must not bring it back.
   if (remote) (void)co_await services_.remembered.forget(id_);
-  if (remote && !upstream_session_.empty()) {
+  if (const auto to_target = remote ? back() : Result<Back*>(nullptr); to_target && *to_target != nullptr && (*to_target)->needs_end()) {
     auto verdict = co_await services_.gate.own(gate_, "end session", "");
     if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) {
       enforce::Reply reply;
-      auto to_target = link();
-      if (to_target) {
-        auto exchange = co_await (*to_target)->send(std::move(allowed->permit), "DELETE", headers(true));
-        if (exchange) (void)co_await exchange->read_all(kMaxInitialize, net::after(5'000'000'000));
-        else reply.error = exchange.error().what;
-      }
+      if (auto told = co_await (*to_target)->end(std::move(allowed->permit)); !told) reply.error = told.error().what;
       if (!reply.error.empty()) reply.result = Outcome::Failed;
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
