@@ -10,6 +10,9 @@
 #include "protocol/mcp/tool_text.h"
 
 namespace sallyport::protocol::mcp {
+
+using enforce::Finding;
+
 namespace {
 
 constexpr std::size_t kMostFindings = 32;
@@ -204,7 +207,7 @@ std::string skeleton(std::string_view name) {
   return out;
 }
 
-std::vector<Finding> findings(const json::Value& definition, const std::vector<std::string>& others) {
+std::vector<enforce::Finding> findings(const json::Value& definition, const std::vector<std::string>& others) {
   const auto name = definition["name"].as_string();
   Search search(others, std::string(name));
   if (definition["name"].is_string()) search.name(name);

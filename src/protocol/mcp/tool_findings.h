@@ -7,18 +7,12 @@
 #include <vector>
 
 #include "base/json.h"
+#include "enforce/tool_pin.h"
 
 namespace sallyport::protocol::mcp {
 
-struct Finding {
-  std::string kind;     // "invisible-character", "hidden-instruction", …: docs/protocols/mcp.md has the list
-  std::string place;    // JSON Pointer into the definition
-  std::string shown;    // the piece of text, with what is invisible written out; cut
-  bool grave = false;   // no honest description has it
-};
-
 /// Of one definition. `others`: the names of the other tools of the same catalogue that were there before it.
-std::vector<Finding> findings(const json::Value& definition, const std::vector<std::string>& others);
+std::vector<enforce::Finding> findings(const json::Value& definition, const std::vector<std::string>& others);
 
 /// Names that people and models take for one another have the same: case, separators and look-alike letters do not count.
 std::string skeleton(std::string_view name);

@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
+#include "base/bytes.h"
 #include "base/text.h"
 
 namespace sallyport::protocol::mcp {
 namespace {
 
 constexpr std::size_t kMostCells = 1'000'000;     // of the table of two texts' lines
-constexpr std::size_t kFewWords = 8;              // fewer say too little to be recognised by
-constexpr double kNearlyAll = 0.8;
 
 bool counts_in_meta(std::string_view key) { return key == "ui" || key.starts_with("ui/"); }
 
@@ -96,8 +96,8 @@ std::vector<std::string> compared(const std::string& before, const std::string& 
   return out;
 }
 
-/// Lower-case words of its texts and names of its arguments, three in a row each.
-std::set<std::string> phrases_of(const json::Value& definition) {
+/// Lower-case words of its texts and names of its arguments.
+std::vector<std::string> words_of(const json::Value& definition) {
   std::vector<std::string> words;
   const auto add = [&](std::string_view text) {
     std::string word;
@@ -118,9 +118,7 @@ std::set<std::string> phrases_of(const json::Value& definition) {
   if (definition["description"].valid()) walk(walk, definition["description"]);
   if (definition["inputSchema"].valid()) walk(walk, definition["inputSchema"]);
   if (definition["arguments"].valid()) walk(walk, definition["arguments"]);
-  std::set<std::string> out;
-  for (std::size_t i = 0; i + 2 < words.size(); ++i) out.insert(words[i] + " " + words[i + 1] + " " + words[i + 2]);
-  return out;
+  return words;
 }
 
 }  // namespace
@@ -145,15 +143,20 @@ std::vector<Difference> differences(const std::string& before, const std::string
   return out;
 }
 
-bool is_renamed(const std::string& before, const std::string& after) {
-  const auto a = json::Document::parse(before), b = json::Document::parse(after);
-  if (!a || !b) return false;
-  const bool has_text = !a->root()["description"].as_string().empty() || a->root()["inputSchema"]["properties"].size() > 0;
-  if (has_text && without(a->root(), {"name", "title", "annotations"}) == without(b->root(), {"name", "title", "annotations"})) return true;
-  const auto old = phrases_of(a->root()), now = phrases_of(b->root());
-  if (old.size() < kFewWords) return false;
-  const auto kept = std::ranges::count_if(old, [&](const auto& phrase) { return now.contains(phrase); });
-  return static_cast<double>(kept) >= kNearlyAll * static_cast<double>(old.size());
+enforce::Likeness likeness_of(const std::string& definition) {
+  enforce::Likeness out;
+  const auto document = json::Document::parse(definition);
+  if (!document) return out;
+  const auto root = document->root();
+  const bool says_something = !root["description"].as_string().empty() || root["inputSchema"]["properties"].size() > 0 || root["arguments"].size() > 0;
+  if (says_something) out.body = sha256(as_bytes(without(root, {"name", "title", "annotations"})));
+  const auto words = words_of(root);
+  for (std::size_t i = 0; i + 2 < words.size(); ++i)
+    out.phrases.push_back(static_cast<std::uint32_t>(std::hash<std::string>{}(words[i] + " " + words[i + 1] + " " + words[i + 2])));
+  std::ranges::sort(out.phrases);
+  const auto same = std::ranges::unique(out.phrases);
+  out.phrases.erase(same.begin(), same.end());
+  return out;
 }
 
 std::string_view hidden_kind(char32_t c) {

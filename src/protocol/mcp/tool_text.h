@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "enforce/tool_pin.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -21,8 +22,8 @@ struct Difference {
 /// Field by field, texts line by line. An empty definition stands for "was not there".
 std::vector<Difference> differences(const std::string& before, const std::string& after);
 
-/// Is this the other one under a new name: the same but for names and titles, or with nearly all of its words in it?
-bool is_renamed(const std::string& before, const std::string& after);
+/// By what a definition is known again under another name: its body, and three words in a row of what it says.
+enforce::Likeness likeness_of(const std::string& definition);
 
 /// Control, invisible and direction-changing characters as \u{200B}; `letters`: everything that is not ASCII as well, as in names.
 std::string written_out(std::string_view text, bool letters = false);

@@ -5,6 +5,8 @@
 namespace sallyport::protocol::mcp {
 namespace {
 
+bool is_renamed(const std::string& before, const std::string& after) { return enforce::renamed(likeness_of(before), likeness_of(after)); }
+
 std::string pinned(const std::string& text) {
   const auto document = json::Document::parse(text);
   EXPECT_TRUE(document) << text;
