@@ -144,6 +144,15 @@ std::string target(const target::Target& one) {
   if (!kind.headers.empty()) credential.raw("headers", headers.str());
   if (kind.bearer.set() || !kind.headers.empty()) mcp.raw("credential", credential.str());
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
+  using Arguments = target::ToolTrust::Arguments;
+  const auto& trust = kind.trust;
+  Object shown;
+  shown.text("pinning", trust.pinning ? "on" : "off");
+  if (trust.pinning) {
+    shown.text("new_tools", trust.quarantine_new ? "quarantine" : "flag").text("suspicious", trust.quarantine_suspicious ? "quarantine" : "flag");
+    shown.text("arguments", trust.arguments == Arguments::Check ? "check" : trust.arguments == Arguments::Strict ? "strict" : "off");
+  }
+  mcp.raw("trust", shown.str());
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
   return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();
 }

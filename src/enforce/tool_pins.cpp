@@ -146,7 +146,7 @@ awaitable<Result<TargetPinsPtr>> ToolPins::State::observe(Sighting sighting) {
     }
   }
   if (steps.empty() && !news) co_return before;
-  PinEvent event{"quarantined", sighting.target, {}};
+  PinEvent event{"quarantined", sighting.target, sighting.request_id, {}};
   for (const auto& step : steps) CO_TRY_VOID(co_await record(step, sighting.target, *sighting.who, "", sighting.request_id, ""));
   std::vector<std::string> held;
   for (const auto& step : steps)
@@ -168,7 +168,7 @@ awaitable<Result<PinPtr>> ToolPins::State::review(PinReview review) {
   steps.push_back(std::move(step));
   CO_TRY(auto after, co_await apply(review.target, std::move(steps), nullptr));
   auto out = after->pins.at({review.kind, review.name});
-  if (links.on_event) links.on_event({review.accept ? "accepted" : "rejected", review.target, {out}});
+  if (links.on_event) links.on_event({review.accept ? "accepted" : "rejected", review.target, review.request_id, {out}});
   co_return out;
 }
 

@@ -50,6 +50,7 @@ struct PinReview {
 struct PinEvent {
   std::string what;                    // "quarantined", "accepted", "rejected"
   std::string target;
+  std::string request_id;
   std::vector<PinPtr> pins;
 };
 

@@ -10,6 +10,7 @@
 
 #include "enforce/gate.h"
 #include "enforce/remembered.h"
+#include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
 #include "target/link.h"
 
@@ -22,6 +23,7 @@ struct Services {
   enforce::Gate& gate;
   target::Links& links;
   enforce::RememberedSessions& remembered;
+  enforce::ToolPins& pins;
 };
 
 }  // namespace sallyport::protocol

@@ -5,6 +5,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "protocol/mcp/answer.h"
+#include "protocol/mcp/tool_trust.h"
 #include "protocol/mcp/open_back.h"
 
 namespace sallyport::protocol::mcp {
@@ -90,7 +91,8 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   auto flight = std::make_shared<Flight>();
   flight->id = message.id_text();
   flight->method = message.method;
-  const auto action = action_of(message, From::Client, target->extra_methods);
+  auto action = action_of(message, From::Client, target->extra_methods);
+  bind_to_pins(action, services_.pins, gate_->target, target->trust);
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
   flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();

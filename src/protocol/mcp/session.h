@@ -89,7 +89,8 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<Delivery> answer_from_server(Message message, std::shared_ptr<Flight> flight);
   boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
   std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
-  std::string shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply);
+  boost::asio::awaitable<std::string> shown_answer(enforce::Running& running, Message& message, std::string method, enforce::Reply& reply);
+  boost::asio::awaitable<Result<std::string>> shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply);
   void remember_answered(const Flight& flight);
   boost::asio::awaitable<void> refuse_server_request(std::string id, std::string reason);
 

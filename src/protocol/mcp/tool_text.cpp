@@ -140,6 +140,8 @@ std::vector<Difference> differences(const std::string& before, const std::string
       for (const auto& line : lines_of(old != a.end() ? old->second : now->second)) one.lines.push_back((old != a.end() ? "- " : "+ ") + line);
     out.push_back(std::move(one));
   }
+  // What differs only in its form, such as a list that became a text of the same letters.
+  if (out.empty() && before != after) out.push_back({"", {"- " + written_out(before), "+ " + written_out(after)}});
   return out;
 }
 

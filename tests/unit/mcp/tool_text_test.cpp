@@ -38,6 +38,11 @@ TEST(ToolText, ShowsWhatDiffersFieldByField) {
   EXPECT_EQ(differences("", pinned(R"({"name":"a"})"))[0].lines, (std::vector<std::string>{"+ a"}));
 }
 
+TEST(ToolText, ShowsWhatDiffersInItsFormAlone) {
+  EXPECT_EQ(differences(R"({"a":[]})", R"({"a":"[]"})").size(), 1u);
+  EXPECT_EQ(differences(R"({"a":[1]})", R"({"a":{"0":1}})").size(), 1u);
+}
+
 TEST(ToolText, ShowsTextsOfAnyLength) {
   std::string a, b;
   for (int i = 0; i < 3000; ++i) a += "line " + std::to_string(i) + "\\n", b += "other " + std::to_string(i) + "\\n";
