@@ -159,6 +159,14 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
     if (const auto* more = credential.get("headers")) headers(*more, out);
   }
   path(fields, "ca", out.ca_file);
+  std::string era = "auto";
+  fields.one_of("era", era, {"auto", "legacy", "modern"});
+  out.era = era == "legacy" ? target::McpTarget::Era::Legacy : era == "modern" ? target::McpTarget::Era::Modern : target::McpTarget::Era::Auto;
+  fields.strings("server_requests", out.server_requests);
+  for (const auto& one : out.server_requests)
+    if (one != "sampling" && one != "elicitation" && one != "roots")
+      error(fields.get("server_requests")->place, fmt::format("server_requests are of sampling, elicitation and roots, not \"{}\"", one));
+  fields.strings("extensions", out.extensions);
   fields.strings("methods", out.extra_methods);
   fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
   if (const auto* found = fields.get("trust")) trust(*found, out.trust);
@@ -171,17 +179,16 @@ void ConfigReader::trust(const yaml::Node& node, target::ToolTrust& out) {
   yaml::Mapping fields(node, diagnostics_, "trust");
   if (!fields.valid()) return;
   using Arguments = target::ToolTrust::Arguments;
-  std::string pinning = "on", new_tools = "flag", suspicious = "quarantine", arguments = "check";
-  fields.one_of("pinning", pinning, {"on", "off"});
+  std::string new_tools = "flag", suspicious = "quarantine", arguments = "check";
+  fields.boolean("pinning", out.pinning);
   fields.one_of("new_tools", new_tools, {"flag", "quarantine"});
   fields.one_of("suspicious", suspicious, {"flag", "quarantine"});
-  fields.one_of("arguments", arguments, {"check", "strict", "off"});
-  out.pinning = pinning == "on";
+  fields.one_of("arguments", arguments, {"check", "strict", "ignore"});
   out.quarantine_new = new_tools == "quarantine";
   out.quarantine_suspicious = suspicious == "quarantine";
   out.arguments = arguments == "check" ? Arguments::Check : arguments == "strict" ? Arguments::Strict : Arguments::Off;
   for (const auto* key : {"new_tools", "suspicious", "arguments"})
-    if (const auto* found = fields.get(key); found != nullptr && !out.pinning) error(found->place, fmt::format("{} means nothing with pinning: off", key));
+    if (const auto* found = fields.get(key); found != nullptr && !out.pinning) error(found->place, fmt::format("{} means nothing with pinning: false", key));
 }
 
 void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {

@@ -28,6 +28,19 @@ std::string words_of(const std::vector<Finding>& findings) {
   return out;
 }
 
+evidence::Entry entry_of(const PinStep& step, const std::string& target, const identity::Principal& who, const std::string& peer, const std::string& request_id, const std::string& reason) {
+  using evidence::Field;
+  std::map<std::string, std::string> facts{{"kind", to_string(step.next.kind)}, {"state", to_string(step.next.state)}};
+  if (step.before != Digest{}) facts["before"] = hex(step.before);
+  if (!step.next.of.empty()) facts["of"] = step.next.of.substr(0, 200);
+  if (!step.next.findings.empty()) facts["findings"] = words_of(step.next.findings);
+  evidence::Entry entry(evidence::Kind::ToolTrust);
+  entry.text(Field::RequestId, request_id).text(Field::Subject, who.subject).text(Field::Issuer, who.issuer).text(Field::Agent, who.agent);
+  entry.text(Field::Target, target).text(Field::Peer, peer).text(Field::Action, step.action).text(Field::Object, step.next.name.substr(0, 1024));
+  entry.map(Field::Facts, facts).text(Field::Reason, reason.substr(0, kMostReason)).bytes(Field::Digest, step.digest);
+  return entry;
+}
+
 }  // namespace
 
 struct ToolPins::State {
@@ -56,7 +69,7 @@ struct ToolPins::State {
   }
 
   Result<void> load();
-  awaitable<Result<void>> record(const PinStep& step, const std::string& target, const identity::Principal& who, std::string peer, std::string request_id, std::string reason);
+  awaitable<Result<void>> record(std::vector<evidence::Entry> entries);
   awaitable<Result<TargetPinsPtr>> apply(std::string target, std::vector<PinStep> steps, const StoredCatalogue* catalogue);
   awaitable<Result<TargetPinsPtr>> observe(Sighting sighting);
   awaitable<Result<PinPtr>> review(PinReview review);
@@ -84,19 +97,14 @@ Result<void> ToolPins::State::load() {
   return {};
 }
 
-awaitable<Result<void>> ToolPins::State::record(const PinStep& step, const std::string& target, const identity::Principal& who, std::string peer, std::string request_id,
-                                                std::string reason) {
-  using evidence::Field;
-  std::map<std::string, std::string> facts{{"kind", to_string(step.next.kind)}, {"state", to_string(step.next.state)}};
-  if (step.before != Digest{}) facts["before"] = hex(step.before);
-  if (!step.next.of.empty()) facts["of"] = step.next.of.substr(0, 200);
-  if (!step.next.findings.empty()) facts["findings"] = words_of(step.next.findings);
-  evidence::Entry entry(evidence::Kind::ToolTrust);
-  entry.text(Field::RequestId, request_id).text(Field::Subject, who.subject).text(Field::Issuer, who.issuer).text(Field::Agent, who.agent);
-  entry.text(Field::Target, target).text(Field::Peer, peer).text(Field::Action, step.action).text(Field::Object, step.next.name.substr(0, 1024));
-  entry.map(Field::Facts, facts).text(Field::Reason, reason.substr(0, kMostReason)).bytes(Field::Digest, step.digest);
-  auto index = co_await port->append(std::move(entry));
-  if (!index) co_return std::unexpected(std::move(index).error());
+/// All of them durable, in one go: a catalogue may have thousands.
+awaitable<Result<void>> ToolPins::State::record(std::vector<evidence::Entry> entries) {
+  const auto durable = std::make_shared<std::size_t>(0);
+  for (std::size_t i = 0; i + 1 < entries.size(); ++i)
+    port->append(std::move(entries[i]), [durable](Result<std::uint64_t> index) { *durable += index.has_value(); });
+  CO_TRY([[maybe_unused]] const auto last, co_await port->append(std::move(entries.back())));
+  // Entries of one port keep their order: those before the last are told by now.
+  if (*durable + 1 != entries.size()) co_return fail(ErrorKind::Unavailable, "the evidence of what was seen of the target's tools cannot be written");
   co_return Result<void>{};
 }
 
@@ -147,10 +155,13 @@ awaitable<Result<TargetPinsPtr>> ToolPins::State::observe(Sighting sighting) {
   }
   if (steps.empty() && !news) co_return before;
   PinEvent event{"quarantined", sighting.target, sighting.request_id, {}};
-  for (const auto& step : steps) CO_TRY_VOID(co_await record(step, sighting.target, *sighting.who, "", sighting.request_id, ""));
+  std::vector<evidence::Entry> entries;
   std::vector<std::string> held;
-  for (const auto& step : steps)
+  for (const auto& step : steps) {
+    entries.push_back(entry_of(step, sighting.target, *sighting.who, "", sighting.request_id, ""));
     if (step.next.state == PinState::Quarantined) held.push_back(step.next.name);
+  }
+  if (!entries.empty()) CO_TRY_VOID(co_await record(std::move(entries)));
   CO_TRY(auto after, co_await apply(sighting.target, std::move(steps), news ? &catalogue : nullptr));
   for (const auto& name : held) event.pins.push_back(after->pins.at({sighting.kind, name}));
   if (links.on_event && !event.pins.empty()) links.on_event(event);
@@ -163,7 +174,9 @@ awaitable<Result<PinPtr>> ToolPins::State::review(PinReview review) {
   const auto* pin = before->find(review.kind, review.name);
   if (pin == nullptr) co_return fail(ErrorKind::Denied, std::string("nothing is known of a ") + to_string(review.kind) + " \"" + review.name.substr(0, 100) + "\" of this target");
   CO_TRY(auto step, reviewed(*pin, review, clock.wall_ns()));
-  CO_TRY_VOID(co_await record(step, review.target, *review.who, review.peer, review.request_id, review.reason));
+  std::vector<evidence::Entry> entries;
+  entries.push_back(entry_of(step, review.target, *review.who, review.peer, review.request_id, review.reason));
+  CO_TRY_VOID(co_await record(std::move(entries)));
   std::vector<PinStep> steps;
   steps.push_back(std::move(step));
   CO_TRY(auto after, co_await apply(review.target, std::move(steps), nullptr));

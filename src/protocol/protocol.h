@@ -12,6 +12,7 @@
 #include "enforce/remembered.h"
 #include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
+#include "identity/vault.h"
 #include "target/link.h"
 
 namespace sallyport::protocol {
@@ -23,6 +24,7 @@ struct Services {
   enforce::Gate& gate;
   target::Links& links;
   enforce::RememberedSessions& remembered;
+  const identity::Vault& vault;
   enforce::ToolPins& pins;
 };
 

@@ -38,7 +38,7 @@ async function changing(pageSize = 100) {
 const USERS = { alice: ['engineers'], bob: ['leads'], paula: ['admins'], audrey: ['auditors'] };
 const ROLES = 'policy_admin: [admins]\nauditor: [auditors]';
 const opened = [];
-async function behind(trust = '{ pinning: on }', pageSize) {
+async function behind(trust = '{ pinning: true }', pageSize) {
   const server = await changing(pageSize);
   const gateway = new Gateway({ targets: { mail: { url: server.url, trust } }, policy: POLICY, users: USERS, more: { roles: ROLES } });
   await gateway.start();
@@ -199,7 +199,7 @@ test('what was never listed is not called, unless nothing is pinned', async () =
   await alice.listTools();
   assert.equal(textOf(await call(alice, 'add', { a: 1 })), 'did add');
   await assert.rejects(call(alice, 'secret_tool'), /Unknown tool/);
-  const free = await behind('{ pinning: off }');
+  const free = await behind('{ pinning: false }');
   const other = await free.gateway.client('mail', free.tokens.alice);
   assert.equal(textOf(await call(other, 'send_mail', { anything: true })), 'did send_mail');
 });
@@ -261,7 +261,7 @@ test('whoever looks after the rules is told', async () => {
   const hook = createServer((req, res) => { let body = ''; req.on('data', d => { body += d; }); req.on('end', () => { told.push(JSON.parse(body)); res.end(); heard(); }); });
   await new Promise(resolve => hook.listen(0, '127.0.0.1', resolve));
   const server = await changing();
-  const gateway = new Gateway({ targets: { mail: { url: server.url, trust: '{ pinning: on }' } }, policy: POLICY, users: USERS, more: { roles: ROLES },
+  const gateway = new Gateway({ targets: { mail: { url: server.url, trust: '{ pinning: true }' } }, policy: POLICY, users: USERS, more: { roles: ROLES },
     notify: `- { name: hook, webhook: { url: "http://127.0.0.1:${hook.address().port}/" }, groups: [admins] }` });
   await gateway.start();
   opened.push(() => Promise.all([gateway.stop(), server.close(), new Promise(resolve => hook.close(resolve))]));

@@ -112,7 +112,7 @@ export class Gateway {
     yaml += 'targets:\n';
     for (const [name, target] of Object.entries(targets)) {
       if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
-      else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }, trust: ${target.trust ?? '{ pinning: off }'}${target.extra ? ', ' + target.extra : ''} }\n`;
+      else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }
     if (notify) yaml += 'notify:\n' + indent(notify.trim(), 2);

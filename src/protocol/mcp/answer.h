@@ -34,8 +34,8 @@ std::string filter_list(const Message& answer, const ListKind& kind, const std::
 /// The answer with one more member ("\"key\":value") in its result's _meta. Errors of JSON-RPC stay as they are: they have no result.
 std::string with_meta(std::string answer, const std::string& member);
 
-/// initialize, towards the target: a version that both sides speak, and no capability that is not mediated (tasks).
-std::string rewrite_initialize(const Message& request);
+/// initialize, towards the target: a version that both sides speak, and no capability that is not mediated or not allowed (allowed_capabilities).
+std::string rewrite_initialize(const Message& request, const std::vector<std::string>& server_requests, const std::vector<std::string>& extensions);
 /// The answer to it, towards the client. Errors: Malformed when the target chose a version that is not spoken here.
 Result<std::string> rewrite_initialize_answer(const Message& answer);
 

@@ -208,10 +208,10 @@ TEST_F(ConfigFile, ToolsArePinnedUnlessItIsSaidOtherwise) {
   };
   EXPECT_EQ(trust_of(""), target::ToolTrust{});
   EXPECT_TRUE(trust_of("").pinning && trust_of("").quarantine_suspicious && !trust_of("").quarantine_new);
-  EXPECT_FALSE(trust_of(", trust: { pinning: off }").pinning);
+  EXPECT_FALSE(trust_of(", trust: { pinning: false }").pinning);
   const auto strict = trust_of(", trust: { new_tools: quarantine, suspicious: flag, arguments: strict }");
   EXPECT_TRUE(strict.quarantine_new && !strict.quarantine_suspicious && strict.arguments == target::ToolTrust::Arguments::Strict);
-  refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { pinning: off, arguments: strict } }"), "arguments means nothing with pinning: off");
+  refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { pinning: false, arguments: strict } }"), "arguments means nothing with pinning: false");
   refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { new: allow } }"), "unknown key \"new\"");
 }
 
