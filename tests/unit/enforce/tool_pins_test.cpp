@@ -65,11 +65,11 @@ class ToolPinsTest : public testing::Test {
   }
   template <class T>
   T run(boost::asio::awaitable<T> work) {
-    boost::asio::io_context context;
-    auto future = boost::asio::co_spawn(context, std::move(work), boost::asio::use_future);
-    auto guard = boost::asio::make_work_guard(context);
+    context_.restart();
+    auto future = boost::asio::co_spawn(context_, std::move(work), boost::asio::use_future);
+    auto guard = boost::asio::make_work_guard(context_);
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready && std::chrono::steady_clock::now() < until) context.run_one_for(std::chrono::milliseconds(50));
+    while (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready && std::chrono::steady_clock::now() < until) context_.run_one_for(std::chrono::milliseconds(50));
     return future.get();
   }
   Result<TargetPinsPtr> see(std::vector<Sighting::One> seen, bool last = true, PinKind kind = PinKind::Tool) {
@@ -100,6 +100,7 @@ class ToolPinsTest : public testing::Test {
     who->issuer = "local";
     return who;
   }();
+  boost::asio::io_context context_;  // outlives the store, whose thread may still hold work of it
   std::string directory_;
   std::unique_ptr<evidence::Log> log_;
   std::unique_ptr<state::Store> store_;
