@@ -41,6 +41,7 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, shared.cancels, shared.schema_changes, shared.postgres) {
   gate_.read_receipts_with(*shared.reading);
   gate_.ask_standing_of(*shared.directory);
+  gate_.keep_to(shared.budgets);
 }
 
 Worker::~Worker() = default;

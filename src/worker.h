@@ -40,6 +40,7 @@ struct Shared {
   std::string admin_origin;                             // what browsers see of the admin listener; set before the first worker runs
   std::unique_ptr<notify::Outbox> outbox;
   std::unique_ptr<enforce::Approvals> approvals;
+  enforce::Budgets budgets;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::unique_ptr<enforce::ToolPins> pins;
   std::shared_ptr<identity::KeySource> keys;

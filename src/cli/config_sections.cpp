@@ -141,6 +141,16 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
       mcp(*found_mcp, kind);
       one.kind = std::move(kind);
     }
+    if (const auto* found = fields.get("budget")) {
+      yaml::Mapping budget(*found, diagnostics_, "budget");
+      std::int64_t calls = 0, concurrent = 0;
+      if (budget.get("calls") != nullptr) budget.integer("calls", calls, 1, 1'000'000'000);
+      if (budget.get("concurrent") != nullptr) budget.integer("concurrent", concurrent, 1, 100'000);
+      if (budget.get("bytes") != nullptr) size(budget, "bytes", one.budget.bytes, 1u << 10, 1ull << 50);
+      budget.duration("per", one.budget.per_ns, kSecond, 30 * 86400 * kSecond);
+      one.budget.calls = static_cast<std::uint64_t>(calls);
+      one.budget.concurrent = static_cast<std::uint64_t>(concurrent);
+    }
     fields.string_map("labels", one.labels);
     if (const auto* found = fields.get("labels"))
       for (const auto& label : found->members) name("a label's name", label.key, label.key_place, ".-_/", 64);

@@ -143,11 +143,19 @@ void command(const target::McpCommand& one, Object& out) {
   out.text("pool", one.pool == Pool::Session ? "session" : one.pool == Pool::Shared ? "shared" : "principal").duration("idle", one.idle_ns).raw("limits", limits.str());
 }
 
+std::string budget(const target::Budget& terms) {
+  Object out;
+  if (terms.calls != 0) out.raw("calls", std::to_string(terms.calls));
+  if (terms.bytes != 0) out.size("bytes", terms.bytes);
+  if (terms.concurrent != 0) out.raw("concurrent", std::to_string(terms.concurrent));
+  return out.duration("per", terms.per_ns).str();
+}
+
 std::string target(const target::Target& one) {
   if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
     Object labels;
     for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
-    return Object().raw("postgres", postgres(*server)).raw("labels", labels.str()).str();
+    return Object().raw("postgres", postgres(*server)).raw("budget", budget(one.budget)).raw("labels", labels.str()).str();
   }
   const auto& kind = std::get<target::McpTarget>(one.kind);
   Object mcp, credential, headers, labels;
@@ -171,7 +179,7 @@ std::string target(const target::Target& one) {
   }
   mcp.raw("trust", shown.str());
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
-  return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();
+  return Object().raw("mcp", mcp.str()).raw("budget", budget(one.budget)).raw("labels", labels.str()).str();
 }
 
 void more(const EvidenceConfig& config, Object& out) {

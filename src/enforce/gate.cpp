@@ -111,6 +111,19 @@ void Gate::judge_trust(const Action& action, Judged& judged) {
   judged.decision.reason = std::move(why);
 }
 
+void Gate::judge_budget(const Session& session, const Action& action, Judged& judged) {
+  if (budgets_ == nullptr || judged.decision.effect == Effect::Block) return;
+  auto place = budgets_->take(*session.who, *judged.target, !is_housekeeping(action), judged.decision.effect == Effect::Allow);
+  if (place) {
+    judged.place = std::move(*place);
+    return;
+  }
+  judged.decision.effect = Effect::Block;
+  judged.decision.rules = {"budget"};
+  judged.decision.message.clear();
+  judged.decision.reason = place.error().what;
+}
+
 void Gate::judge_masking(const Statement& statement, Judged& judged) {
   std::string why_not;
   if (!statement.problem.empty()) {
@@ -202,6 +215,7 @@ void Gate::submit(std::shared_ptr<Session> session, const Action& action, Messag
       break;
     }
   }
+  judge_budget(*session, action, judged);
   switch (judged.decision.effect) {
     case Effect::Block: {
       auto denial = denial_of(judged, request_id);

@@ -83,6 +83,7 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message
     state->limits = judged.decision.limits;
     state->request_id = request_id;
     state->place = std::move(place);
+    state->budget = std::move(judged.place);
     state->started_mono_ns = clock_.mono_ns();
     return Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id)), Running(std::move(state))};
   };
@@ -233,6 +234,7 @@ void Gate::finish(Running running, Reply reply, std::move_only_function<void(Res
   if (!state.counts.empty()) entry.counts(Field::Masked, state.counts);
   entry.uint(Field::Result, static_cast<std::uint64_t>(reply.result)).text(Field::Error, reply.error.substr(0, 2048));
   if (reply.items != 0) entry.uint(Field::Items, reply.items);
+  if (state.budget) state.budget->spend(reply.bytes);
   entry.uint(Field::Bytes, reply.bytes)
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
       .command(state.place);

@@ -73,8 +73,16 @@ struct PostgresTarget {
   bool is_unix() const { return !host.empty() && host.front() == '/'; }
 };
 
+/// What each person may use of a target; 0 is no limit.
+struct Budget {
+  std::uint64_t calls = 0, bytes = 0;             // commands, and bytes of their answers, in a stretch of `per_ns`
+  std::uint64_t concurrent = 0;                   // commands that run at a time
+  std::int64_t per_ns = 60LL * 1'000'000'000;
+};
+
 struct Target {
   std::string name;
+  Budget budget;
   std::map<std::string, std::string> labels;
   std::variant<McpTarget, PostgresTarget> kind;
 };

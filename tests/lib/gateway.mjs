@@ -74,6 +74,7 @@ export function passwordHash() {
 export class Gateway {
   /**
    * @param options.policy YAML lines of `policy:`
+   * @param options.budget of every target, YAML
    * @param options.access YAML lines of `access:`
    * @param options.notify YAML lines of `notify:`
    * @param options.files { name: content }: files beside the configuration
@@ -114,6 +115,7 @@ export class Gateway {
       if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
       else if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
+      if (this.options.budget) yaml += `    budget: { ${this.options.budget} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }
     if (notify) yaml += 'notify:\n' + indent(notify.trim(), 2);

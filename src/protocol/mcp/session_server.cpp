@@ -146,7 +146,7 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
     message = std::move(*told);
     if (flight != nullptr && message.result["taskId"].is_string()) {
       told = parse_message(with_task(message, *flight), From::Server, SIZE_MAX);
-      if (!told) return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
+      if (!told) co_return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
       message = std::move(*told);
     }
   }
