@@ -59,7 +59,7 @@ export async function withToken(token, target) {
 }
 
 /** What a target must be told that it may do for the suite's sake: by default a server may ask clients for nothing. */
-const EVERYTHING = 'server_requests: [sampling, elicitation, roots], extensions: ["io.modelcontextprotocol/tasks"], methods: [tasks/get, tasks/update, tasks/cancel]';
+const EVERYTHING = 'server_requests: [sampling, elicitation, roots], extensions: ["io.modelcontextprotocol/tasks"]';
 
 /** The server suite through a gateway: { run, stopped, evidence, errors }. */
 export async function throughGateway(upstream, revision, extra = EVERYTHING) {

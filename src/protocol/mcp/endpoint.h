@@ -78,6 +78,7 @@ class Endpoint {
   std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
   std::map<std::string, std::weak_ptr<Session>> conversations_;  // of modern clients, by who asks and with what
   Observed observed_;
+  HeldCalls held_;
   std::set<std::string> resuming_;
   std::uint64_t requests_ = 0, refused_ = 0;
   boost::asio::steady_timer sweep_timer_, tend_timer_;

@@ -1,5 +1,8 @@
 #include "protocol/mcp/open_back.h"
 
+#include <algorithm>
+
+#include "protocol/mcp/held_calls.h"
 #include "protocol/mcp/http_back.h"
 
 namespace sallyport::protocol::mcp {
@@ -9,6 +12,12 @@ Result<std::unique_ptr<Back>> open_back(Services& services, const target::Target
   if (settings == nullptr) return fail(ErrorKind::Unavailable, "the target is no MCP server");
   TRY(auto link, services.links.get(target));
   return std::make_unique<HttpBack>(std::move(link), *settings, std::move(resume_key));
+}
+
+std::vector<std::string> methods_of(const target::McpTarget& target) {
+  auto out = target.extra_methods;
+  if (std::ranges::find(target.extensions, kTasks) != target.extensions.end()) out.insert(out.end(), {"tasks/get", "tasks/update", "tasks/cancel"});
+  return out;
 }
 
 }  // namespace sallyport::protocol::mcp
