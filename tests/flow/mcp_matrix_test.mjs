@@ -120,6 +120,17 @@ for (const client of Object.keys(CLIENTS)) {
   }
 }
 
+/** The table of docs/conformance.md. */
+function table() {
+  const reasons = [...new Set(Object.values(REFUSED))];
+  const mark = cell => REFUSED[cell] ? `no ${reasons.indexOf(REFUSED[cell]) + 1}` : 'yes';
+  const rows = Object.keys(CLIENTS).flatMap(client => Object.keys(SERVERS).map(server => `| ${CLIENTS[client]} | ${SERVERS[server]} | ${FEATURES.map(feature => mark(`${client} ${server} ${feature}`)).join(' | ')} |`));
+  return [`| client | server | ${FEATURES.join(' | ')} |`, `|---|---|${FEATURES.map(() => '---|').join('')}`, ...rows, ...reasons.map((reason, n) => `\n${n + 1}: ${reason}`)].join('\n');
+}
+test('docs/conformance.md shows the table that is tested here', () => {
+  assert.ok(fs.readFileSync(path.join(ROOT, 'docs/conformance.md'), 'utf8').includes(table()), `expected there:\n${table()}`);
+});
+
 test('a server that may ask nothing is refused, in every pair of eras, and the client is never asked', { timeout: 60_000 }, async () => {
   for (const client of Object.keys(CLIENTS)) {
     for (const server of ['http-quiet', 'http-modern-quiet']) {
