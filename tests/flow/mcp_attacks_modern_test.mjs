@@ -15,13 +15,19 @@ before(async () => {
   const tools = () => [{ name: 'quiet', inputSchema: { type: 'object' } }, { name: 'loud', inputSchema: { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } } } }];
   raw = await startRaw({ era: 'modern', tools, call: (...all) => behave(...all),
     other: (message, res) => {
+      if (message.method === 'tasks/get') {
+        const now = new Date().toISOString();
+        res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: { resultType: 'complete', taskId: message.params.taskId, status: 'working', createdAt: now, lastUpdatedAt: now, ttlMs: 1000 } }));
+        return true;
+      }
       if (message.method !== 'subscriptions/listen') return false;
       res.writeHead(200, { 'content-type': 'text/event-stream' });
       listening?.(message, res);
       return true;
     } });
   gateway = new Gateway({ tls: false, more: { gateway: 'workers: 1' }, users: { alice: ['engineers'], erin: ['engineers'] }, policy: '- { id: all, allow: { who: "group:engineers", when: \'mcp.tool != "forbidden"\' } }',
-    targets: { raw: { url: raw.url, extra: `${ASKS}, timeout: 3s` }, second: { url: raw.url, extra: ASKS }, silent: { url: raw.url } } });
+    targets: { raw: { url: raw.url, extra: `${ASKS}, timeout: 3s` }, second: { url: raw.url, extra: ASKS }, silent: { url: raw.url },
+      tasks: { url: raw.url, extra: 'extensions: ["io.modelcontextprotocol/tasks"], methods: [tasks/get, tasks/update, tasks/cancel]' } } });
   await gateway.start();
   [alice, erin] = [await gateway.token('alice'), await gateway.token('erin')];
   assert.equal(json(await send('tools/list')).result.tools.length, 2);
@@ -183,6 +189,27 @@ test('who listens hears what was subscribed to, under the name of the own subscr
   const got = events(await listened).filter(one => one.method);
   assert.deepEqual(got.map(one => one.method), ['notifications/subscriptions/acknowledged', 'notifications/tools/list_changed']);
   for (const one of got) assert.equal(one.params._meta['io.modelcontextprotocol/subscriptionId'], message.id, JSON.stringify(one));
+});
+
+test('a task belongs to who made it: its id is of use to nobody else, and no other id is one', async () => {
+  const made = [];
+  const meta = { 'io.modelcontextprotocol/clientCapabilities': { extensions: { 'io.modelcontextprotocol/tasks': {} } } };
+  behave = (message, res, { json }) => {
+    made.push(`task-${made.length}`);
+    const now = new Date().toISOString();
+    json({ jsonrpc: '2.0', id: message.id, result: { resultType: 'task', taskId: made.at(-1), status: 'working', createdAt: now, lastUpdatedAt: now, ttlMs: 1000, pollIntervalMs: 100 } });
+  };
+  const { taskId } = json(await call('quiet', {}, { target: 'tasks', params: { _meta: meta } })).result;
+  assert.notEqual(taskId, made[0], 'sealed');
+  const use = (method, id, options = {}) => send(method, { taskId: id, ...(method === 'tasks/update' ? { inputResponses: {} } : {}), _meta: meta }, { target: 'tasks', headers: { 'mcp-name': id }, ...options });
+  assert.equal(json(await use('tasks/get', taskId)).result.status, 'working');
+  const before = raw.seen.length;
+  const letter = taskId.at(-3) === 'A' ? 'B' : 'A';
+  for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
+    for (const [what, answer] of [['another person', use(method, taskId, { token: erin })], ['the target’s own', use(method, made[0])], ['a letter', use(method, taskId.slice(0, -3) + letter + taskId.slice(-2))], ['made up', use(method, 'x'.repeat(40))], ['none', use(method, '')], ['another target', use(method, taskId, { target: 'raw' })]])
+      assert.ok(json(await answer).error, `${method}: ${what}`);
+  }
+  assert.equal(raw.seen.length, before, 'none of them reached the target');
 });
 
 test('a session id means nothing here, and no token means 401', async () => {

@@ -3,6 +3,7 @@ import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import * as t from '@modelcontextprotocol/sdk/types.js';
+import { Client as NewClient, StreamableHTTPClientTransport as NewTransport } from '@modelcontextprotocol/client';
 import { ticketsBehind, pending, approve } from '../lib/tickets.mjs';
 import { Gateway, until } from '../lib/gateway.mjs';
 import { event, result, startRaw } from '../fixtures/raw_mcp.mjs';
@@ -77,6 +78,21 @@ test('complaint 3: a target that lost the session is an error, never an empty su
   assert.equal((await own.mcpPost('raw', call('quiet'), { token, session })).status, 404, 'by which the client knows to begin again');
   const next = await own.initialize('raw', token);
   assert.equal(json(await own.mcpPost('raw', call('quiet'), { token, session: next })).result.content[0].text, 'written');
+});
+
+test('complaint 4: clients of one era silently lose the servers of the other: they see the same tools, and calls run', async context => {
+  for (const era of ['legacy', 'modern']) {
+    const { own, token } = await behind(context, { era, call: (one, res, { json }) => json(result(one.id, `ran on ${era}`)) });
+    const old = await own.client('raw', token);
+    const strict = new NewClient({ name: 'strict', version: '1' }, { versionNegotiation: { mode: { pin: '2026-07-28' } } });
+    await strict.connect(new NewTransport(new URL(own.url('raw')), { requestInit: { headers: { Authorization: `Bearer ${token}` } } }));
+    assert.equal(strict.getNegotiatedProtocolVersion(), '2026-07-28');
+    for (const client of [old, strict]) {
+      assert.deepEqual((await client.listTools()).tools.map(one => one.name), ['quiet', 'loud'], era);
+      assert.equal((await client.callTool({ name: 'quiet', arguments: {} })).content[0].text, `ran on ${era}`);
+      await client.close();
+    }
+  }
 });
 
 test('complaint 5: "Session not found" after a restart or on another worker: the session is found from every connection and goes on', async context => {
