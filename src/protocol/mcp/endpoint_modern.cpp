@@ -117,7 +117,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::conversation(net::HttpServerConnec
     co_await refuse_modern(http, {503, code::kUnavailable, "too many sessions", ""}, message.id.raw());
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, observed_, held_, new_session_id(), Front::Modern);
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id(), Front::Modern);
   conversations_[key] = session;
   sessions_[session->id()] = session;
   auto begun = co_await session->begin_modern(std::move(who), std::move(target), http.peer(), message);

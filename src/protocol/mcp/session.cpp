@@ -54,7 +54,7 @@ Result<Back*> Session::back() {
   const auto* target = services_.gate.catalog()->find(gate_->target);
   if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
   if (back_ == nullptr) {
-    TRY(back_, open_back(services_, *target, resume_key_));
+    TRY(back_, open_back(services_, pool_, *target, Owner{gate_->who->person(), gate_->who->agent, id_}, resume_key_));
     if (!version_.empty()) back_->agreed(version_);
   }
   return back_.get();
@@ -167,18 +167,16 @@ awaitable<void> Session::run(ClientStream& client, const Message& message, std::
   auto to_target = back();
   if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
   auto answers = co_await (*to_target)->request(std::move(permit), message);
-  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what);
+  const std::string again = lost() ? "; initialize again" : "";
+  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what + again);
   flight->answers = answers->get();
   flight->client = &client;
   struct Cleared {
     std::shared_ptr<Flight> flight;
     ~Cleared() { flight->answers = nullptr, flight->client = nullptr; }
   } const cleared{flight};
-  if ((*to_target)->lost()) {
-    // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
-    lost_ = true;
-    co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session; initialize again");
-  }
+  // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
+  if (lost()) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session" + again);
   co_await read_answers(client, flight, **answers);
 }
 
@@ -223,6 +221,7 @@ awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Fligh
   std::string request_id;
   if (flight->running) {
     request_id = flight->running->request_id();
+    services_.gate.mask(*flight->running, why);  // it may quote what the target said last
     enforce::Reply reply;
     reply.result = flight->cancelled ? Outcome::Cancelled : result;
     reply.error = why;
@@ -278,7 +277,6 @@ awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {
     reply.result = Outcome::Failed;
     reply.error = sent.error().what;
   }
-  lost_ = lost_ || (to_target && (*to_target)->lost());
   const auto failed = reply.result == Outcome::Ok ? std::string() : reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
   if (!failed.empty()) co_return fail(ErrorKind::Unavailable, failed);

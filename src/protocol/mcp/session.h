@@ -19,6 +19,7 @@
 #include "protocol/mcp/era.h"
 #include "protocol/mcp/held_calls.h"
 #include "protocol/mcp/message.h"
+#include "protocol/mcp/stdio_pool.h"
 #include "protocol/protocol.h"
 
 namespace sallyport::protocol::mcp {
@@ -57,8 +58,8 @@ struct Flight {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Services& services, Observed& observed, HeldCalls& held, std::string id, Front front = Front::Legacy)
-      : services_(services), observed_(observed), held_(held), id_(std::move(id)), front_(front), waiting_(services.context) {}
+  Session(Services& services, StdioPool& pool, Observed& observed, HeldCalls& held, std::string id, Front front = Front::Legacy)
+      : services_(services), pool_(pool), observed_(observed), held_(held), id_(std::move(id)), front_(front), waiting_(services.context) {}
 
   const std::string& id() const { return id_; }
   const identity::PrincipalPtr& who() const { return gate_->who; }
@@ -67,7 +68,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool busy() const { return !flights_.empty() || !streams_.empty(); }
   bool running() const { return !flights_.empty(); }
   bool ready() const { return gate_ != nullptr; }  // false while it begins
-  bool lost() const { return lost_; }
+  bool lost() const { return lost_ || (back_ && back_->lost()); }
   /// The same person and agent came with another credential: its groups and its end count from now on.
   void renew(identity::PrincipalPtr who) { services_.gate.renew(*gate_, std::move(who)); }
   /// What happens when the Gate says that the session is over.
@@ -85,6 +86,9 @@ class Session : public std::enable_shared_from_this<Session> {
   /// `initialize` from a client: opens the evidence session and the target's, answers the client. False when there is
   /// no session afterwards (the client has been told why).
   boost::asio::awaitable<bool> begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message);
+  /// The same where the answer does not go to the request: told the HTTP status, the message and the session's id, "" when there is none.
+  using Tell = std::function<boost::asio::awaitable<void>(unsigned status, std::string text, std::string session)>;
+  boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message);
   /// Goes on after a restart of the gateway with what was remembered. Errors as Gate::open.
   boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered);
 
@@ -103,6 +107,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool knows_tasks() const;
   /// The client's GET stream; with a `request`, a modern client's subscriptions/listen.
   boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> request = {});
+  /// What the target says outside of answers goes to this stream, which the client has open anyway, until the session ends.
+  boost::asio::awaitable<void> listen(ClientStream& client);
   /// The end: forgotten and deleted at the target when `remote`, open commands are recorded as interrupted. Only the first
   /// call does it and returns true when it is done.
   boost::asio::awaitable<bool> end(std::string reason, bool remote);
@@ -114,7 +120,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::optional<enforce::Running> running;
     enforce::Reply reply;
   };
-  boost::asio::awaitable<Result<Greeting>> greet(net::HttpServerConnection& http, const Message& message);
+  boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
+  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id);
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
   boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
@@ -165,6 +172,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::int64_t silence_limit() const;
 
   Services& services_;
+  StdioPool& pool_;
   Observed& observed_;
   HeldCalls& held_;
   std::string id_;
