@@ -59,7 +59,7 @@ const metric = async name => Number((await gateway.get('/metrics', { token: alic
 
 test('a call reaches the process and its answer comes back, masked and recorded', async () => {
   const client = await gateway.client('masked', alice);
-  assert.equal(await call(client, 'echo', { text: 'write to carol@corp.example' }), 'write to c***@c***.example');
+  assert.equal(await call(client, 'echo', { text: 'write to carol@corp.example' }), 'write to c***@***');
   const { tools } = await client.listTools();
   assert.ok(tools.some(tool => tool.name === 'echo'));
   await assert.rejects(() => client.callTool({ name: 'forbidden', arguments: {} }), /.*/);
@@ -290,12 +290,11 @@ test('server-memory keeps what one session wrote for the next one of the same pe
 test('a reload with another command serves new sessions with it, and leaves the running ones alone', async () => {
   const old = await gateway.client('own', alice);
   const { pid } = await call(old, 'where');
-  gateway.change({ targets: { ...gateway.options.targets, own: stdio('env: { NEW: yes }') } });
-  gateway.keepPorts();
+  gateway.change({ targets: { ...gateway.options.targets, own: stdio('env: { NEW: new }') } });
   assert.equal((await gateway.reload()).event, 'reloaded');
   const fresh = await gateway.client('own', alice);
   const now = await call(fresh, 'where');
-  assert.equal(now.env.NEW, 'yes');
+  assert.equal(now.env.NEW, 'new');
   assert.notEqual(now.pid, pid);
   assert.equal((await call(old, 'where')).pid, pid);
   await old.close();
