@@ -31,7 +31,7 @@ bool Endpoint::accepts(std::string_view header, std::string_view type) {
 }
 
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context), tend_timer_(services.context) {}
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), held_(services.worker), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -178,7 +178,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, *pool_, observed_, id);
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, id);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -226,7 +226,7 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
   if (message.method != "initialize" || message.kind != Message::Kind::Request)
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-  auto session = std::make_shared<Session>(services_, *pool_, observed_, new_session_id());
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id());
   // Known before the client is told of it: its next request may be here before this coroutine goes on.
   sessions_[session->id()] = session;
   if (co_await session->begin(http, std::move(who), std::move(target), std::move(message))) watch(session);

@@ -54,7 +54,7 @@ awaitable<void> Endpoint::handle_sse_stream(net::HttpServerConnection& http, con
   const Registered registered(connections_, front->http);
   front->who = std::move(who);
   front->target = std::move(target);
-  front->session = std::make_shared<Session>(services_, *pool_, observed_, new_session_id());
+  front->session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id());
   const auto id = front->session->id();
   fronts_[id] = front;
   SseEvent event;

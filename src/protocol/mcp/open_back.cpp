@@ -1,6 +1,9 @@
 #include "protocol/mcp/open_back.h"
 
+#include <algorithm>
+
 #include "protocol/mcp/auto_back.h"
+#include "protocol/mcp/held_calls.h"
 #include "protocol/mcp/stdio_back.h"
 
 namespace sallyport::protocol::mcp {
@@ -15,6 +18,12 @@ Result<std::unique_ptr<Back>> open_back(Services& services, StdioPool& pool, con
   auto http = std::make_unique<HttpBack>(link, *settings, resume_key);
   if (settings->transport == Transport::Http || !resume_key.empty()) return http;
   return std::make_unique<AutoBack>(std::move(http), std::make_unique<SseBack>(services.context, std::move(link), *settings));
+}
+
+std::vector<std::string> methods_of(const target::McpTarget& target) {
+  auto out = target.extra_methods;
+  if (std::ranges::find(target.extensions, kTasks) != target.extensions.end()) out.insert(out.end(), {"tasks/get", "tasks/update", "tasks/cancel"});
+  return out;
 }
 
 }  // namespace sallyport::protocol::mcp

@@ -33,6 +33,7 @@ const ListKind* kind_of_call(std::string_view method) {
 }  // namespace
 
 void Session::release_holds() {
+  released_ = true;
   for (auto& [id, flight] : flights_)
     if (!flight->running) flight->hold.over = true;
 }
@@ -77,6 +78,7 @@ awaitable<void> Session::post(ClientStream& client, Message message) {
 }
 
 awaitable<void> Session::notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns) {
+  client.held(approval.id);
   if (!client.may_stream() || client.gone()) co_return;
   co_await client.comment("held for approval, request " + approval.id);
   if (flight.progress_token.empty()) co_return;
@@ -127,7 +129,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
   }
   target = settings();
-  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : methods_of(*target));
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
   flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();
@@ -135,6 +137,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     return notice_hold(client, *raw, approval, held_ns);
   };
   flight->hold.gone = [&client] { return client.peer_gone(); };
+  flight->hold.over = released_;
   flights_[flight->key] = flight;
 
   auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, &flight->hold);
@@ -149,7 +152,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
       co_return co_await answer(client, error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
                                                    R"({"requestId":)" + json::quote(denial->request_id) + "}"));
-    auto text = denial_text(message, *denial, hidden);
+    auto text = url_for_held(message, *flight, *denial).value_or(denial_text(message, *denial, hidden));
     if (flight->wants_receipt && denial->entry) text = with_receipt(std::move(text), co_await services_.gate.receipts({*denial->entry}));
     co_return co_await answer(client, std::move(text));
   }
