@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import * as t from '@modelcontextprotocol/sdk/types.js';
+import * as v2 from '@modelcontextprotocol/client';
 import { Gateway, ROOT, until } from '../lib/gateway.mjs';
 
 const NODE = process.execPath;
@@ -29,6 +30,8 @@ before(async () => {
       brief: stdio('idle: 0s'),
       stubborn: stdio('pool: session', '--stay'),
       broken: stdio('', '--fail'),
+      modern: stdio('timeout: 20s', '--modern'),
+      known: stdio('timeout: 20s, era: modern', '--modern'),
       missing: { command: ['/nowhere/server'] },
       everything: { command: [NODE, bin('server-everything'), 'stdio'], extra: 'server_requests: [sampling, roots, elicitation]' },
       memory: { command: [NODE, bin('server-memory')], extra: `env: { MEMORY_FILE_PATH: ${path.join(fs.mkdtempSync('/tmp/sallyport-memory-'), 'memory.jsonl')} }` },
@@ -310,4 +313,33 @@ test('a process that stops reading stalls nobody else', async () => {
   for (const answer of await Promise.all(stuck)) assert.ok(answer instanceof Error);
   await deaf.close();
   await other.close();
+});
+
+/** A client of the newer SDK that speaks the newer era where it can. */
+async function newer(target, token) {
+  const client = new v2.Client({ name: 'newer', version: '1' }, { capabilities: {}, versionNegotiation: { mode: 'auto' } });
+  await client.connect(new v2.StreamableHTTPClientTransport(new URL(gateway.url(target)), { requestInit: { headers: { Authorization: `Bearer ${token}` } } }));
+  return client;
+}
+for (const target of ['own', 'modern', 'known']) {
+  test(`clients of both eras reach ${target}`, async () => {
+    for (const client of [await newer(target, alice), await gateway.client(target, alice)]) {
+      assert.ok((await client.listTools()).tools.some(tool => tool.name === 'echo'));
+      const answers = await Promise.all([...Array(10).keys()].map(async i => (await client.callTool({ name: 'echo', arguments: { text: `n${i}` } })).content[0].text));
+      assert.deepEqual(answers, [...Array(10).keys()].map(i => `n${i}`));
+      await client.close();
+    }
+  });
+}
+
+test('a modern client that goes away has its call cancelled at the server, in words', async () => {
+  const client = await newer('known', erin);
+  const stop = new AbortController();
+  const hanging = client.callTool({ name: 'hang', arguments: {} }, { signal: stop.signal });
+  const where = async () => JSON.parse((await client.callTool({ name: 'where', arguments: {} })).content[0].text);
+  await until(async () => (await where()).calls >= 2, 'it hangs');
+  stop.abort();
+  await assert.rejects(hanging);
+  await until(async () => (await where()).cancelled.includes(true), 'the server has been told');
+  await client.close();
 });
