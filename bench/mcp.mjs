@@ -60,7 +60,7 @@ const upstream = start(process.execPath, [path.join(ROOT, 'bench/lib/raw_upstrea
 const { port } = await line(upstream, text => JSON.parse(text));
 const nginx = await nginxBefore(port);
 const gateway = new Gateway({
-  tls: false, targets: { raw: { url: `http://127.0.0.1:${port}/mcp`, labels: { data: 'pii' } } }, more: { gateway: 'workers: 1' },
+  tls: false, targets: { raw: { url: `http://127.0.0.1:${port}/mcp`, labels: { data: 'pii' }, trust: '{ pinning: true }' } }, more: { gateway: 'workers: 1' },
   policy: `- { id: engineers, allow: { who: "group:engineers" } }
 - { id: no-shell, block: { when: 'mcp.tool == "run_command"' } }
 - { id: pii, mask: { target: { data: pii }, detect: [email, pan, iban, ssn, phone, ip, jwt, aws_key, private_key], fields: ["$.customer.phone"], with: partial } }`,
@@ -68,6 +68,8 @@ const gateway = new Gateway({
 await gateway.start();
 const token = await gateway.token('alice');
 const session = await gateway.initialize('raw', token);
+// Pinned from here on: each call's arguments are judged by the tool's schema.
+await gateway.mcpPost('raw', { jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} }, { token, session });
 const ends = {
   direct: [`http://127.0.0.1:${port}/mcp`, ['raw', 'none'], null],
   nginx: [nginx.url, ['raw', 'none'], nginx.child.pid],

@@ -94,7 +94,7 @@ void on_every(Workers& workers, Work work) {
   done.wait();
 }
 
-awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
+awaitable<std::vector<admin::Metric>> metrics(Workers& workers, const enforce::ToolPins& pins) {
   double sessions = 0, connections = 0, requests = 0, refused = 0, postgres_sessions = 0, postgres_refused = 0, processes = 0, started = 0, died = 0;
   for (auto& worker : workers) {
     auto ask = [](Worker& one) -> awaitable<protocol::mcp::Endpoint::Counts> { co_return one.mcp().counts(); };
@@ -125,6 +125,7 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
   const std::map<std::string, std::string> postgres = {{"protocol", "postgres"}};
   out.push_back({"sallyport_sessions", "Open sessions.", "gauge", postgres, postgres_sessions});
   out.push_back({"sallyport_logins_refused_total", "Logins that were refused.", "counter", postgres, postgres_refused});
+  for (const auto& [target, count] : pins.waiting()) out.push_back({"sallyport_tools_quarantined", "Tools that wait for a review.", "gauge", {{"target", target}}, static_cast<double>(count)});
   co_return out;
 }
 
@@ -278,8 +279,8 @@ Result<void> start(Shared& shared, Running& running) {
   const auto origin = admin_origin(gateway, running.admin->port());
   shared.admin_origin = origin;
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
-      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers] { return metrics(workers); }, origin});
+      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.pins, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
+      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers, &shared] { return metrics(workers, *shared.pins); }, origin});
   running.sign_in = std::make_unique<signin::SignIn>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin},
                                                      std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
   running.api->add(running.sign_in->routes());

@@ -15,6 +15,7 @@
 #include "cli/config.h"
 #include "enforce/gate.h"
 #include "enforce/remembered.h"
+#include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
 #include "net/tls.h"
 #include "notify/outbox.h"
@@ -40,6 +41,7 @@ struct Shared {
   std::unique_ptr<notify::Outbox> outbox;
   std::unique_ptr<enforce::Approvals> approvals;
   std::unique_ptr<enforce::RememberedSessions> remembered;
+  std::unique_ptr<enforce::ToolPins> pins;
   std::shared_ptr<identity::KeySource> keys;
   std::shared_ptr<const net::TlsServer> tls, tls_mcp;   // null when TLS is off
   protocol::postgres::LoginOptions postgres;

@@ -48,7 +48,7 @@ void ConfigReader::conceal(const yaml::Node& node) {
   if (node.kind == yaml::Node::Kind::Scalar) diagnostics_.conceal(node.place, node.scalar);
   for (const auto& item : node.items) conceal(item);
   for (const auto& member : node.members) {
-    static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "era", "server_requests", "extensions", "timeout", "max_message",
+    static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "era", "server_requests", "extensions", "timeout", "max_message", "trust",
                                                              "host", "port", "database", "databases", "user", "tls", "connect", "max_statement", "max_masked_row",
                                                              "commit", "functions", "transport", "network", "directory", "pool", "idle", "limits"};
     if (!kOpen.contains(member.key)) conceal(member.value);

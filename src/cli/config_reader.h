@@ -44,6 +44,7 @@ class ConfigReader {
   void same_person(const yaml::Node& node, identity::IdentityConfig& out);
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);
+  void trust(const yaml::Node& node, target::ToolTrust& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
   void command(yaml::Mapping& fields, const yaml::Node& node, target::McpTarget& out);

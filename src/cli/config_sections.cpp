@@ -179,9 +179,26 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
   fields.strings("extensions", out.extensions);
   fields.strings("methods", out.extra_methods);
   fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
+  if (const auto* found = fields.get("trust")) trust(*found, out.trust);
   std::uint64_t most = out.max_message;
   size(fields, "max_message", most, 1u << 10, 64u << 20);
   out.max_message = most;
+}
+
+void ConfigReader::trust(const yaml::Node& node, target::ToolTrust& out) {
+  yaml::Mapping fields(node, diagnostics_, "trust");
+  if (!fields.valid()) return;
+  using Arguments = target::ToolTrust::Arguments;
+  std::string new_tools = "flag", suspicious = "quarantine", arguments = "check";
+  fields.boolean("pinning", out.pinning);
+  fields.one_of("new_tools", new_tools, {"flag", "quarantine"});
+  fields.one_of("suspicious", suspicious, {"flag", "quarantine"});
+  fields.one_of("arguments", arguments, {"check", "strict", "ignore"});
+  out.quarantine_new = new_tools == "quarantine";
+  out.quarantine_suspicious = suspicious == "quarantine";
+  out.arguments = arguments == "check" ? Arguments::Check : arguments == "strict" ? Arguments::Strict : Arguments::Off;
+  for (const auto* key : {"new_tools", "suspicious", "arguments"})
+    if (const auto* found = fields.get(key); found != nullptr && !out.pinning) error(found->place, fmt::format("{} means nothing with pinning: false", key));
 }
 
 void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {

@@ -161,12 +161,21 @@ std::string target(const target::Target& one) {
   mcp.text("era", kind.era == target::McpTarget::Era::Legacy ? "legacy" : kind.era == target::McpTarget::Era::Modern ? "modern" : "auto");
   mcp.list("server_requests", kind.server_requests).list("extensions", kind.extensions);
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
+  using Arguments = target::ToolTrust::Arguments;
+  const auto& trust = kind.trust;
+  Object shown;
+  shown.raw("pinning", trust.pinning ? "true" : "false");
+  if (trust.pinning) {
+    shown.text("new_tools", trust.quarantine_new ? "quarantine" : "flag").text("suspicious", trust.quarantine_suspicious ? "quarantine" : "flag");
+    shown.text("arguments", trust.arguments == Arguments::Check ? "check" : trust.arguments == Arguments::Strict ? "strict" : "ignore");
+  }
+  mcp.raw("trust", shown.str());
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
   return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();
 }
 
 void more(const EvidenceConfig& config, Object& out) {
-  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers);
+  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers).list("veil", config.veil);
   if (config.retention_ns != 0) {
     std::string classes;
     for (const auto& one : config.retention) {

@@ -225,6 +225,7 @@ class Gate {
   void read_standing(Session& session);
   void note_lost_groups(Session& session, const identity::Principal& now) const;
   void judge_masking(const Statement& statement, Judged& judged);
+  static void judge_trust(const Action& action, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
   static void ended(Session& session);

@@ -202,6 +202,31 @@ ALTER TABLE votes ADD COLUMN email TEXT NOT NULL DEFAULT '';
 ALTER TABLE votes ADD COLUMN step INTEGER NOT NULL DEFAULT 0;                -- the step that it fills, from 0
 -- terms from here on: [[rule, {steps: [[[group, n], …], …], hold_ns, valid_ns}], …]; the older form is still read.
 )sql",
+    R"sql(
+-- What targets said of their tools, prompts and resource templates (enforce/tool_pins.h).
+CREATE TABLE tool_catalogues (
+  target     TEXT NOT NULL,
+  kind       INTEGER NOT NULL,                          -- enforce::PinKind: 0 tool, 1 prompt, 2 template
+  first_seen INTEGER NOT NULL,
+  complete   INTEGER NOT NULL CHECK (complete IN (0, 1)),  -- its last page was seen once
+  PRIMARY KEY (target, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tool_pins (
+  target      TEXT NOT NULL,
+  kind        INTEGER NOT NULL,
+  name        TEXT NOT NULL,
+  state       INTEGER NOT NULL,                         -- enforce::PinState: 0 pinned, 1 quarantined, 2 rejected
+  accepted    TEXT NOT NULL,                            -- canonical JSON; '' while nothing was ever trusted
+  accepted_at INTEGER NOT NULL,
+  accepted_by TEXT NOT NULL,                            -- '' at first sight
+  offered     TEXT NOT NULL,                            -- what waits for a review, or was rejected
+  offered_at  INTEGER NOT NULL,
+  why         TEXT NOT NULL,
+  of          TEXT NOT NULL,                            -- of 'renamed': whose text it has
+  findings    TEXT NOT NULL,                            -- JSON: [[kind, place, shown, grave], …]
+  PRIMARY KEY (target, kind, name)
+) STRICT;
+)sql",
 };
 
 Result<std::int64_t> pragma(Database& database, const char* name) {

@@ -29,6 +29,15 @@ struct McpCommand {
   bool operator==(const McpCommand&) const = default;
 };
 
+/// How far what a target says of its tools is trusted (docs/protocols/mcp.md, "Trust in tools").
+struct ToolTrust {
+  bool pinning = true;               // off: descriptions and changes of them pass unseen
+  bool quarantine_new = false;       // tools that come after the first catalogue wait for a review
+  bool quarantine_suspicious = true; // and those whose text no honest description has, at once
+  enum class Arguments : std::uint8_t { Off, Check, Strict } arguments = Arguments::Check;  // strict: a schema that cannot be judged whole lets nothing pass
+  bool operator==(const ToolTrust&) const = default;
+};
+
 struct McpTarget {
   std::string url;              // http(s)://host[:port]/path
   std::optional<McpCommand> command;  // or a process instead
@@ -42,6 +51,7 @@ struct McpTarget {
   std::vector<std::string> extra_methods;  // methods this version does not know, to be judged and forwarded all the same
   std::int64_t timeout_ns = 120LL * 1'000'000'000;  // silence on an answer
   std::size_t max_message = 16u << 20;              // bytes of one JSON-RPC message
+  ToolTrust trust;
 };
 
 /// A PostgreSQL server: one database of it, or several by name.

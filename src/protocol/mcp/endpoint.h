@@ -101,8 +101,8 @@ class Endpoint {
   std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
   std::map<std::string, std::weak_ptr<Session>> conversations_;  // of modern clients, by who asks and with what
   Observed observed_;
-  std::map<std::string, std::shared_ptr<SseFront>> fronts_;      // open streams of 2024-11-05, by session id
   HeldCalls held_;
+  std::map<std::string, std::shared_ptr<SseFront>> fronts_;      // open streams of 2024-11-05, by session id
   std::set<std::string> resuming_;
   std::uint64_t requests_ = 0, refused_ = 0;
   boost::asio::steady_timer sweep_timer_, tend_timer_;

@@ -149,6 +149,8 @@ TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {
   refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, algorithms: [RS255] } ] }"), "RS255 is no known algorithm");
   refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, leeway: 3m } ] }"), "leeway is a duration from 0s to 2m");
   refuses(with("targets:", "evidence: { high_water: 30% }\ntargets:"), "high_water is a share of the disk from 50% to 99%");
+  for (const char* veil : {"[subject]", "[peer, peer]", "[groups]"})
+    refuses(with("targets:", std::string("evidence: { veil: ") + veil + " }\ntargets:"), "veil is a list of target, peer, software, action, object, facts, error and reason, each once");
   refuses(with("targets:", "evidence: { segment: 64MB }\ntargets:"), "segment is a size");
   refuses(with("http://127", "ftp://127"), "url is no http or https URL");
   refuses(with("http://127", "http://u:p@127"), "url has user information");
@@ -239,12 +241,29 @@ TEST_F(ConfigFile, AFileThatCannotBeReadIsSaidSo) {
 }
 
 TEST_F(ConfigFile, ShownConfigurationLoadsAgain) {
-  const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: T }, headers: { X-Key: { file: k } } }, methods: [x/y] }"));
+  const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: T }, headers: { X-Key: { file: k } } }, methods: [x/y], trust: { arguments: strict } }"));
   ASSERT_TRUE(loaded.config) << loaded.problems;
   const auto shown = show_yaml(*loaded.config);
   const auto again = load(shown);
   ASSERT_TRUE(again.config) << again.problems << shown;
   EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
+}
+
+TEST_F(ConfigFile, ToolsArePinnedUnlessItIsSaidOtherwise) {
+  const auto trust_of = [&](const std::string& more) {
+    const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\"" + more + " }"));
+    EXPECT_TRUE(loaded.config) << loaded.problems;
+    const auto& targets = loaded.config->targets->targets;
+    const auto found = std::ranges::find_if(targets, [](const auto& one) { return std::holds_alternative<target::McpTarget>(one.second.kind); });
+    return std::get<target::McpTarget>(found->second.kind).trust;
+  };
+  EXPECT_EQ(trust_of(""), target::ToolTrust{});
+  EXPECT_TRUE(trust_of("").pinning && trust_of("").quarantine_suspicious && !trust_of("").quarantine_new);
+  EXPECT_FALSE(trust_of(", trust: { pinning: false }").pinning);
+  const auto strict = trust_of(", trust: { new_tools: quarantine, suspicious: flag, arguments: strict }");
+  EXPECT_TRUE(strict.quarantine_new && !strict.quarantine_suspicious && strict.arguments == target::ToolTrust::Arguments::Strict);
+  refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { pinning: false, arguments: strict } }"), "arguments means nothing with pinning: false");
+  refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { new: allow } }"), "unknown key \"new\"");
 }
 
 TEST_F(ConfigFile, RolesAreEverybodysUntilSaidAndNobodysWhenTheListIsEmpty) {
