@@ -71,6 +71,9 @@ class ConfigReader {
   std::string folder_;
 };
 
+/// Commands that share the gateway's user.
+std::vector<std::string> command_warnings(const Config& config);
+
 bool is_loopback_host(const std::string& host);
 
 /// "127.0.0.1:8443" or "[::1]:8443". False when it is neither.

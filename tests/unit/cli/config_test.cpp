@@ -67,6 +67,7 @@ TEST_F(ConfigFile, FillsInDefaultsAndResolvesPathsBesideTheFile) {
 TEST_F(ConfigFile, ReadsAnMcpServerThatIsACommand) {
   const auto plain = load(with(kMcp, "{ command: [node, server.mjs] }"));
   ASSERT_TRUE(plain.config) << plain.problems;
+  EXPECT_EQ(plain.warnings, std::vector<std::string>{"target tickets is a command without a user: it runs as the gateway's own and can read its keys and its log"});
   const auto& command = *std::get<target::McpTarget>(plain.config->targets->find("tickets")->kind).command;
   EXPECT_EQ(command.argv, (std::vector<std::string>{"node", "server.mjs"}));
   EXPECT_FALSE(command.network);
@@ -74,6 +75,7 @@ TEST_F(ConfigFile, ReadsAnMcpServerThatIsACommand) {
   const auto full = load(with(kMcp, "{ command: [bin/server, -x], env: { HOME: /srv, EMPTY: '', KEY: { env: K } }, user: nobody, network: host, directory: d, pool: shared, idle: 1m, "
                                     "limits: { memory: 64MiB, cpu: 90s, files: 40, processes: 9, instances: 3 } }"));
   ASSERT_TRUE(full.config) << full.problems;
+  EXPECT_TRUE(full.warnings.empty());
   target::McpCommand expected;
   expected.argv = {(folder_ / "bin/server").string(), "-x"};
   expected.env = {{"HOME", "/srv"}, {"EMPTY", ""}};

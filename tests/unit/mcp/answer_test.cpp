@@ -86,7 +86,7 @@ TEST(McpInitialize, AnUnknownVersionIsReplacedAndTasksAreNotOffered) {
 }
 
 TEST(McpInitialize, ATargetThatChoosesAnUnknownVersionIsAnError) {
-  EXPECT_FALSE(rewrite_initialize_answer(message(R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-11-05","capabilities":{}}})")));
+  EXPECT_FALSE(rewrite_initialize_answer(message(R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-10-07","capabilities":{}}})")));
   EXPECT_TRUE(rewrite_initialize_answer(message(R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{}}})")));
 }
 
