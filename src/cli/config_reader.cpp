@@ -50,7 +50,9 @@ void ConfigReader::conceal(const yaml::Node& node) {
   for (const auto& member : node.members) {
     static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "timeout", "max_message",
                                                              "host", "port", "database", "databases", "user", "tls", "connect", "max_statement", "max_masked_row",
-                                                             "commit", "functions"};
+                                                             "commit", "functions", "grant", "issuer", "token_endpoint",
+                                                             "authorization_endpoint", "revocation_endpoint", "id", "key_id", "auth", "scopes", "resource", "private_hosts",
+                                                             "region", "from", "role", "token_file", "endpoint", "redirect_uris"};
     if (!kOpen.contains(member.key)) conceal(member.value);
   }
 }

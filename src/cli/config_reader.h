@@ -45,7 +45,13 @@ class ConfigReader {
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
+  void mcp_credential(const yaml::Node& node, target::McpTarget& out);
+  void mcp_scopes(const yaml::Node& node, target::ScopeNeeds& out);
+  void upstream_client(const yaml::Node& node, target::McpTarget& target);
+  void aws(const yaml::Node& node, target::McpTarget& target);
+  void endpoint(yaml::Mapping& fields, const char* key, std::string& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
+  void oauth(const yaml::Node& node, identity::IdentityConfig& out);
   void retention(const yaml::Node& node, EvidenceConfig& out);
   void notary(const yaml::Node& node, EvidenceConfig& out);
   void witnesses(const yaml::Node& node, EvidenceConfig& out);

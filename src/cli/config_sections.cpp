@@ -147,25 +147,6 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
   }
 }
 
-void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
-  conceal(node);
-  yaml::Mapping fields(node, diagnostics_, "mcp");
-  if (!fields.valid()) return;
-  bool https = false, loopback = false;
-  if (const auto* found = fields.require("url")) url(*found, "url", out.url, https, loopback);
-  if (const auto* found = fields.get("credential")) {
-    yaml::Mapping credential(*found, diagnostics_, "credential");
-    secret(credential, "bearer", out.bearer);
-    if (const auto* more = credential.get("headers")) headers(*more, out);
-  }
-  path(fields, "ca", out.ca_file);
-  fields.strings("methods", out.extra_methods);
-  fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
-  std::uint64_t most = out.max_message;
-  size(fields, "max_message", most, 1u << 10, 64u << 20);
-  out.max_message = most;
-}
-
 void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {
   conceal(node);
   yaml::Mapping fields(node, diagnostics_, "postgres");
@@ -200,21 +181,6 @@ void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out)
   fields.one_of("commit", commit, {"strict", "overlapped"});
   out.overlapped = commit == "overlapped";
   fields.strings("functions", out.functions);
-}
-
-void ConfigReader::headers(const yaml::Node& node, target::McpTarget& out) {
-  if (node.kind != yaml::Node::Kind::Mapping) return error(node.place, "headers is a mapping: { X-Api-Key: { env: NAME } }");
-  static const std::set<std::string, std::less<>> kOurs = {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept",
-                                                           "te", "upgrade", "trailer", "mcp-session-id", "mcp-protocol-version", "last-event-id"};
-  std::set<std::string> seen;
-  for (const auto& [header, place, value] : node.members) {
-    const auto small = ascii_lower(header);
-    name("a header's name", header, place, "-_", 64);
-    if (kOurs.contains(small)) error(place, fmt::format("the header {} belongs to the protocol and is set by the gateway", header));
-    if (small == "authorization" && out.bearer.set()) error(place, "Authorization stands here beside bearer; one of them");
-    if (!seen.insert(small).second) error(place, fmt::format("the header {} stands here a second time; case does not count", header));
-    secret(value, header, out.headers[header]);
-  }
 }
 
 }  // namespace sallyport::cli

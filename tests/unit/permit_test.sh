@@ -26,7 +26,7 @@ must_fail() {  # CODE REASON
 
 must_compile '(void)co_await link.send(std::move(allowed.permit), "POST", {});'
 must_fail '(void)co_await link.send(std::string("{}"), "POST", {});' 'no viable conversion|no matching'
-must_fail 'target::Permit made(catalog, &target, "{}", "req_1");' 'private constructor'
+must_fail 'target::Permit made(catalog, &target, "{}", "req_1", "");' 'private constructor'
 must_fail 'target::Permit made{};' 'no matching constructor|private constructor'
 must_fail 'target::Permit copy = allowed.permit;' 'deleted'
 must_fail '(void)co_await link.send(allowed.permit, "POST", {});' 'deleted'
