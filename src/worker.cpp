@@ -47,8 +47,8 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.directory, port_),
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
       links_(context_, *shared.upstream),
-      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, std::move(options), std::move(handoff)),
-      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered}, shared.cancels, shared.schema_changes, shared.postgres) {
+      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault()}, std::move(options), std::move(handoff)),
+      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault()}, shared.cancels, shared.schema_changes, shared.postgres) {
   gate_.read_receipts_with(*shared.reading);
   gate_.ask_standing_of(*shared.directory);
 }
@@ -57,6 +57,7 @@ Worker::~Worker() = default;
 
 void Worker::start() {
   boost::asio::co_spawn(context_, mcp_.sweep(), boost::asio::detached);
+  boost::asio::co_spawn(context_, mcp_.tend(), boost::asio::detached);
   boost::asio::co_spawn(context_, recheck(), boost::asio::detached);
   thread_ = std::jthread([this] {
     context_.run();
@@ -103,6 +104,7 @@ void Worker::run(boost::asio::awaitable<void> connection) {
 void Worker::reconfigure(const Shared& shared) {
   gate_.reconfigure(shared.config.policy, shared.config.targets);
   links_.clear();
+  mcp_.forget_targets();
   authenticator_.reconfigure(std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
   postgres_.reconfigure(shared.postgres);
   tls_ = shared.tls;

@@ -23,6 +23,14 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
   if (out.certificate.set() && !https) error(node.place, "a client certificate needs an https url");
   if (const auto* found = fields.get("scopes")) mcp_scopes(*found, out.scopes);
   path(fields, "ca", out.ca_file);
+  std::string era = "auto";
+  fields.one_of("era", era, {"auto", "legacy", "modern"});
+  out.era = era == "legacy" ? target::McpTarget::Era::Legacy : era == "modern" ? target::McpTarget::Era::Modern : target::McpTarget::Era::Auto;
+  fields.strings("server_requests", out.server_requests);
+  for (const auto& one : out.server_requests)
+    if (one != "sampling" && one != "elicitation" && one != "roots")
+      error(fields.get("server_requests")->place, fmt::format("server_requests are of sampling, elicitation and roots, not \"{}\"", one));
+  fields.strings("extensions", out.extensions);
   fields.strings("methods", out.extra_methods);
   fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
   std::uint64_t most = out.max_message;

@@ -175,6 +175,8 @@ std::string target(const target::Target& one) {
     for (const auto& [pattern, scopes] : kind.scopes.tools) tools.list(pattern, scopes);
     mcp.raw("scopes", Object().list("use", kind.scopes.use).raw("tools", tools.str()).str());
   }
+  mcp.text("era", kind.era == target::McpTarget::Era::Legacy ? "legacy" : kind.era == target::McpTarget::Era::Modern ? "modern" : "auto");
+  mcp.list("server_requests", kind.server_requests).list("extensions", kind.extensions);
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
   return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();

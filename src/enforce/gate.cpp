@@ -218,7 +218,7 @@ awaitable<Verdict> Gate::ask(std::shared_ptr<Session> session, const Action& act
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);
 }
 
-awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what, std::string bytes) {
+awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what, std::string bytes, std::optional<std::string> recorded) {
   Judged judged;
   judged.policy = policy_;
   judged.catalog = catalog_;
@@ -232,9 +232,9 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
   }
   ++session->open_commands;
   const Action action = Raw{"", std::move(what)};
-  std::string recorded = bytes;
+  if (!recorded) recorded = bytes;
   auto start = [&](auto handler) {
-    admit(std::move(session), action, Message{std::move(bytes), {}, {}, {}}, std::move(recorded), random_name("req_"), std::move(judged),
+    admit(std::move(session), action, Message{std::move(bytes), {}, {}, {}}, std::move(*recorded), random_name("req_"), std::move(judged),
           [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
   };
   co_return co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Verdict)>(start, boost::asio::use_awaitable);

@@ -160,8 +160,9 @@ class Gate {
   void submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold,
               std::move_only_function<void(Verdict)> done);
   /// The gateway's own message to the target (an error for a refused server request, the end of a session):
-  /// recorded like any other, judged by nobody.
-  boost::asio::awaitable<Verdict> own(std::shared_ptr<Session> session, std::string what, std::string bytes);
+  /// recorded like any other, judged by nobody. `recorded`: what is kept of it instead of its bytes, when they hold what a client
+  /// said: that has been recorded, masked, when it came.
+  boost::asio::awaitable<Verdict> own(std::shared_ptr<Session> session, std::string what, std::string bytes, std::optional<std::string> recorded = {});
 
   /// For the control messages of a session that open() has recorded.
   target::SessionPermit session_permit(const Session& session) const { return target::SessionPermit(session.target); }

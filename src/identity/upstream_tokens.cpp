@@ -30,6 +30,7 @@ constexpr std::size_t kMaxCached = 20'000, kMaxSpoiled = 20'000;
 using Account = std::pair<std::string, std::string>;
 
 struct Cached {
+  UpstreamClientPtr client;   // another configuration of the target asks for another token
   std::string access;
   std::int64_t until_wall_ns = 0;
 };
@@ -49,7 +50,10 @@ std::pair<std::string, std::string> split(const std::string& person) {
   return end == person.npos ? std::pair(person, std::string()) : std::pair(person.substr(0, end), person.substr(end + 1));
 }
 
-std::string bound_to(const Account& account) { return "upstream token of " + account.first + "\n" + account.second; }
+/// A token opens for the server that gave it only: a target that is configured anew begins anew.
+std::string bound_to(const Account& account, const UpstreamClient& client) {
+  return fmt::format("upstream token of {}\n{}\n{}\n{}\n{}\n{}\n{}", account.first, account.second, client.issuer, client.token_endpoint, client.id, client.resource, client.target_url);
+}
 
 std::int64_t good_until(const UpstreamToken& token, std::int64_t now) {
   if (token.expires_wall_ns == 0) return now + kUnsaid;
@@ -85,22 +89,22 @@ struct UpstreamTokens::State {
   }
   state::Turns& turns_of(const Account& account) { return *turns[std::hash<std::string>{}(account.first + "\n" + account.second) % turns.size()]; }
 
-  std::optional<std::string> ready(const Account& account) {
+  std::optional<std::string> ready(const UpstreamClientPtr& client, const Account& account) {
     const std::scoped_lock lock(guard);
     const auto at = cached.find(account);
     if (at == cached.end()) return std::nullopt;
-    if (clock.wall_ns() < at->second.until_wall_ns) return at->second.access;
+    if (at->second.client == client && clock.wall_ns() < at->second.until_wall_ns) return at->second.access;
     cached.erase(at);
     return std::nullopt;
   }
-  void put(const Account& account, const UpstreamToken& token) {
+  void put(const UpstreamClientPtr& client, const Account& account, const UpstreamToken& token) {
     const auto now = clock.wall_ns();
     auto until = good_until(token, now);
     if (!account.second.empty()) until = std::min(until, now + kLook);
     const std::scoped_lock lock(guard);
     if (cached.size() >= kMaxCached) std::erase_if(cached, [&](const auto& one) { return one.second.until_wall_ns <= now; });
     if (cached.size() >= kMaxCached) cached.erase(cached.begin());
-    cached[account] = {token.access, until};
+    cached[account] = {client, token.access, until};
   }
   void forget(const Account& account) {
     const std::scoped_lock lock(guard);
@@ -172,25 +176,27 @@ struct UpstreamTokens::State {
     co_return read_token_answer(answer.status, std::move(answer.body), clock.wall_ns());
   }
 
-  Result<std::optional<UpstreamToken>> load(const Account& account) {
+  /// nullopt also for one that another server gave, or that was sealed with another key.
+  Result<std::optional<UpstreamToken>> load(const UpstreamClient& client, const Account& account) {
     const auto [issuer, subject] = split(account.second);
     auto select = store.database().prepare("SELECT secrets FROM upstream_tokens WHERE target = ? AND issuer = ? AND subject = ?");
     select.bind(1, account.first).bind(2, issuer).bind(3, subject);
     TRY(const bool row, select.step());
     if (!row) return std::optional<UpstreamToken>();
-    TRY(auto text, vault.unseal(bound_to(account), select.blob(0)));
-    TRY(const auto document, json::Document::parse(std::move(text)));
+    auto text = vault.unseal(bound_to(account, client), select.blob(0));
+    if (!text) return std::optional<UpstreamToken>();
+    TRY(const auto document, json::Document::parse(std::move(*text)));
     const auto root = document.root();
     return UpstreamToken{std::string(root["access"].as_string()), std::string(root["refresh"].as_string()), "", root["expires"].as_int()};
   }
 
-  Result<void> keep(const Account& account, const UpstreamToken& token) {
+  Result<void> keep(const UpstreamClient& client, const Account& account, const UpstreamToken& token) {
     const auto [issuer, subject] = split(account.second);
     auto put = store.database().prepare(
         "INSERT INTO upstream_tokens (target, issuer, subject, secrets, scopes, created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) "
         "ON CONFLICT (target, issuer, subject) DO UPDATE SET secrets = excluded.secrets, changed = excluded.changed, "
         "scopes = CASE excluded.scopes WHEN '' THEN scopes ELSE excluded.scopes END");
-    put.bind(1, account.first).bind(2, issuer).bind(3, subject).bind_blob(4, vault.seal(bound_to(account), kept_text(token))).bind(5, token.scope.substr(0, 1024)).bind(6, clock.wall_ns());
+    put.bind(1, account.first).bind(2, issuer).bind(3, subject).bind_blob(4, vault.seal(bound_to(account, client), kept_text(token))).bind(5, token.scope.substr(0, 1024)).bind(6, clock.wall_ns());
     return put.run();
   }
 
@@ -205,11 +211,12 @@ struct UpstreamTokens::State {
 
   /// The row goes, with an entry; within the account's turn.
   awaitable<Result<bool>> drop(const Account& account, std::string reason) {
-    CO_TRY(const auto there, load(account));
     forget(account);
+    const auto [issuer, subject] = split(account.second);
+    auto select = store.database().prepare("SELECT 1 FROM upstream_tokens WHERE target = ? AND issuer = ? AND subject = ?");
+    CO_TRY(const bool there, select.bind(1, account.first).bind(2, issuer).bind(3, subject).step());
     if (!there) co_return false;
     CO_TRY_VOID(co_await record("upstream.disconnected", account, std::move(reason)));
-    const auto [issuer, subject] = split(account.second);
     auto erase = store.database().prepare("DELETE FROM upstream_tokens WHERE target = ? AND issuer = ? AND subject = ?");
     CO_TRY_VOID(erase.bind(1, account.first).bind(2, issuer).bind(3, subject).run());
     co_return true;
@@ -222,14 +229,14 @@ struct UpstreamTokens::State {
   awaitable<Result<std::string>> fetch(UpstreamClientPtr client, std::string target, std::string person) {
     const auto account = account_of(*client, target, person);
     const auto turn = co_await turns_of(account).take();
-    if (auto now = ready(account)) co_return std::move(*now);
+    if (auto now = ready(client, account)) co_return std::move(*now);
     if (const auto at = failures.find(account); at != failures.end()) {
       if (clock.mono_ns() < at->second.until_mono_ns) co_return std::unexpected(at->second.error);
       failures.erase(at);
     }
     auto token = account.second.empty() ? co_await ask(client, own_fields(*client)) : co_await of_person(client, account);
     if (token) {
-      put(account, *token);
+      put(client, account, *token);
       co_return token->access;
     }
     if (failures.size() >= kMaxCached) failures.clear();
@@ -246,7 +253,7 @@ struct UpstreamTokens::State {
   }
 
   awaitable<Result<UpstreamToken>> of_person(UpstreamClientPtr client, const Account account) {
-    CO_TRY(auto kept, load(account));
+    CO_TRY(auto kept, load(*client, account));
     if (!kept) co_return std::unexpected(not_connected(account.first, fmt::format("your account at {} is not connected", account.first)));
     const bool lives = kept->expires_wall_ns == 0 || clock.wall_ns() < kept->expires_wall_ns - kEarly / 6;
     if (lives && !is_spoiled(kept->access)) co_return std::move(*kept);
@@ -263,7 +270,7 @@ struct UpstreamTokens::State {
     if (!renewed) co_return renewed;
     if (renewed->refresh.empty()) renewed->refresh = kept->refresh;
     // Kept before it is used: what it replaced may be good no more.
-    CO_TRY_VOID(keep(account, *renewed));
+    CO_TRY_VOID(keep(*client, account, *renewed));
     co_return renewed;
   }
 
@@ -272,17 +279,17 @@ struct UpstreamTokens::State {
     const auto turn = co_await turns_of(account).take();
     CO_TRY(auto token, co_await ask(client, std::move(fields)));
     CO_TRY_VOID(co_await record("upstream.connected", account, token.scope));
-    CO_TRY_VOID(keep(account, token));
+    CO_TRY_VOID(keep(*client, account, token));
     failures.erase(account);
-    put(account, token);
+    put(client, account, token);
     co_return Result<void>{};
   }
 
   awaitable<Result<bool>> disconnect(UpstreamClientPtr client, Account account, std::string why) {
     const auto turn = co_await turns_of(account).take();
-    const auto kept = load(account);
+    const auto kept = client ? load(*client, account) : Result<std::optional<UpstreamToken>>(std::nullopt);
     CO_TRY(const bool gone, co_await drop(account, std::move(why)));
-    if (!gone || !client || !kept || !*kept) co_return gone;
+    if (!gone || !kept || !*kept) co_return gone;
     // Told as far as it can be: the connection has ended here already.
     const auto at = co_await endpoints(client);
     if (!at || at->revocation.empty()) co_return gone;
@@ -317,7 +324,7 @@ void UpstreamTokens::people_connect_at(std::string own_origin) { state_->own_ori
 std::string UpstreamTokens::connect_url(const std::string& target) const { return state_->own_origin + "/connect/" + target; }
 
 awaitable<Result<std::string>> UpstreamTokens::token(UpstreamClientPtr client, std::string target, std::string person) {
-  if (auto now = state_->ready(State::account_of(*client, target, person))) co_return std::move(*now);
+  if (auto now = state_->ready(client, State::account_of(*client, target, person))) co_return std::move(*now);
   const auto state = state_;
   co_return co_await state->store.host(state->fetch(std::move(client), std::move(target), std::move(person)));
 }

@@ -324,6 +324,12 @@ bool Stream::idle_and_healthy() {
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool Stream::peer_closed() const {
+  if (!is_open()) return true;
+  pollfd one{state_->descriptor.native_handle(), POLLRDHUP, 0};
+  return ::poll(&one, 1, 0) > 0 && (one.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
 std::string Stream::peer() const { return state_ ? state_->peer : std::string("closed"); }
 boost::asio::io_context& Stream::context() const { return state_->context; }
 

@@ -65,6 +65,8 @@ class Stream {
   bool is_open() const;
   /// For pooled connections: false when the peer has closed or sent something unasked for. Does not block.
   bool idle_and_healthy();
+  /// True when the peer has closed its side, whatever it sent before; a half-closed one counts as closed.
+  bool peer_closed() const;
   std::string peer() const;  // "127.0.0.1:51234"
   boost::asio::io_context& context() const;
 

@@ -11,6 +11,7 @@
 #include "enforce/gate.h"
 #include "enforce/remembered.h"
 #include "identity/authenticator.h"
+#include "identity/vault.h"
 #include "target/link.h"
 
 namespace sallyport::protocol {
@@ -22,6 +23,7 @@ struct Services {
   enforce::Gate& gate;
   target::Links& links;
   enforce::RememberedSessions& remembered;
+  const identity::Vault& vault;
 };
 
 }  // namespace sallyport::protocol

@@ -38,6 +38,9 @@ struct McpTarget {
   SecretRef bearer;             // sent upstream as Authorization: Bearer; the client's own token never is
   std::map<std::string, SecretRef> headers;  // further credential headers
   std::string ca_file;          // extra trust anchor for https; "" = the system's
+  enum class Era { Auto, Legacy, Modern } era = Era::Auto;  // `initialize` and sessions, or the revision 2026-07-28; Auto asks it
+  std::vector<std::string> server_requests;  // of "sampling", "elicitation", "roots": what it may ask of clients, where policy allows it too
+  std::vector<std::string> extensions;     // extensions (modern era) that both sides may be told of
   std::vector<std::string> extra_methods;  // methods this version does not know, to be judged and forwarded all the same
   std::int64_t timeout_ns = 120LL * 1'000'000'000;  // silence on an answer
   std::size_t max_message = 16u << 20;              // bytes of one JSON-RPC message

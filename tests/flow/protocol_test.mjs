@@ -9,7 +9,7 @@ import { SECRETS } from '../fixtures/tickets_server.mjs';
 
 let gateway, tickets, end, alice, bob;
 before(async () => {
-  ({ gateway, tickets, end } = await ticketsBehind({ users: { alice: ['engineers'], bob: ['leads'], erin: ['engineers'] } }));
+  ({ gateway, tickets, end } = await ticketsBehind({ users: { alice: ['engineers'], bob: ['leads'], erin: ['engineers'] }, extra: 'server_requests: [sampling, elicitation, roots]' }));
   [alice, bob] = [await gateway.token('alice'), await gateway.token('bob')];
 });
 after(async () => {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "protocol/mcp/modern_answer.h"
 
 namespace sallyport::protocol::mcp {
 namespace {
@@ -42,9 +43,10 @@ std::string decision_json(const enforce::Denial& denial) {
   return out + R"(,"reason":)" + json::quote(denial.reason) + "}";
 }
 
-constexpr std::array<std::string_view, 13> kNotMaskable = {
+constexpr std::array<std::string_view, 16> kNotMaskable = {
     "uri",  "uriTemplate", "mimeType", "type",   "nextCursor",      "inputSchema", "outputSchema",
-    "role", "progressToken", "level",  "method", "requestedSchema", "src"};
+    "role", "progressToken", "level",  "method", "requestedSchema", "src",
+    "resultType", "requestState", "cacheScope"};
 
 void collect(const json::Value& value, std::vector<json::Value>& out) {
   if (value.is_string()) {
@@ -161,12 +163,12 @@ std::string filter_list(const Message& answer, const ListKind& kind, const std::
   return splice.apply(answer.text());
 }
 
-std::string rewrite_initialize(const Message& request) {
+std::string rewrite_initialize(const Message& request, const std::vector<std::string>& server_requests, const std::vector<std::string>& extensions) {
   json::Splice splice;
   const auto version = request.params["protocolVersion"];
   if (version.valid() && !is_version(version.as_string())) splice.replace(version, json::quote(versions().back()));
-  if (const auto capabilities = request.params["capabilities"]; capabilities["tasks"].valid())
-    remove_member(request.document, capabilities, "tasks", splice);
+  if (const auto capabilities = request.params["capabilities"]; capabilities.is_object() && capabilities.size() > 0)
+    if (auto allowed = allowed_capabilities(capabilities, server_requests, extensions); allowed != capabilities.raw()) splice.replace(capabilities, std::move(allowed));
   return splice.apply(request.text());
 }
 

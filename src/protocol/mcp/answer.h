@@ -32,8 +32,8 @@ std::vector<TextBlob> text_blobs(const json::Value& root);
 std::string filter_list(const Message& answer, const ListKind& kind, const std::function<bool(std::string_view)>& visible,
                         std::size_t& hidden);
 
-/// initialize, towards the target: a version that both sides speak, and no capability that is not mediated (tasks).
-std::string rewrite_initialize(const Message& request);
+/// initialize, towards the target: a version that both sides speak, and no capability that is not mediated or not allowed (allowed_capabilities).
+std::string rewrite_initialize(const Message& request, const std::vector<std::string>& server_requests, const std::vector<std::string>& extensions);
 /// The answer to it, towards the client. Errors: Malformed when the target chose a version that is not spoken here.
 Result<std::string> rewrite_initialize_answer(const Message& answer);
 

@@ -15,12 +15,15 @@
 
 namespace sallyport::protocol::mcp {
 
+inline constexpr std::string_view kOwnMessage = "sallyport-own";
+
 /// What comes back for one request, or on the stream that nobody asked a question on.
 class Answers {
  public:
   virtual ~Answers() = default;
   /// The next message, as an event: its data is the JSON text, its id and retry time are the target's when the transport has
-  /// such. Data may be empty (an id or retry time alone). nullopt: nothing more comes.
+  /// such. Data may be empty (an id or retry time alone). nullopt: nothing more comes. An event named kOwnMessage is no message of the
+  /// target's but one that the Back wants to send itself: it goes to post() with a permit, and nobody is shown it.
   virtual boost::asio::awaitable<Result<std::optional<SseEvent>>> next(net::Deadline deadline) = 0;
   /// Nobody reads any more: a next() that waits resumes with Disconnected.
   virtual void close() = 0;
@@ -37,8 +40,12 @@ class Back {
   virtual boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) = 0;
   /// Sends what has no answer: a notification, or the answer to a request of the target's. Errors say what the client may be told.
   virtual boost::asio::awaitable<Result<void>> post(target::Permit permit) = 0;
+  /// What goes to the target to hear what it says outside of any answer.
+  virtual std::string listening() { return ""; }
   /// The target's own messages outside of any answer. Errors: Unavailable when it offers none.
   virtual boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) = 0;
+  /// What takes back a request that is on its way, for post(): "" where closing its Answers does.
+  virtual std::string cancelling(const std::string& /*id*/) { return ""; }
   /// The end of the conversation at the target, where the transport has a word for it.
   virtual boost::asio::awaitable<Result<void>> end(target::Permit permit) = 0;
   virtual bool needs_end() const { return true; }

@@ -33,7 +33,7 @@ awaitable<void> ClientStream::comment(std::string text) {
   if (may_stream_ && !writing_) co_await send(": " + text + "\n\n");
 }
 
-awaitable<void> ClientStream::answer(std::string text, std::optional<std::string> id) {
+awaitable<void> ClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
   if (streaming_ || must_stream_) {
     SseEvent event;
     event.event = "message";
@@ -45,7 +45,7 @@ awaitable<void> ClientStream::answer(std::string text, std::optional<std::string
   answered_ = true;
   net::Headers headers;
   headers.add("Content-Type", "application/json");
-  if (!gone_ && !(co_await http_.respond(200, headers, text))) gone_ = true;
+  if (!gone_ && !(co_await http_.respond(status, headers, text))) gone_ = true;
 }
 
 awaitable<void> ClientStream::end_batch() {

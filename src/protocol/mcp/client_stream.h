@@ -22,12 +22,14 @@ class ClientStream {
   bool gone() const { return gone_; }
   /// Looks at the connection itself: true when the client has closed it, or has gone on to something else.
   bool peer_gone() const { return gone_ || !http_.is_open() || !http_.stream().idle_and_healthy(); }
+  /// The client has closed its side: in the modern era that takes its request back.
+  bool closed_by_client() const { return gone_ || http_.stream().peer_closed(); }
   /// An event; begins the stream when it has not begun. Dropped when the client does not accept streams.
   boost::asio::awaitable<void> event(SseEvent event);
   /// ": text" keeps idle connections open; begins the stream.
   boost::asio::awaitable<void> comment(std::string text);
   /// The final message: a JSON body when nothing was streamed, else an event.
-  boost::asio::awaitable<void> answer(std::string text, std::optional<std::string> id = {});
+  boost::asio::awaitable<void> answer(std::string text, std::optional<std::string> id = {}, unsigned status = 200);
   /// Ends what was begun; an answer that never came is 202 for `accepted`, else an empty stream. Within a batch others
   /// may follow, so that only end_batch() ends it.
   boost::asio::awaitable<void> finish(bool accepted = false);

@@ -41,7 +41,7 @@ struct Registered {
 }  // namespace
 
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context) {}
+    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -77,8 +77,6 @@ std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status)
     status = 400;
     if (request.headers.count(name) > 1) return std::string("more than one ") + name + " header";
   }
-  if (const auto version = request.headers.get("MCP-Protocol-Version"); !version.empty() && !is_version(version))
-    return "the protocol version \"" + std::string(version.substr(0, 40)) + "\" is not spoken here; 2025-03-26, 2025-06-18 and 2025-11-25 are";
   if (ResourceServer::has_token_in_query(request.target)) return "a token is never taken from the address; send it as Authorization: Bearer";
   status = 404;
   if (!request.target.starts_with(kPrefix) && !ResourceServer::is_metadata(request.target)) return "there is nothing here; MCP targets are at /mcp/TARGET";
@@ -161,12 +159,9 @@ awaitable<bool> Endpoint::may_by_scope(net::HttpServerConnection& http, const id
 }
 
 awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
-  if (request.method == "POST") {
-    co_await handle_post(http, std::move(request), std::move(who), std::move(target));
-    co_return true;
-  }
-  if (request.method != "GET" && request.method != "DELETE") {
-    co_await refuse(http, 405, code::kInvalidRequest, "only POST, GET and DELETE");
+  if (request.method == "POST") co_return co_await handle_post(http, std::move(request), std::move(who), std::move(target));
+  if ((request.method != "GET" && request.method != "DELETE") || says_modern(request)) {
+    co_await refuse(http, 405, code::kInvalidRequest, says_modern(request) ? "only POST in this revision" : "only POST, GET and DELETE");
     co_return true;
   }
   auto session = co_await find(http, request, who, target);
@@ -213,7 +208,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, id);
+  auto session = std::make_shared<Session>(services_, observed_, id);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -225,31 +220,48 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
   co_return session;
 }
 
-awaitable<void> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
   const auto type = ascii_lower(request.headers.get("Content-Type"));
-  if (type.substr(0, type.find(';')) != "application/json")
-    co_return co_await refuse(http, 415, code::kInvalidRequest, "Content-Type must be application/json");
-  if (!request.headers.get("Content-Encoding").empty())
-    co_return co_await refuse(http, 415, code::kInvalidRequest, "a compressed body is not read here");
   const auto accept = request.headers.get("Accept");
-  if (!accepts(accept, "application/json")) co_return co_await refuse(http, 406, code::kInvalidRequest, "Accept must name application/json and text/event-stream");
-  const bool may_stream = accepts(accept, "text/event-stream");
-  const std::size_t max = options_.http.body_bytes;
-
-  if (request.headers.get("Mcp-Session-Id").empty()) {
-    auto message = parse_message(std::move(request.body), From::Client, max);
-    if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
-    if (message->method != "initialize" || message->kind != Message::Kind::Request)
-      co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
-    if (!co_await may_by_scope(http, *who, target, *message)) co_return;
-    if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-    auto session = std::make_shared<Session>(services_, new_session_id());
-    // Known before the client is told of it: its next request may be here before this coroutine goes on.
-    sessions_[session->id()] = session;
-    if (co_await session->begin(http, std::move(who), std::move(target), std::move(*message))) watch(session);
-    else sessions_.erase(session->id());
-    co_return;
+  std::pair<unsigned, std::string> wrong;
+  if (type.substr(0, type.find(';')) != "application/json") wrong = {415, "Content-Type must be application/json"};
+  else if (!request.headers.get("Content-Encoding").empty()) wrong = {415, "a compressed body is not read here"};
+  else if (!accepts(accept, "application/json")) wrong = {406, "Accept must name application/json and text/event-stream"};
+  if (wrong.first != 0) {
+    co_await refuse(http, wrong.first, code::kInvalidRequest, std::move(wrong.second));
+    co_return true;
   }
+  const bool may_stream = accepts(accept, "text/event-stream");
+  const bool modern = says_modern(request);
+  if (modern || request.headers.get("Mcp-Session-Id").empty()) {
+    auto message = parse_message(std::exchange(request.body, {}), From::Client, options_.http.body_bytes);
+    if (!message) {
+      co_await refuse(http, 400, code::kParse, message.error().what);
+      co_return true;
+    }
+    if (!co_await may_by_scope(http, *who, target, *message)) co_return true;
+    if (modern || message->params["_meta"][kMetaVersion].valid())
+      co_return co_await handle_modern(http, std::move(request), std::move(*message), std::move(who), std::move(target), may_stream);
+    co_await begin_session(http, std::move(*message), std::move(who), std::move(target));
+  } else {
+    co_await continue_session(http, std::move(request), std::move(who), std::move(target), may_stream);
+  }
+  co_return true;
+}
+
+awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message message, identity::PrincipalPtr who, std::string target) {
+  if (message.method != "initialize" || message.kind != Message::Kind::Request)
+    co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
+  if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
+  auto session = std::make_shared<Session>(services_, observed_, new_session_id());
+  // Known before the client is told of it: its next request may be here before this coroutine goes on.
+  sessions_[session->id()] = session;
+  if (co_await session->begin(http, std::move(who), std::move(target), std::move(message))) watch(session);
+  else sessions_.erase(session->id());
+}
+
+awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream) {
+  const std::size_t max = options_.http.body_bytes;
   auto session = co_await find(http, request, who, target);
   if (!session) co_return;
   auto texts = split_batch(std::move(request.body), max, kMaxBatch);
@@ -315,7 +327,8 @@ awaitable<void> Endpoint::sweep() {
     std::vector<std::shared_ptr<Session>> over;
     for (const auto& [id, session] : sessions_) {
       if (!session->ready()) continue;
-      const bool idle = !session->busy() && now - session->last_used_ns() > options_.idle_ns;
+      const auto limit = session->front() == Front::Modern ? options_.modern_idle_ns : options_.idle_ns;
+      const bool idle = !session->busy() && now - session->last_used_ns() > limit;
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
       if (idle || expired) over.push_back(session);
       else if (session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns) session->close_streams();
@@ -327,6 +340,7 @@ awaitable<void> Endpoint::sweep() {
 awaitable<void> Endpoint::drain(net::Deadline deadline) {
   draining_ = true;
   sweep_timer_.cancel();
+  tend_timer_.cancel();
   for (const auto& [id, session] : sessions_) session->release_holds();
   boost::asio::steady_timer timer(services_.context);
   const auto busy = [&] { return std::ranges::any_of(sessions_, [](const auto& entry) { return entry.second->running(); }); };
@@ -336,7 +350,7 @@ awaitable<void> Endpoint::drain(net::Deadline deadline) {
     co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
   // Kept in the state: a client may go on with its session when the gateway is back.
-  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", false);
+  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", session->front() == Front::Modern);
   for (auto* connection : connections_) connection->close();
 }
 

@@ -24,6 +24,7 @@ struct EndpointOptions {
   std::size_t workers = 1;
   std::size_t max_sessions = 20'000;               // of this worker
   std::int64_t idle_ns = 3'600'000'000'000;        // a session without use ends after this
+  std::int64_t modern_idle_ns = 300'000'000'000;   // a conversation of a modern client, which knows of none
   net::HttpLimits http;
 };
 
@@ -45,6 +46,10 @@ class Endpoint {
 
   /// Ends idle sessions now and then; runs until stop().
   boost::asio::awaitable<void> sweep();
+  /// Looks after modern clients that went away; runs until stop().
+  boost::asio::awaitable<void> tend();
+  /// Forgets what targets were like: the configuration has changed.
+  void forget_targets() { observed_.targets.clear(); }
   /// No new sessions and requests; running ones get until the deadline; then every session is closed in the record
   /// and every connection is closed.
   boost::asio::awaitable<void> drain(net::Deadline deadline);
@@ -54,7 +59,13 @@ class Endpoint {
 
  private:
   boost::asio::awaitable<bool> handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
-  boost::asio::awaitable<void> handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<bool> handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> begin_session(net::HttpServerConnection& http, Message message, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream);
+  static bool says_modern(const net::HttpRequest& request);
+  boost::asio::awaitable<bool> handle_modern(net::HttpServerConnection& http, net::HttpRequest request, Message message, identity::PrincipalPtr who, std::string target, bool may_stream);
+  boost::asio::awaitable<std::shared_ptr<Session>> conversation(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, const Message& message);
+  boost::asio::awaitable<void> refuse_modern(net::HttpServerConnection& http, const Refusal& why, std::string_view id);
   boost::asio::awaitable<void> handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max);
   boost::asio::awaitable<std::shared_ptr<Session>> find(net::HttpServerConnection& http, const net::HttpRequest& request,
                                                         identity::PrincipalPtr who, std::string target);
@@ -72,9 +83,11 @@ class Endpoint {
   ResourceServer resource_{{}};
   Handoff handoff_;
   std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
+  std::map<std::string, std::weak_ptr<Session>> conversations_;  // of modern clients, by who asks and with what
+  Observed observed_;
   std::set<std::string> resuming_;
   std::uint64_t requests_ = 0, refused_ = 0;
-  boost::asio::steady_timer sweep_timer_;
+  boost::asio::steady_timer sweep_timer_, tend_timer_;
   std::set<net::HttpServerConnection*> connections_;  // being served, to be closed at the end of drain()
   bool draining_ = false;
 };

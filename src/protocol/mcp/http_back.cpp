@@ -1,5 +1,7 @@
 #include "protocol/mcp/http_back.h"
 
+#include "protocol/mcp/era.h"
+
 #include <deque>
 
 namespace sallyport::protocol::mcp {
@@ -66,7 +68,13 @@ net::Headers HttpBack::headers(bool stream_only) const {
 }
 
 awaitable<Result<std::unique_ptr<Answers>>> HttpBack::request(target::Permit permit, const Message& request) {
-  CO_TRY(auto exchange, co_await link_->send(std::move(permit), "POST", headers(false)));
+  auto with_names = headers(false);
+  if (version_ == kModern) {
+    with_names.add("Mcp-Method", request.method);
+    if (const auto name = mirrored_name(request)) with_names.add("Mcp-Name", header_encoded(*name));
+    for (const auto& [name, value] : request.mirrored) with_names.add(name, value);
+  }
+  CO_TRY(auto exchange, co_await link_->send(std::move(permit), "POST", std::move(with_names)));
   if (request.method == "initialize") session_ = std::string(exchange.headers().get("Mcp-Session-Id"));
   else if (exchange.status() == 404 && !session_.empty()) lost_ = true;
   co_return std::make_unique<HttpAnswers>(std::move(exchange), max_message_);

@@ -6,13 +6,13 @@
 namespace sallyport::protocol::mcp {
 namespace {
 
-constexpr std::array<std::string_view, 9> kHousekeeping = {
-    "initialize", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list", "logging/setLevel",
+constexpr std::array<std::string_view, 10> kHousekeeping = {
+    "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list", "logging/setLevel",
     "notifications/initialized", "notifications/roots/list_changed"};
-constexpr std::array<std::string_view, 9> kEitherWay = {
+constexpr std::array<std::string_view, 10> kEitherWay = {
     "ping", "notifications/progress", "notifications/cancelled", "notifications/message", "notifications/tools/list_changed",
     "notifications/resources/list_changed", "notifications/resources/updated", "notifications/prompts/list_changed",
-    "notifications/elicitation/complete"};
+    "notifications/elicitation/complete", "notifications/subscriptions/acknowledged"};
 constexpr std::array<std::string_view, 3> kServerRequests = {"sampling/createMessage", "elicitation/create", "roots/list"};
 
 bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }

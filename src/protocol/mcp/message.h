@@ -21,6 +21,9 @@ struct Message {
   json::Value error;     // of an Error
   std::string method;    // of a Request or Notification
 
+  /// Header fields that repeat parameters (`Mcp-Param-*`), to be sent along where a transport has headers.
+  std::vector<std::pair<std::string, std::string>> mirrored;
+
   std::string_view text() const { return document.text(); }
   std::string id_text() const { return std::string(id.raw()); }  // as written: the key of outstanding requests
 };
@@ -51,7 +54,7 @@ enforce::Facts object_facts(const ListKind& kind, std::string_view name);
 
 namespace code {
 inline constexpr int kParse = -32700, kInvalidRequest = -32600, kMethodNotFound = -32601, kInvalidParams = -32602,
-                     kInternal = -32603, kDenied = -32001, kUnavailable = -32002;
+                     kInternal = -32603, kDenied = -31001, kUnavailable = -31002;  // our own, outside what JSON-RPC and MCP reserve
 }
 
 /// {"jsonrpc":"2.0","id":…,"error":{…}}; `id` is raw JSON ("null" when unknown), `data` raw JSON or "".

@@ -1,9 +1,9 @@
 #pragma once
-// One MCP session (Streamable HTTP, revisions 2025-03-26 to 2025-11-25): what a client's Mcp-Session-Id names, bound to
-// one principal and one target. Third station of the data path. Lives on one worker; its POSTs, its GET stream and its
-// end are coroutines there, each with a shared_ptr to it. Every message of either side passes the Gate: judged, recorded
-// before it is forwarded, masked before it is shown. Split by phase: session.cpp (requests), session_server.cpp (what
-// the target sends), session_streams.cpp (begin, GET, end).
+// One MCP conversation, bound to one principal and one target. Third station of the data path. Of a legacy client it is what its
+// Mcp-Session-Id names; of a modern one, whose requests stand alone, what it is asked in some minutes. Lives on one worker; POSTs,
+// streams and its end are coroutines there, each with a shared_ptr to it. Every message of either side passes the Gate: judged,
+// recorded before it is forwarded, masked before it is shown. Split by phase: session.cpp (requests), session_server.cpp (what the
+// target sends), session_streams.cpp (begin, streams, end), session_modern.cpp (what only the modern era has).
 #include <boost/asio/awaitable.hpp>
 #include <deque>
 #include <map>
@@ -13,15 +13,30 @@
 #include <string>
 
 #include "enforce/remembered.h"
+#include "base/bytes.h"
 #include "protocol/mcp/back.h"
 #include "protocol/mcp/client_stream.h"
+#include "protocol/mcp/era.h"
 #include "protocol/mcp/message.h"
 #include "protocol/protocol.h"
 
 namespace sallyport::protocol::mcp {
 
+enum class Front { Legacy, Modern };
+
+/// What a worker has seen of its targets, so that it need not be asked each time. Lost on reload and restart.
+struct Observed {
+  struct One {
+    std::optional<bool> modern;                                  // it speaks the modern era
+    bool modern_only = false;                                    // and was seen not to speak the other
+    std::map<std::string, std::vector<ParamHeader>> annotated;   // of its tools
+  };
+  std::map<std::string, One> targets;
+};
+
 /// A request of the client between its arrival and its answer.
 struct Flight {
+  std::string key;                // in flights_: the id, or a number where ids may repeat
   std::string id;                 // raw JSON
   std::string method, object;
   std::string progress_token;     // raw JSON, "" when none
@@ -31,11 +46,14 @@ struct Flight {
   bool wants_receipt = false;     // params._meta["sallyport/receipt"]
   bool resumable = false;         // the target named event ids: the answer may come on another stream
   Answers* answers = nullptr;     // while they are being read
+  ClientStream* client = nullptr; // while a client waits for it
+  Digest arguments{};             // of what was asked, for the state that a client brings back
 };
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Services& services, std::string id) : services_(services), id_(std::move(id)) {}
+  Session(Services& services, Observed& observed, std::string id, Front front = Front::Legacy)
+      : services_(services), observed_(observed), id_(std::move(id)), front_(front), waiting_(services.context) {}
 
   const std::string& id() const { return id_; }
   const identity::PrincipalPtr& who() const { return gate_->who; }
@@ -65,16 +83,34 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Goes on after a restart of the gateway with what was remembered. Errors as Gate::open.
   boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered);
 
+  /// A modern client's first request: opens the evidence session. `ready()` is true after it. Errors as Gate::open.
+  boost::asio::awaitable<Result<void>> begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first);
+  /// Resumes when begin_modern() has ended, well or not.
+  boost::asio::awaitable<void> begun();
+  Front front() const { return front_; }
+  /// What its clients have given up by closing their connections is cancelled.
+  void cancel_abandoned();
+
   /// One message of the client; the answer goes to `client`.
   boost::asio::awaitable<void> post(ClientStream& client, Message message);
-  /// The client's GET stream.
-  boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id);
+  /// The client's GET stream; with a `request`, a modern client's subscriptions/listen.
+  boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> request = {});
   /// The end: forgotten and deleted at the target when `remote`, open commands are recorded as interrupted. Only the first
   /// call does it and returns true when it is done.
   boost::asio::awaitable<bool> end(std::string reason, bool remote);
 
  private:
+  /// One attempt at `initialize`: what the client gets, and what is recorded once it is known whether it began.
+  struct Greeting {
+    std::string text;
+    std::optional<enforce::Running> running;
+    enforce::Reply reply;
+  };
+  boost::asio::awaitable<Result<Greeting>> greet(net::HttpServerConnection& http, const Message& message);
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
+  boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
+  boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
+  std::vector<std::pair<std::string, std::string>> mirrored_for(const Message& message) const;
   boost::asio::awaitable<void> run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit);
   boost::asio::awaitable<void> read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers);
   boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
@@ -85,13 +121,31 @@ class Session : public std::enable_shared_from_this<Session> {
 
   /// A message of the target that arrived on `channel`; what the client gets of it, if anything.
   struct Delivery { std::string text; bool final = false; };
-  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel);
+  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel, std::shared_ptr<Flight> flight, std::string_view listen_id = {});
   boost::asio::awaitable<Delivery> answer_from_server(Message message, std::shared_ptr<Flight> flight);
   boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
   std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
-  std::string shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply);
+  std::string shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply, const Flight* flight = nullptr);
+  static Message refused(const Message& answer, const Error& why);
+  bool learn_annotations(const json::Value& tool);
   void remember_answered(const Flight& flight);
   boost::asio::awaitable<void> refuse_server_request(std::string id, std::string reason);
+  enforce::Action server_action(const Message& request) const;
+  std::shared_ptr<Flight> answered_by(const Message& answer, const std::shared_ptr<Flight>& flight);
+
+  // The modern era.
+  Result<std::string> greeting(const Message& initialize);
+  boost::asio::awaitable<bool> turns_out_modern();
+  boost::asio::awaitable<Result<Back*>> reach();
+  boost::asio::awaitable<Result<void>> open_conversation();
+  boost::asio::awaitable<Result<Message>> ask_target(Back& back, std::string what, std::string text);
+  boost::asio::awaitable<Result<bool>> is_modern(Back& back);
+  boost::asio::awaitable<Result<void>> carry_on(Back& back, SseEvent& event);
+  Result<Message> prepared(Message message, Flight& flight);
+  boost::asio::awaitable<Result<void>> judge_input(const Message& answer);
+  std::string sealed_state(const Flight& flight, std::string_view state) const;
+  Result<std::string> unsealed_state(const Flight& flight, std::string_view sealed) const;
+  std::string state_binding() const;
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
   boost::asio::awaitable<Result<void>> post_one_way(enforce::Allowed allowed);
@@ -100,8 +154,14 @@ class Session : public std::enable_shared_from_this<Session> {
   std::int64_t silence_limit() const;
 
   Services& services_;
+  Observed& observed_;
   std::string id_;
+  const Front front_;
   std::shared_ptr<enforce::Session> gate_;
+  std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said
+  boost::asio::steady_timer waiting_;      // cancelled when begin_modern() or open_conversation() ends
+  bool begun_ = false, opening_ = false;
+  std::uint64_t flight_number_ = 0;
   std::unique_ptr<Back> back_;             // made when it is first needed
   std::string resume_key_, version_;       // of a conversation that goes on after a restart
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id

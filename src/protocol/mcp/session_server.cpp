@@ -1,7 +1,9 @@
 // What the target sends: answers, notifications and requests of its own. See session.h.
 #include <algorithm>
+#include <set>
 
 #include "protocol/mcp/answer.h"
+#include "protocol/mcp/modern_answer.h"
 #include "protocol/mcp/session.h"
 
 namespace sallyport::protocol::mcp {
@@ -12,6 +14,9 @@ using enforce::Outcome;
 namespace {
 
 constexpr std::size_t kMaxAsked = 64;
+constexpr std::size_t kMaxAnnotated = 4096;
+
+bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
 
 std::uint64_t count_items(const json::Value& result) {
   for (const auto key : {"content", "contents", "messages", "tools", "resources", "resourceTemplates", "prompts"})
@@ -37,7 +42,15 @@ std::string Session::masked(enforce::Running& running, const Message& message, c
   return out;
 }
 
-awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel) {
+/// Whose answer it is: of a legacy client that of any request that runs, for it may come on another stream; of a modern one only that of
+/// the request whose stream it is.
+std::shared_ptr<Flight> Session::answered_by(const Message& answer, const std::shared_ptr<Flight>& flight) {
+  if (front_ == Front::Modern) return flight && flight->id == answer.id_text() && flight->running ? flight : nullptr;
+  const auto at = flights_.find(answer.id_text());
+  return at == flights_.end() || !at->second->running ? nullptr : at->second;
+}
+
+awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel, std::shared_ptr<Flight> flight, std::string_view listen_id) {
   const auto* target = settings();
   auto message = parse_message(std::move(text), From::Server, target == nullptr ? 1u << 20 : target->max_message);
   if (!message) {
@@ -48,20 +61,28 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
   switch (message->kind) {
     case Message::Kind::Response:
     case Message::Kind::Error: {
-      const auto at = flights_.find(message->id_text());
-      if (const auto replayed = answered_.find(message->id_text()); at == flights_.end() && replayed != answered_.end()) {
+      auto answered = answered_by(*message, flight);
+      if (!answered && !listen_id.empty() && message->id.raw() == listen_id) {
+        std::string shown = masked(channel, *message, message->kind == Message::Kind::Error ? message->error : message->result);
+        services_.gate.observe(channel, shown);
+        co_return Delivery{std::move(shown), true};
+      }
+      if (const auto replayed = answered_.find(message->id_text()); !answered && !flights_.contains(message->id_text()) && replayed != answered_.end()) {
         enforce::Reply ignored;
         std::string shown = shown_answer(channel, *message, replayed->second, ignored);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), false};
       }
-      if (at == flights_.end() || !at->second->running) {
+      if (!answered) {
         services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"an answer to no request"})");
         co_return std::nullopt;
       }
-      co_return co_await answer_from_server(std::move(*message), at->second);
+      co_return co_await answer_from_server(std::move(*message), std::move(answered));
     }
-    case Message::Kind::Request: co_return co_await request_from_server(std::move(*message));
+    case Message::Kind::Request:
+      if (front_ == Front::Legacy) co_return co_await request_from_server(std::move(*message));
+      services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"this revision has no requests of the server's"})");
+      co_return std::nullopt;
     case Message::Kind::Notification: break;
   }
   const auto action = action_of(*message, From::Server, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
@@ -72,7 +93,8 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
   if (message->method == "notifications/progress") {
     // Progress for a request that is not running is forged or late.
     const auto token = message->params["progressToken"].raw();
-    const bool live = std::ranges::any_of(flights_, [&](const auto& entry) { return entry.second->progress_token == token; });
+    const bool live = front_ == Front::Modern ? flight && !flight->progress_token.empty() && flight->progress_token == token
+                                              : std::ranges::any_of(flights_, [&](const auto& entry) { return entry.second->progress_token == token; });
     if (!live) co_return std::nullopt;
   }
   std::string shown = masked(channel, *message, message->params);
@@ -90,7 +112,7 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
 }
 
 /// What the client gets of an answer: lists filtered, text masked; how it went is put into `reply`.
-std::string Session::shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply) {
+std::string Session::shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply, const Flight* flight) {
   if (message.kind == Message::Kind::Error) {
     reply.result = Outcome::Error;
     std::string why(message.error["message"].as_string());
@@ -102,7 +124,11 @@ std::string Session::shown_answer(enforce::Running& running, Message& message, c
   if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
   if (const auto* kind = list_kind(method)) {
     std::size_t hidden = 0;
-    const auto visible = [&](std::string_view name) { return services_.gate.visible(*gate_, object_facts(*kind, name)); };
+    std::set<std::string, std::less<>> unusable;
+    if (method == "tools/list")
+      for (const auto tool : message.result["tools"])
+        if (!learn_annotations(tool)) unusable.emplace(tool["name"].as_string());
+    const auto visible = [&](std::string_view name) { return !unusable.contains(name) && services_.gate.visible(*gate_, object_facts(*kind, name)); };
     if (auto filtered = filter_list(message, *kind, visible, hidden); !filtered.empty()) {
       reply.items -= hidden;
       auto again = parse_message(std::move(filtered), From::Server, SIZE_MAX);
@@ -110,16 +136,67 @@ std::string Session::shown_answer(enforce::Running& running, Message& message, c
       message = std::move(*again);
     }
   }
+  if (front_ == Front::Modern) {
+    const auto* target = settings();
+    const auto state = message.result["requestState"];
+    const auto sealed = flight != nullptr && state.is_string() ? sealed_state(*flight, state.as_string()) : std::string();
+    auto told = parse_message(modern_result(message, method, target == nullptr ? std::vector<std::string>{} : target->extensions, sealed), From::Server, SIZE_MAX);
+    if (!told) return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
+    message = std::move(*told);
+  }
   return masked(running, message, message.result);
 }
 
+/// An answer in place of one whose wishes were refused.
+Message Session::refused(const Message& answer, const Error& why) {
+  auto out = parse_message(error_text(answer.id.raw(), code::kDenied, "Sallyport refused what the target asked the client for: " + why.what), From::Server, SIZE_MAX);
+  return out ? std::move(*out) : Message{};
+}
+
+/// The `Mcp-Param-*` headers for a legacy client's call of a modern target's tool.
+std::vector<std::pair<std::string, std::string>> Session::mirrored_for(const Message& message) const {
+  if (message.method != "tools/call") return {};
+  const auto seen = observed_.targets.find(gate_->target);
+  if (seen == observed_.targets.end()) return {};
+  const auto at = seen->second.annotated.find(std::string(message.params["name"].as_string()));
+  return at == seen->second.annotated.end() ? std::vector<std::pair<std::string, std::string>>{} : mirror_params(message.params["arguments"], at->second);
+}
+
+/// Learns which parameters the tools of a list have in headers. False for a tool whose annotations break the rules: no client may use it.
+bool Session::learn_annotations(const json::Value& tool) {
+  auto annotated = param_headers(tool["inputSchema"]);
+  if (!annotated) return false;
+  auto& known = observed_.targets[gate_->target].annotated;
+  const std::string name(tool["name"].as_string());
+  if (annotated->empty()) known.erase(name);
+  else if (known.size() < kMaxAnnotated) known[name] = std::move(*annotated);
+  return true;
+}
+
+/// What the target wants of the client, as policy sees it: what its configuration does not allow, or what MCP forbids, is nothing that policy
+/// could allow.
+enforce::Action Session::server_action(const Message& request) const {
+  const auto* target = settings();
+  const auto area = request.method.substr(0, request.method.find('/'));
+  const bool asks = area == "sampling" || area == "elicitation" || area == "roots";
+  if (asks && (target == nullptr || !contains(target->server_requests, area)))
+    return enforce::Raw{"mcp", request.method + " (not among the target's server_requests)"};
+  if (area == "elicitation")
+    if (const auto secret = asked_secret(request.params); !secret.empty()) return enforce::Raw{"mcp", request.method + " asking for a secret (\"" + secret.substr(0, 64) + "\")"};
+  return action_of(request, From::Server, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+}
+
 awaitable<Session::Delivery> Session::answer_from_server(Message message, std::shared_ptr<Flight> flight) {
-  flights_.erase(flight->id);
+  if (front_ == Front::Modern && message.kind == Message::Kind::Response && is_input_required(message.result)) {
+    if (auto judged = co_await judge_input(message); !judged) message = refused(message, judged.error());
+  }
+  flights_.erase(flight->key);
+  if (!flight->running) co_return Delivery{std::string(message.text()), true};  // ended while it was judged
   auto running = std::move(*flight->running);
   flight->running.reset();
   const std::string request_id = running.request_id();
   enforce::Reply reply;
-  std::string text = shown_answer(running, message, flight->method, reply);
+  std::string text = shown_answer(running, message, flight->method, reply, flight.get());
   if (flight->cancelled) reply.result = Outcome::Cancelled;
   if (flight->resumable) remember_answered(*flight);
   services_.gate.observe(running, text);
@@ -147,8 +224,7 @@ void Session::remember_answered(const Flight& flight) {
 }
 
 awaitable<std::optional<Session::Delivery>> Session::request_from_server(Message message) {
-  const auto* target = settings();
-  const auto action = action_of(message, From::Server, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+  const auto action = server_action(message);
   const std::string id = message.id_text();
   if (asked_.contains(id) || asked_.size() >= kMaxAsked) {
     co_await refuse_server_request(id, "too many requests, or one with this id is open");
@@ -166,7 +242,11 @@ awaitable<std::optional<Session::Delivery>> Session::request_from_server(Message
 }
 
 awaitable<void> Session::refuse_server_request(std::string id, std::string reason) {
-  auto verdict = co_await services_.gate.own(gate_, "refusal", error_text(id, code::kDenied, "Sallyport refused this: " + reason));
+  auto bytes = error_text(id, code::kDenied, "Sallyport refused this: " + reason);
+  const auto to_target = back();
+  const auto message = parse_message(bytes, From::Server, SIZE_MAX);
+  if (to_target && message) bytes = (*to_target)->outgoing(*message).value_or("");
+  auto verdict = co_await services_.gate.own(gate_, "refusal", std::move(bytes));
   if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
 }
 
@@ -180,7 +260,9 @@ awaitable<void> Session::respond_to_server(ClientStream& client, Message message
   answer.method = "answer to " + method;
   answer.housekeeping = true;
   const auto record = message.document.root();
-  auto verdict = co_await services_.gate.ask(gate_, answer, std::string(message.text()), record, nullptr);
+  const auto to_target = back();
+  auto bytes = to_target ? (*to_target)->outgoing(message) : Result<std::string>(std::unexpected(to_target.error()));
+  auto verdict = co_await services_.gate.ask(gate_, answer, bytes.value_or(""), record, nullptr);
   enforce::Reply reply;
   if (message.kind == Message::Kind::Error) {
     reply.result = Outcome::Error;

@@ -52,42 +52,21 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
     co_return false;
   }
   gate_ = std::move(*opened);
-  const auto action = action_of(message, From::Client, {});
-  auto verdict = co_await services_.gate.ask(gate_, action, rewrite_initialize(message), message.params, nullptr);
-  if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503, denial_text(message, *denial, false), "");
+  auto greeted = co_await greet(http, message);
+  if (greeted && greeted->reply.result != Outcome::Ok && co_await turns_out_modern()) {
+    (void)co_await services_.gate.finish(std::move(*greeted->running), std::move(greeted->reply));
+    greeted = co_await greet(http, message);
+  }
+  if (!greeted) {
     co_await end("refused", false);
     co_return false;
   }
-  auto& allowed = std::get<enforce::Allowed>(verdict);
-  enforce::Reply reply;
-  reply.result = Outcome::Failed;
-  std::string text;
-  auto to_target = back();
-  auto answers = to_target ? co_await (*to_target)->request(std::move(allowed.permit), message) : Result<std::unique_ptr<Answers>>(std::unexpected(to_target.error()));
-  if (!answers) {
-    reply.error = "the target cannot be reached: " + answers.error().what;
-  } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
-    reply.error = answer.error().what;
-  } else if (answer->kind == Message::Kind::Error) {
-    reply.error = std::string(answer->error["message"].as_string());
-    services_.gate.mask(allowed.running, reply.error);
-    text = masked(allowed.running, *answer, answer->error);
-  } else if (auto rewritten = rewrite_initialize_answer(*answer); !rewritten) {
-    reply.error = rewritten.error().what;
-  } else {
-    reply.result = Outcome::Ok;
-    version_ = std::string(answer->result["protocolVersion"].as_string());
-    (*to_target)->agreed(version_);
-    text = std::move(*rewritten);
-    // Instructions are a text of the target's like any other.
-    if (auto offered = parse_message(text, From::Server, SIZE_MAX)) text = masked(allowed.running, *offered, offered->result["instructions"]);
-  }
+  auto& [text, running, reply] = *greeted;
   const bool ok = reply.result == Outcome::Ok;
-  if (text.empty()) text = error_text(id, code::kUnavailable, reply.error + ". Request: " + allowed.running.request_id() + ".");
-  services_.gate.observe(allowed.running, text);
+  if (text.empty()) text = error_text(id, code::kUnavailable, reply.error + ". Request: " + running->request_id() + ".");
+  services_.gate.observe(*running, text);
   reply.bytes = text.size();
-  auto recorded = co_await services_.gate.finish(std::move(allowed.running), std::move(reply));
+  auto recorded = co_await services_.gate.finish(std::move(*running), std::move(reply));
   if (ok && recorded) {
     enforce::RememberedSession remembered{gate_->who->person(), gate_->who->agent, gate_->target, back_->resume_key(), version_,
                                           connection.software, gate_->id()};
@@ -98,6 +77,46 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   co_await answer_json(http, ok && !recorded ? 503 : 200, std::move(text), alive ? id_ : "");
   if (!alive) co_await end("did not begin", true);
   co_return alive;
+}
+
+/// Asks the Gate and sends it. An error when the Gate refused: the client has been told.
+awaitable<Result<Session::Greeting>> Session::greet(net::HttpServerConnection& http, const Message& message) {
+  const auto id = message.id_text();
+  const auto* target = settings();
+  CO_TRY(const auto offered, parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
+                                                              target == nullptr ? std::vector<std::string>{} : target->extensions), From::Client, SIZE_MAX));
+  const auto bytes = greeting(offered);
+  const auto action = action_of(message, From::Client, {});
+  auto verdict = co_await services_.gate.ask(gate_, action, bytes.value_or(""), message.params, nullptr);
+  if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
+    co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503, denial_text(message, *denial, false), "");
+    co_return fail(ErrorKind::Denied, denial->reason);
+  }
+  auto& allowed = std::get<enforce::Allowed>(verdict);
+  Greeting out;
+  out.reply.result = Outcome::Failed;
+  out.running.emplace(std::move(allowed.running));
+  Result<std::unique_ptr<Answers>> answers = fail(ErrorKind::Unavailable, bytes ? "" : bytes.error().what);
+  if (bytes) answers = co_await back_->request(std::move(allowed.permit), offered);
+  if (!answers) {
+    out.reply.error = "the target cannot be reached: " + answers.error().what;
+  } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
+    out.reply.error = answer.error().what;
+  } else if (answer->kind == Message::Kind::Error) {
+    out.reply.error = std::string(answer->error["message"].as_string());
+    services_.gate.mask(*out.running, out.reply.error);
+    out.text = masked(*out.running, *answer, answer->error);
+  } else if (auto rewritten = rewrite_initialize_answer(*answer); !rewritten) {
+    out.reply.error = rewritten.error().what;
+  } else {
+    out.reply.result = Outcome::Ok;
+    version_ = std::string(answer->result["protocolVersion"].as_string());
+    back_->agreed(version_);
+    out.text = std::move(*rewritten);
+    // Instructions are a text of the target's like any other.
+    if (auto said = parse_message(out.text, From::Server, SIZE_MAX)) out.text = masked(*out.running, *said, said->result["instructions"]);
+  }
+  co_return out;
 }
 
 awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered) {
@@ -111,30 +130,38 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
   co_return co_await services_.remembered.remember(id_, std::move(remembered));
 }
 
-awaitable<void> Session::listen(net::HttpServerConnection& http, std::string last_event_id) {
+awaitable<void> Session::listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> message) {
   const auto self = shared_from_this();
   touch();
   enforce::McpRequest request;
-  request.method = last_event_id.empty() ? "listen" : "resume";
+  request.method = message ? message->method : last_event_id.empty() ? "listen" : "resume";
   request.housekeeping = true;
   const enforce::Action action = request;
-  auto verdict = co_await services_.gate.ask(gate_, action, "", {}, nullptr);
+  Flight asked;
+  Result<std::string> bytes = std::string();
+  if (message) bytes = co_await outgoing(*message, asked);
+  else if (const auto to = back()) bytes = (*to)->listening();
+  const std::string id = message ? message->id_text() : std::string();
+  if (!bytes) co_return co_await answer_json(http, message ? 200 : 502, error_text(id, code::kUnavailable, bytes.error().what), "");
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : json::Value(), nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
     co_return co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503,
-                                   error_text("", code::kDenied, denial->reason + " Request: " + denial->request_id), "");
+                                   error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), "");
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
   auto running = std::move(allowed.running);
   enforce::Reply reply;
   auto to_target = back();
-  auto answers = to_target ? co_await (*to_target)->listen(std::move(allowed.permit), last_event_id) : Result<std::unique_ptr<Answers>>(std::unexpected(to_target.error()));
-  if (!answers || (*answers)->status() != 200) {
+  Result<std::unique_ptr<Answers>> answers = fail(ErrorKind::Unavailable, to_target ? "" : to_target.error().what);
+  if (to_target && message) answers = co_await (*to_target)->request(std::move(allowed.permit), *message);
+  else if (to_target) answers = co_await (*to_target)->listen(std::move(allowed.permit), last_event_id);
+  if (!answers || (!message && (*answers)->status() != 200)) {
     const unsigned status = !answers ? 502 : (*answers)->status() == 405 ? 405 : (*answers)->status() == 404 ? 404 : 502;
     lost_ = lost_ || (to_target && (*to_target)->lost());
     reply.result = Outcome::Error;
     reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
-    co_return co_await answer_json(http, status, error_text("", code::kUnavailable, "the target offers no stream"), "");
+    co_return co_await answer_json(http, message ? 200 : status, error_text(id, code::kUnavailable, "the target offers no stream"), "");
   }
   auto& stream = **answers;
   streams_.insert(&stream);
@@ -172,8 +199,12 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
     }
     if (!next || !*next) break;
     auto& event = **next;
+    if (event.event == kOwnMessage) {
+      if (auto sent = co_await carry_on(**to_target, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
+      continue;
+    }
     if (!event.data.empty()) {
-      auto delivery = co_await from_server(std::move(event.data), running);
+      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
       if (!delivery) continue;
       event.data = std::move(delivery->text);
     }

@@ -1,0 +1,268 @@
+// What only the modern era (2026-07-28) has: conversations that begin with any request, state that clients carry, and finding out
+// which era a target speaks. See session.h.
+#include <algorithm>
+
+#include "protocol/mcp/legacy_bridge.h"
+#include "protocol/mcp/modern_answer.h"
+#include "protocol/mcp/modern_bridge.h"
+#include "protocol/mcp/open_back.h"
+#include "protocol/mcp/session.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+using enforce::Outcome;
+
+namespace {
+
+constexpr std::int64_t kStateLives = 900LL * 1'000'000'000;  // how long a client may take to bring back what it was asked for
+constexpr std::string_view kStatePrefix = "sp1.";
+
+std::string meta_text(const std::string& client_info, const std::string& capabilities) {
+  return "{" + json::quote(kMetaVersion) + ":" + json::quote(kModern) + "," + json::quote(kMetaClient) + ":" + client_info + "," + json::quote(kMetaCapabilities) + ":" + capabilities + "}";
+}
+
+awaitable<void> until_cancelled(boost::asio::steady_timer& timer) {
+  timer.expires_at(std::chrono::steady_clock::time_point::max());
+  boost::system::error_code ignored;
+  co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+}
+
+}  // namespace
+
+awaitable<Result<void>> Session::begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first) {
+  const auto self = shared_from_this();
+  touch();
+  const auto meta = first.params["_meta"];
+  if (meta[kMetaClient].is_object()) client_info_ = std::string(meta[kMetaClient].raw());
+  client_capabilities_ = std::string(meta[kMetaCapabilities].raw());
+  const auto name = meta[kMetaClient]["name"].as_string();
+  enforce::Gate::Connection connection{std::move(peer), "mcp", std::string(name.substr(0, 128)) + " " + std::string(meta[kMetaClient]["version"].as_string().substr(0, 64)), ""};
+  // Approvals are bound to who asks with which program, for there is no session: the same call attaches to its request, on whichever worker.
+  const auto binding = "modern-" + hex(sha256(as_bytes(who->person() + "\n" + who->agent + "\n" + target + "\n" + std::string(name))));
+  auto opened = co_await services_.gate.open(std::move(who), std::move(target), binding, connection);
+  if (opened) gate_ = std::move(*opened);
+  begun_ = true;
+  waiting_.cancel();
+  if (!opened) co_return std::unexpected(std::move(opened).error());
+  co_return Result<void>{};
+}
+
+awaitable<void> Session::begun() {
+  const auto self = shared_from_this();
+  while (!begun_) co_await until_cancelled(waiting_);
+}
+
+/// A message of the gateway's own, and the answer to it.
+awaitable<Result<Message>> Session::ask_target(Back& to, std::string what, std::string text) {
+  CO_TRY(const auto request, parse_message(text, From::Client, SIZE_MAX));
+  auto verdict = co_await services_.gate.own(gate_, std::move(what), std::move(text));
+  if (auto* denial = std::get_if<enforce::Denial>(&verdict)) co_return fail(ErrorKind::Unavailable, denial->reason);
+  auto& allowed = std::get<enforce::Allowed>(verdict);
+  enforce::Reply reply;
+  Result<Message> out = fail(ErrorKind::Unavailable, "the target gave no answer to " + request.method);
+  auto answers = co_await to.request(std::move(allowed.permit), request);
+  if (!answers) out = std::unexpected(answers.error());
+  while (answers) {
+    auto event = co_await (*answers)->next(net::after(silence_limit()));
+    if (!event || !*event) {
+      if (!event) out = std::unexpected(event.error());
+      break;
+    }
+    auto message = parse_message(std::move((*event)->data), From::Server, SIZE_MAX);
+    // An error without an id is how a server refuses what it cannot read at all.
+    if (!message || !message->method.empty() || (message->kind == Message::Kind::Response && message->id_text() != request.id_text())) continue;
+    out = std::move(*message);
+    break;
+  }
+  reply.result = !out ? Outcome::Failed : out->kind == Message::Kind::Error ? Outcome::Error : Outcome::Ok;
+  if (!out) reply.error = out.error().what;
+  else if (out->kind == Message::Kind::Error) reply.error = std::string(out->error["message"].as_string().substr(0, 200));
+  services_.gate.mask(allowed.running, reply.error);
+  CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
+  co_return out;
+}
+
+/// Which era the target speaks: as configured, as seen before, or as it says now. Errors: Unavailable when it says nothing.
+awaitable<Result<bool>> Session::is_modern(Back& to) {
+  const auto* target = settings();
+  if (target != nullptr && target->era != target::McpTarget::Era::Auto) co_return target->era == target::McpTarget::Era::Modern;
+  auto& seen = observed_.targets[gate_->target].modern;
+  if (seen) co_return *seen;
+  to.agreed(std::string(kModern));
+  auto answer = co_await ask_target(to, "server/discover", R"({"jsonrpc":"2.0","id":"sallyport-discover","method":"server/discover","params":{"_meta":)" + meta_text(client_info_, "{}") + "}}");
+  to.agreed("");
+  // No answer at all: of another era, or not there. The handshake that follows tells which.
+  bool modern = false;
+  if (answer && answer->kind == Message::Kind::Error) modern = is_modern_error(answer->error);
+  else if (answer) modern = answer->result["supportedVersions"].is_array();
+  if (answer) observed_.targets[gate_->target].modern = modern;
+  co_return modern;
+}
+
+/// What a legacy client's `initialize` becomes: itself, or over a bridge what a target of the other era understands.
+Result<std::string> Session::greeting(const Message& initialize) {
+  TRY(auto* to_target, back());
+  const auto* target = settings();
+  using Era = target::McpTarget::Era;
+  const bool modern_only = target != nullptr && (target->era == Era::Modern || (target->era == Era::Auto && observed_.targets[gate_->target].modern_only));
+  if (modern_only) {
+    to_target->agreed(std::string(kModern));
+    back_ = std::make_unique<ModernBridge>(std::move(back_));
+  }
+  return back_->outgoing(initialize);
+}
+
+/// After an `initialize` that failed: is it that the target speaks the modern era only? A target of both is spoken to in the client's own.
+awaitable<bool> Session::turns_out_modern() {
+  const auto* target = settings();
+  if (target == nullptr || target->era != target::McpTarget::Era::Auto || observed_.targets[gate_->target].modern_only || back_ == nullptr) co_return false;
+  const auto modern = co_await is_modern(*back_);
+  if (modern && *modern) observed_.targets[gate_->target].modern_only = true;
+  co_return modern && *modern;
+}
+
+/// A modern client's way to its target: as it is to one of its era, over a bridge to one of the other.
+awaitable<Result<Back*>> Session::reach() {
+  const auto self = shared_from_this();
+  while (opening_) co_await until_cancelled(waiting_);
+  if (back_ != nullptr) co_return back_.get();
+  opening_ = true;
+  auto opened = co_await open_conversation();
+  opening_ = false;
+  waiting_.cancel();
+  if (!opened) co_return std::unexpected(std::move(opened).error());
+  co_return back_.get();
+}
+
+awaitable<Result<void>> Session::open_conversation() {
+  const auto* configured = services_.gate.catalog()->find(gate_->target);
+  const auto* mcp = settings();
+  if (configured == nullptr || mcp == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
+  const auto allowed_requests = mcp->server_requests;
+  CO_TRY(auto back, open_back(services_, *configured, ""));
+  CO_TRY(const auto modern, co_await is_modern(*back));
+  if (modern) {
+    back->agreed(std::string(kModern));
+    back_ = std::move(back);
+    co_return Result<void>{};
+  }
+  const auto capabilities = json::Document::parse(client_capabilities_);
+  const auto offered = capabilities ? allowed_capabilities(capabilities->root(), allowed_requests, {}) : std::string("{}");
+  const auto info = client_info_ == "{}" ? R"({"name":"sallyport","version":"0"})" : client_info_;
+  CO_TRY(auto answer, co_await ask_target(*back, "initialize", R"({"jsonrpc":"2.0","id":"sallyport-initialize","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":)" +
+                                                                  offered + R"(,"clientInfo":)" + info + "}}"));
+  if (answer.kind == Message::Kind::Error) co_return fail(ErrorKind::Unavailable, "the target refuses to begin: " + std::string(answer.error["message"].as_string().substr(0, 200)));
+  const std::string version(answer.result["protocolVersion"].as_string());
+  back->agreed(version);
+  auto verdict = co_await services_.gate.own(gate_, "notifications/initialized", R"({"jsonrpc":"2.0","method":"notifications/initialized"})");
+  if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) {
+    auto sent = co_await back->post(std::move(allowed->permit));
+    enforce::Reply reply;
+    if (!sent) reply.result = Outcome::Failed, reply.error = sent.error().what;
+    (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
+  }
+  observed_.targets[gate_->target].modern = false;
+  back_ = std::make_unique<LegacyBridge>(std::move(back), std::move(answer));
+  co_return Result<void>{};
+}
+
+/// What a bridge has to send in between, on record as the gateway's own: what it carries of the client's has been judged when it came.
+awaitable<Result<void>> Session::carry_on(Back& to, SseEvent& event) {
+  const auto message = parse_message(event.data, From::Server, SIZE_MAX);
+  const std::string what = message ? message->method : event.data.empty() ? "listen" : "answer";
+  auto verdict = co_await services_.gate.own(gate_, what, std::move(event.data), R"({"method":)" + json::quote(what) + R"(,"sallyport":"bridged"})");
+  if (auto* denial = std::get_if<enforce::Denial>(&verdict)) co_return fail(ErrorKind::Unavailable, denial->reason);
+  auto& allowed = std::get<enforce::Allowed>(verdict);
+  auto sent = co_await to.post(std::move(allowed.permit));
+  enforce::Reply reply;
+  if (!sent) reply.result = Outcome::Failed, reply.error = sent.error().what;
+  CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
+  co_return sent;
+}
+
+/// A modern client's message as it may go on: with the target's own state instead of what was sealed, and without capabilities that
+/// nobody here mediates. Errors: Malformed for a state that is not ours, of somebody else, of other arguments or too old.
+Result<Message> Session::prepared(Message message, Flight& flight) {
+  const auto* target = settings();
+  const auto& params = message.params;
+  if (may_need_input(message.method)) {
+    const auto canonical = params["arguments"].valid() ? json::canonical(params["arguments"]) : std::string();
+    flight.arguments = sha256(as_bytes(message.method + "\n" + mirrored_name(message).value_or("") + "\n" + canonical));
+  }
+  json::Splice splice;
+  if (const auto state = params["requestState"]; state.valid()) {
+    TRY(const auto inner, unsealed_state(flight, state.as_string()));
+    splice.replace(state, json::quote(inner));
+  }
+  if (const auto capabilities = params["_meta"][kMetaCapabilities]; target != nullptr && capabilities.is_object() && capabilities.size() > 0)
+    if (auto allowed = allowed_capabilities(capabilities, target->server_requests, target->extensions); allowed != capabilities.raw()) splice.replace(capabilities, std::move(allowed));
+  if (const auto uris = params["notifications"]["resourceSubscriptions"]; message.method == "subscriptions/listen" && uris.is_array()) {
+    std::string kept;
+    for (const auto uri : uris)
+      if (uri.is_string() && services_.gate.visible(*gate_, object_facts(*list_kind("resources/list"), uri.as_string()))) kept.append(kept.empty() ? "" : ",").append(uri.raw());
+    splice.replace(uris, "[" + kept + "]");
+  }
+  if (splice.empty()) return message;
+  auto mirrored = std::move(message.mirrored);
+  TRY(message, parse_message(splice.apply(message.text()), From::Client, SIZE_MAX));
+  message.mirrored = std::move(mirrored);
+  return message;
+}
+
+std::string Session::state_binding() const { return "mcp-state\n" + gate_->who->person() + "\n" + gate_->who->agent + "\n" + gate_->target + "\n"; }
+
+/// The worker's number stands in front, in clear, for what a bridge keeps is kept on one worker; sealed in, so that it cannot be changed.
+std::string Session::sealed_state(const Flight& flight, std::string_view state) const {
+  const auto front = std::string(kStatePrefix) + std::to_string(services_.worker) + ".";
+  const auto until = std::to_string(system_clock().wall_ns() + kStateLives);
+  return front + base64url(services_.vault.seal(state_binding() + front + hex(flight.arguments), until + "\n" + std::string(state)));
+}
+
+Result<std::string> Session::unsealed_state(const Flight& flight, std::string_view sealed) const {
+  static const std::string kWrong = "requestState is not of this request: it was made for other arguments or another person, has been changed, or is too old";
+  const auto dot = sealed.starts_with(kStatePrefix) ? sealed.find('.', kStatePrefix.size()) : std::string_view::npos;
+  if (dot == std::string_view::npos) return fail(ErrorKind::Malformed, kWrong);
+  const auto bytes = from_base64url(sealed.substr(dot + 1));
+  if (!bytes) return fail(ErrorKind::Malformed, kWrong);
+  const auto opened = services_.vault.unseal(state_binding() + std::string(sealed.substr(0, dot + 1)) + hex(flight.arguments), *bytes);
+  if (!opened) return fail(ErrorKind::Malformed, kWrong);
+  const auto line = opened->find('\n');
+  const auto until = std::strtoll(opened->c_str(), nullptr, 10);
+  if (line == std::string::npos || until < system_clock().wall_ns()) return fail(ErrorKind::Malformed, kWrong);
+  return opened->substr(line + 1);
+}
+
+/// Each thing that the target asks the client for is judged and recorded like a request of a legacy server.
+awaitable<Result<void>> Session::judge_input(const Message& answer) {
+  const auto capabilities = json::Document::parse(client_capabilities_);
+  for (const auto one : answer.result["inputRequests"]) {
+    Message asked;
+    asked.method = std::string(one["method"].as_string());
+    asked.params = one["params"];
+    const auto area = asked.method.substr(0, asked.method.find('/'));
+    if (!capabilities || !capabilities->root()[area].valid()) co_return fail(ErrorKind::Denied, "the target asks for " + asked.method + ", which the client did not offer");
+    auto verdict = co_await services_.gate.ask(gate_, server_action(asked), "", asked.params, nullptr);
+    if (auto* denial = std::get_if<enforce::Denial>(&verdict)) co_return fail(ErrorKind::Denied, denial->reason + " (request " + denial->request_id + ")");
+    CO_TRY_VOID(co_await services_.gate.finish(std::move(std::get<enforce::Allowed>(verdict).running), {}));
+  }
+  co_return Result<void>{};
+}
+
+void Session::cancel_abandoned() {
+  for (auto& [key, flight] : flights_) {
+    // What is held waits on: the same call made again attaches to its request.
+    if (flight->client == nullptr || flight->cancelled || !flight->running || !flight->client->closed_by_client()) continue;
+    flight->cancelled = true;
+    auto text = back_ == nullptr ? std::string() : back_->cancelling(flight->id);
+    if (flight->answers != nullptr) flight->answers->close();
+    if (text.empty()) continue;
+    boost::asio::co_spawn(services_.context, [](std::shared_ptr<Session> self, std::string bytes) -> awaitable<void> {
+      SseEvent event;
+      event.data = std::move(bytes);
+      (void)co_await self->carry_on(*self->back_, event);
+    }(shared_from_this(), std::move(text)), boost::asio::detached);
+  }
+}
+
+}  // namespace sallyport::protocol::mcp
