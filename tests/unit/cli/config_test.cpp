@@ -335,7 +335,7 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"targets.*.mcp.credential.oauth.", "targets: { a: { mcp: { credential: { oauth: { zzzzzzzz: 1 } } } } }\n"},
       {"targets.*.mcp.credential.oauth.client.", "targets: { a: { mcp: { credential: { oauth: { client: { zzzzzzzz: 1 } } } } } }\n"},
       {"targets.*.mcp.credential.aws.", "targets: { a: { mcp: { credential: { aws: { zzzzzzzz: 1 } } } } }\n"}, {"targets.*.mcp.scopes.", "targets: { a: { mcp: { scopes: { zzzzzzzz: 1 } } } }\n"},
-      {"identity.oauth.", "identity: { oauth: { zzzzzzzz: 1 } }\n"}, {"identity.oauth.clients.*.", "identity: { oauth: { clients: { a: { zzzzzzzz: 1 } } } }\n"}};
+      {"identity.oauth.clients.*.", "identity: { oauth: { clients: { a: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
     const auto problems = load(text).problems;
     std::smatch found;
