@@ -50,8 +50,11 @@ export async function withToken(token, target) {
   return shim;
 }
 
+/** What a target must be told that it may do for the suite's sake: by default a server may ask clients for nothing. */
+const EVERYTHING = 'server_requests: [sampling, elicitation, roots], extensions: ["io.modelcontextprotocol/tasks"], methods: [tasks/get, tasks/update, tasks/cancel]';
+
 /** The server suite through a gateway: { run, stopped, evidence, errors }. */
-export async function throughGateway(upstream, revision, extra) {
+export async function throughGateway(upstream, revision, extra = EVERYTHING) {
   const token = {}, target = { hostname: '127.0.0.1', pathname: '/mcp/fixture' };
   const shim = await withToken(token, target);
   const { port } = shim.address();

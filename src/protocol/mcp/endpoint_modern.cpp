@@ -54,6 +54,10 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
     co_await refuse_modern(http, *wrong, id);
     co_return true;
   }
+  if (is_removed(message.method)) {
+    co_await refuse_modern(http, {404, code::kMethodNotFound, "Method not found: " + message.method + " is of an earlier revision", ""}, id);
+    co_return true;
+  }
   const auto worker = worker_of_state(message.params["requestState"].as_string());
   if (worker && *worker != services_.worker && *worker < options_.workers) {
     request.body = std::string(message.text());

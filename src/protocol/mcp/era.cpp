@@ -75,6 +75,11 @@ bool is_cacheable(std::string_view method) {
   return contains(kCacheable, method);
 }
 
+bool is_removed(std::string_view method) {
+  static constexpr std::array<std::string_view, 5> kRemoved = {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"};
+  return contains(kRemoved, method) || method == "tasks/list" || method == "tasks/result";
+}
+
 bool is_input_required(const json::Value& result) { return result["resultType"].as_string() == "input_required"; }
 
 bool is_modern_error(const json::Value& error) {

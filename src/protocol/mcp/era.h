@@ -62,6 +62,8 @@ Result<std::string> header_decoded(std::string_view value);
 /// A result that was cut short for more input, and the methods that may have one.
 bool is_input_required(const json::Value& result);
 bool may_need_input(std::string_view method);
+/// Methods of earlier revisions that this one does not have.
+bool is_removed(std::string_view method);
 /// Results with ttlMs and cacheScope.
 bool is_cacheable(std::string_view method);
 /// An error by which a target shows that it is of the modern era.

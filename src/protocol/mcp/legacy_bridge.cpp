@@ -128,13 +128,13 @@ class LegacyBridge::ListenAnswers : public Answers {
     want("toolsListChanged", "notifications/tools/list_changed");
     want("promptsListChanged", "notifications/prompts/list_changed");
     want("resourcesListChanged", "notifications/resources/list_changed");
-    first_.push_back(event_of(std::move(acknowledged)));
     if (!std::exchange(stream_->opened, true)) first_.push_back(event_of("", std::string(kOwnMessage)));
-    if (!bridge.initialized_.result["capabilities"]["resources"]["subscribe"].as_bool()) return;
+    const bool may_subscribe = bridge.initialized_.result["capabilities"]["resources"]["subscribe"].as_bool();
     for (const auto uri : wanted["resourceSubscriptions"]) {
-      if (!uri.is_string() || !uris_.emplace(uri.as_string()).second) continue;
+      if (!may_subscribe || !uri.is_string() || !uris_.emplace(uri.as_string()).second) continue;
       first_.push_back(event_of(R"({"jsonrpc":"2.0","id":)" + std::to_string(++bridge.last_id_) + R"(,"method":"resources/subscribe","params":{"uri":)" + std::string(uri.raw()) + "}}", std::string(kOwnMessage)));
     }
+    first_.push_back(event_of(std::move(acknowledged)));  // once the target is listened to: nothing may happen in between unheard
   }
   ~ListenAnswers() override { stream_->listeners.erase(&listener_); }
 

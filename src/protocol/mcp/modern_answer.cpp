@@ -33,7 +33,8 @@ std::string server_capabilities(const json::Value& capabilities, const std::vect
   ObjectText out;
   for (const auto member : capabilities) {
     if (member.key() == "tasks") continue;
-    out.add(member.key(), member.key() == "extensions" ? only(member, extensions) : std::string(member.raw()));
+    const auto text = member.key() == "extensions" ? only(member, extensions) : std::string(member.raw());
+    if (member.key() != "extensions" || text != "{}") out.add(member.key(), text);
   }
   return std::move(out).str();
 }

@@ -17,9 +17,11 @@ namespace {
 
 constexpr std::int64_t kStateLives = 900LL * 1'000'000'000;  // how long a client may take to bring back what it was asked for
 constexpr std::string_view kStatePrefix = "sp1.";
+constexpr std::string_view kOurselves = R"({"name":"sallyport","version":"0"})";
 
+/// `client_info` "{}": a client that did not say, which a target need not accept from us.
 std::string meta_text(const std::string& client_info, const std::string& capabilities) {
-  return "{" + json::quote(kMetaVersion) + ":" + json::quote(kModern) + "," + json::quote(kMetaClient) + ":" + client_info + "," + json::quote(kMetaCapabilities) + ":" + capabilities + "}";
+  return "{" + json::quote(kMetaVersion) + ":" + json::quote(kModern) + "," + json::quote(kMetaClient) + ":" + (client_info == "{}" ? std::string(kOurselves) : client_info) + "," + json::quote(kMetaCapabilities) + ":" + capabilities + "}";
 }
 
 awaitable<void> until_cancelled(boost::asio::steady_timer& timer) {
@@ -140,6 +142,7 @@ awaitable<Result<void>> Session::open_conversation() {
   const auto* mcp = settings();
   if (configured == nullptr || mcp == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
   const auto allowed_requests = mcp->server_requests;
+  const bool automatic = mcp->era == target::McpTarget::Era::Auto;
   CO_TRY(auto back, open_back(services_, *configured, ""));
   CO_TRY(const auto modern, co_await is_modern(*back));
   if (modern) {
@@ -149,9 +152,16 @@ awaitable<Result<void>> Session::open_conversation() {
   }
   const auto capabilities = json::Document::parse(client_capabilities_);
   const auto offered = capabilities ? allowed_capabilities(capabilities->root(), allowed_requests, {}) : std::string("{}");
-  const auto info = client_info_ == "{}" ? R"({"name":"sallyport","version":"0"})" : client_info_;
+  const auto info = client_info_ == "{}" ? std::string(kOurselves) : client_info_;
   CO_TRY(auto answer, co_await ask_target(*back, "initialize", R"({"jsonrpc":"2.0","id":"sallyport-initialize","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":)" +
                                                                   offered + R"(,"clientInfo":)" + info + "}}"));
+  if (answer.kind == Message::Kind::Error && is_modern_error(answer.error) && automatic) {
+    // It did not understand the question, and now it has said what it speaks.
+    observed_.targets[gate_->target].modern = true;
+    back->agreed(std::string(kModern));
+    back_ = std::move(back);
+    co_return Result<void>{};
+  }
   if (answer.kind == Message::Kind::Error) co_return fail(ErrorKind::Unavailable, "the target refuses to begin: " + std::string(answer.error["message"].as_string().substr(0, 200)));
   const std::string version(answer.result["protocolVersion"].as_string());
   back->agreed(version);
