@@ -152,6 +152,7 @@ test('the authorization server describes itself at its own address', async () =>
 
 for (const [name, make] of Object.entries({
   '1.32.2': (url, keeper) => { const client = new Client1({ name: 'sdk1', version: '1' }); const transport = new Transport1(new URL(url), { authProvider: keeper, fetch: gateway.fetch() }); return { client, transport }; },
+  '2.4.0 in the newer era': (url, keeper) => { const client = new Client2({ name: 'sdk2', version: '1' }, { versionNegotiation: { mode: 'auto' } }); const transport = new Transport2(new URL(url), { authProvider: keeper, fetch: gateway.fetch() }); return { client, transport }; },
   '2.4.0': (url, keeper) => { const client = new Client2({ name: 'sdk2', version: '1' }); const transport = new Transport2(new URL(url), { authProvider: keeper, fetch: gateway.fetch() }); return { client, transport }; },
 })) {
   for (const [how, keeper] of Object.entries({
@@ -391,11 +392,12 @@ test('a person sees what they allowed, and takes it back', async () => {
   const api = (await cli.tokens(browser())).access_token;
   const one = raw();
   const tokens = await one.tokens(browser());
-  const list = async () => JSON.parse((await gateway.get('/api/consents', { token: api })).body).consents;
+  const list = async () => JSON.parse((await gateway.run(['consents', 'ls', '--json'], { token: api })).out);
   const consent = (await list()).find(c => c.client === 'inspector' && c.resource === `${base}/mcp/tickets`);
   assert.ok(consent);
   assert.equal((await gateway.http('DELETE', `${gateway.adminUrl}/api/consents/${consent.id}`, { token: await gateway.token('alice') })).status, 404, 'somebody else’s');
-  assert.equal((await gateway.http('DELETE', `${gateway.adminUrl}/api/consents/${consent.id}`, { token: api })).status, 200);
+  assert.match((await gateway.run(['consents', 'ls'], { token: api })).out, /inspector .*mcp/);
+  assert.equal((await gateway.run(['consents', 'revoke', consent.id], { token: api })).code, 0);
   assert.equal((await gateway.mcpPost('tickets', initialize, { token: tokens.access_token })).status, 401);
   assert.equal((await one.refresh(tokens.refresh_token)).error, 'invalid_grant');
   assert.ok(!(await list()).some(c => c.id === consent.id));

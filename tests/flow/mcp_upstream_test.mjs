@@ -258,7 +258,8 @@ test('a person connects their account, and only their own calls use it', async (
   done(await call('mine', ada.token));
   assert.equal(people.requests.at(-1).form.grant_type, 'refresh_token');
   // Ended by the person: here, and at the server.
-  assert.equal((await gateway.http('DELETE', `${gateway.adminUrl}/api/connections/mine`, { token: ada.api })).status, 200);
+  assert.match((await gateway.run(['connections', 'ls'], { token: ada.api })).out, /^mine /m);
+  assert.equal((await gateway.run(['connections', 'end', 'mine'], { token: ada.api })).code, 0);
   assert.equal(people.revoked.length, 1);
   assert.ok((await first('mine', ada.token)).error.message.includes('/connect/mine'));
   assert.deepEqual(await list(ada), []);
