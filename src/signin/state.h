@@ -101,6 +101,7 @@ struct SignIn::State {
   boost::asio::awaitable<identity::Judged<std::string>> judge_client_assertion(const admin::Form& form);
   boost::asio::awaitable<identity::Judged<std::string>> judge_workload(std::string assertion);
   boost::asio::awaitable<admin::Answer> give_service_token(const admin::Call& call, const admin::Form& form, std::string service, std::string method);
+  std::optional<admin::Answer> narrow(const admin::Form& form, identity::TokenTerms& terms) const;
   boost::asio::awaitable<admin::Answer> refuse_grant(const admin::Call& call, identity::Reason reason, const char* error, std::string action);
   admin::Answer token_answer(Result<identity::IssuedToken> issued, std::string_view more) const;
   bool first_time(const std::string& id, std::int64_t until_wall_ns);

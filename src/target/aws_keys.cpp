@@ -108,6 +108,12 @@ awaitable<Result<RoleKeys>> AwsKeySource::of_instance() {
 awaitable<Result<RoleKeys>> AwsKeySource::of_container() {
   const auto relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
   if (relative.empty() && full.empty()) co_return fail(ErrorKind::Unavailable, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and _FULL_URI are not set: the gateway does not run in such a container");
+  // As AWS's own libraries: in clear to this host and to the platform's two addresses only.
+  if (relative.empty()) {
+    CO_TRY(const auto at, net::parse_url(full));
+    const bool near = at.host.starts_with("127.") || at.host == "localhost" || at.host == "::1" || at.host == "169.254.170.2" || at.host == "169.254.170.23" || at.host == "fd00:ec2::23";
+    if (!at.tls && !near) co_return fail(ErrorKind::Unavailable, "AWS_CONTAINER_CREDENTIALS_FULL_URI is http to another host");
+  }
   net::Headers headers;
   auto token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (const auto file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {

@@ -11,6 +11,7 @@ import path from 'node:path';
 import { SignJWT } from 'jose';
 import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as Transport1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { PrivateKeyJwtProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
 import { Client as Client2, StreamableHTTPClientTransport as Transport2 } from '@modelcontextprotocol/client';
 import { Gateway, PASSWORD, folder, until } from '../lib/gateway.mjs';
 import { Browser } from '../lib/browser.mjs';
@@ -18,6 +19,7 @@ import { Keeper, RawClient, freePort, walk } from '../lib/oauth_person.mjs';
 import { start as startProvider } from '../fixtures/sign_in_provider.mjs';
 import { startTickets } from '../fixtures/tickets_server.mjs';
 
+const robot = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 let provider, gateway, upstream, documents, secretServer, base;
 const seen = [];   // what the private server behind the network was asked
 const docs = {};   // path -> answer of the server with metadata documents
@@ -45,16 +47,17 @@ before(async () => {
   upstream = await startTickets();
   documents = await startDocuments();
   secretServer = http.createServer((request, response) => { seen.push(request.url); response.end('{}'); });
+  secretServer.on('connection', () => seen.push('connection'));
   await new Promise(resolve => secretServer.listen(0, '127.0.0.1', resolve));
   const port = await freePort();
   base = `https://127.0.0.1:${port}`;
   gateway = new Gateway({
     publicUrl: base,
-    users: { alice: ['engineers'], bob: ['leads'] },
+    users: { alice: ['engineers'], bob: ['leads'], robot: { groups: ['engineers'], service: true, extra: 'keys: robot.jwks' } },
     targets: { tickets: { url: upstream.url, extra: 'scopes: { tools: { search_tickets: [tickets.read], "write_*": [tickets.read, tickets.write] } }' },
       strict: { url: upstream.url, extra: 'scopes: { use: [strict.use] }' }, hidden: { url: upstream.url, labels: { env: 'hidden' }, extra: 'scopes: { use: [hidden.use] }' } },
     policy: `- { id: engineers, allow: { who: "group:engineers", target: { env: prod } } }`,
-    files: { 'client.secret': 'a client secret: 50% & more' },
+    files: { 'client.secret': 'a client secret: 50% & more', 'robot.jwks': JSON.stringify({ keys: [{ ...robot.publicKey.export({ format: 'jwk' }), kid: 'r', alg: 'ES256', use: 'sig' }] }) },
     more: { identity: `oidc:
   - issuer: ${provider.issuer}
     audience: sallyport
@@ -74,7 +77,8 @@ agents:
   inspector: { people: [engineers] }
   confidential: {}
   "${documents.origin}/good": {}
-  "${documents.origin}/second": {}` },
+  "${documents.origin}/second": {}
+  robot: {}` },
     env: { CORP_SECRET: provider.secret },
   });
   gateway.mcpListen = `127.0.0.1:${port}`;
@@ -357,6 +361,35 @@ test('a program with a secret shows it, as Basic or in the form', async () => {
   assert.equal((await exchange({}, basic('wrong'))).error, 'invalid_client');
   assert.equal((await exchange({ client_id: 'conf' })).error, 'invalid_client');
   assert.equal((await exchange({ client_id: 'inspector' }, basic('a client secret: 50% & more'))).error, 'invalid_client', 'two names');
+});
+
+test("a service of the SDK's client credentials gets in by its own key, for that target alone", async () => {
+  const authProvider = new PrivateKeyJwtProvider({ clientId: 'robot', privateKey: robot.privateKey.export({ type: 'pkcs8', format: 'pem' }), algorithm: 'ES256', expectedIssuer: gateway.adminUrl });
+  const client = new Client1({ name: 'robot', version: '1' });
+  await client.connect(new Transport1(new URL(gateway.url('tickets')), { authProvider, fetch: gateway.fetch() }));
+  assert.equal((await client.callTool({ name: 'slow', arguments: { ms: 1 } })).content[0].text, 'done');
+  const { access_token: token } = authProvider.tokens();
+  assert.equal((await gateway.mcpPost('strict', initialize, { token })).status, 401, 'bound to the resource that it asked for');
+  assert.equal((await gateway.get('/api/whoami', { token })).status, 401);
+  await client.close();
+  const signed = () => new SignJWT({ jti: String(Math.random()) }).setProtectedHeader({ alg: 'ES256' }).setIssuer('robot').setSubject('robot').setAudience(gateway.adminUrl).setIssuedAt().setExpirationTime('60s').sign(robot.privateKey);
+  const ask = async more => raw().post('/oauth/token', { grant_type: 'client_credentials', client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer', client_assertion: await signed(), ...more });
+  assert.equal((await ask({ resource: 'https://evil.example/mcp' })).error, 'invalid_target');
+  assert.equal((await ask({ resource: `${base}/mcp/tickets`, audience: 'database' })).error, 'invalid_target');
+  assert.equal((await ask({ scope: 'tickets.read unknown' })).scope, 'tickets.read');
+  // Exchanged for a person's agent, a token is no wider than the person's was.
+  const { createPrivateKey } = await import('node:crypto');
+  const key = provider.signingKey();
+  const person = await new SignJWT({ groups: ['engineers'], scope: 'tickets.read' }).setProtectedHeader({ alg: 'RS256', kid: key.kid, typ: 'at+jwt' }).setIssuer(provider.issuer).setSubject('ada').setAudience('sallyport').setIssuedAt()
+    .setExpirationTime('5m').sign(createPrivateKey({ key, format: 'jwk' }));
+  const type = 'urn:ietf:params:oauth:token-type:access_token';
+  const exchanged = await raw().post('/oauth/token', { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', subject_token: person, subject_token_type: type, actor_token: (await ask()).access_token, actor_token_type: type,
+    resource: `${base}/mcp/tickets` });
+  assert.equal(exchanged.status, 200, JSON.stringify(exchanged));
+  const session = await gateway.initialize('tickets', exchanged.access_token);
+  assert.equal((await gateway.mcpPost('tickets', call('search_tickets'), { token: exchanged.access_token, session })).status, 200);
+  assert.equal((await gateway.mcpPost('tickets', call('write_ticket'), { token: exchanged.access_token, session })).status, 403);
+  assert.equal((await gateway.mcpPost('strict', initialize, { token: exchanged.access_token })).status, 401);
 });
 
 test('a refresh token comes once; a second time costs everything that came of it', async () => {

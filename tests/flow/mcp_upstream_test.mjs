@@ -7,6 +7,7 @@ import { createHash, createHmac, generateKeyPairSync } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import path from 'node:path';
 import { Gateway, folder, until } from '../lib/gateway.mjs';
 import { Browser } from '../lib/browser.mjs';
@@ -58,8 +59,11 @@ function judgeSignature(request, body, keys) {
   return mac(key, text).toString('hex') === signature ? { id, region, service } : { status: 403, why: 'signature' };
 }
 
-let gateway, provider, tickets, oauth, rotated, people, guards = {}, platform, alice, keys, roles, expires;
+let gateway, provider, tickets, oauth, rotated, people, guards = {}, platform, alice, keys, roles, expires, inner, innerSeen = 0;
 before(async () => {
+  // Something of the gateway's own network that nobody outside may make it talk to.
+  inner = net.createServer(socket => { ++innerSeen; socket.destroy(); });
+  await new Promise(resolve => inner.listen(0, '127.0.0.1', resolve));
   [provider, tickets, oauth, rotated, people] = await Promise.all([startProvider(), startTickets(), startOAuth(), startOAuth({ life: 3600 }), startOAuth()]);
   provider.people.ben = { groups: ['engineers'], email: 'ben@example.com', email_verified: true, name: 'Ben' };
   const takes = server => request => {
@@ -78,7 +82,7 @@ before(async () => {
   guards.people = await guard(tickets, takes(people));
   // A server that names its own authorization server, and one that names what is not for it to name.
   guards.selfless = await guard(tickets, request => request.url.startsWith('/.well-known/oauth-protected-resource') ? { answer: { resource: guards.selfless.url, authorization_servers: [oauth.issuer] } } : takes(oauth)(request));
-  guards.evil = await guard(tickets, request => request.url.startsWith('/.well-known/oauth-protected-resource') ? { answer: { resource: guards.evil.url, authorization_servers: ['https://127.0.0.2:9'] } } : { status: 401 });
+  guards.evil = await guard(tickets, request => request.url.startsWith('/.well-known/oauth-protected-resource') ? { answer: { resource: guards.evil.url, authorization_servers: [`https://localhost:${inner.address().port}`] } } : { status: 401 });
   guards.tls = await guard(tickets, request => ({ client: request.socket.getPeerCertificate().subject?.CN }), { tls: { key: file('server.key'), cert: file('server.pem'), ca: [file('client.pem')], requestCert: true, rejectUnauthorized: true } });
   roles = { [AWS.key]: { secret: AWS.secret }, ASIAROLE: { secret: 'role secret', token: 'role/token==' }, ASIATASK: { secret: 'task', token: 'task-token' }, ASIAWEB: { secret: 'web', token: 'web-token' } };
   guards.aws = await guard(tickets, (request, body) => judgeSignature(request, body, roles));
@@ -143,6 +147,7 @@ before(async () => {
 after(async () => {
   const code = await gateway?.stop();
   const verified = gateway?.verify();
+  inner?.close();
   await Promise.all([provider?.stop(), oauth?.stop(), rotated?.stop(), people?.stop(), platform?.close(), tickets?.close(), ...Object.values(guards).map(one => one.close())]);
   assert.equal(code, 0);
   assert.equal(verified.code, 0, verified.out);
@@ -178,6 +183,7 @@ test('a server that names its authorization server is believed within limits', a
   const answer = await first('evil');
   assert.match(answer.error.message, /cannot be reached/);
   assert.equal(guards.evil.calls().length, 0);
+  assert.equal(innerSeen, 0, 'an address that a target names is not even connected to when it is not a public one');
 });
 
 test('a token that the target refuses is got anew, once', async () => {
