@@ -9,6 +9,7 @@ import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Gateway, folder, until } from '../lib/gateway.mjs';
 import { Browser } from '../lib/browser.mjs';
 import { RawClient, walk } from '../lib/oauth_person.mjs';
@@ -65,6 +66,7 @@ before(async () => {
   inner = net.createServer(socket => { ++innerSeen; socket.destroy(); });
   await new Promise(resolve => inner.listen(0, '127.0.0.1', resolve));
   [provider, tickets, oauth, rotated, people] = await Promise.all([startProvider(), startTickets(), startOAuth(), startOAuth({ life: 3600 }), startOAuth()]);
+  provider.people.cara = { groups: ['engineers'], email: 'cara@example.com', email_verified: true, name: 'Cara' };
   provider.people.ben = { groups: ['engineers'], email: 'ben@example.com', email_verified: true, name: 'Ben' };
   const takes = server => request => {
     const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
@@ -280,6 +282,16 @@ test('a person connects their account, and only their own calls use it', async (
   const database = fs.readFileSync(path.join(gateway.dir, 'state/state.db')), journal = path.join(gateway.dir, 'state/state.db-wal');
   const bytes = Buffer.concat([database, fs.existsSync(journal) ? fs.readFileSync(journal) : Buffer.alloc(0)]).toString('latin1');
   assert.ok(!bytes.includes('rt-') && !bytes.includes('at-ada'), 'sealed at rest');
+});
+
+test('a client of either era is told where to connect', async () => {
+  const cara = await person('cara');
+  for (const mode of ['auto', 'legacy']) {
+    const client = new Client({ name: 'sdk2', version: '1' }, mode === 'auto' ? { versionNegotiation: { mode } } : {});
+    const transport = new StreamableHTTPClientTransport(new URL(gateway.url('mine')), { requestInit: { headers: { Authorization: `Bearer ${cara.token}` } }, fetch: gateway.fetch() });
+    await assert.rejects(client.connect(transport), error => error.message.includes(`${gateway.adminUrl}/connect/mine`), mode);
+    await client.close();
+  }
 });
 
 test('a connection counts only in the browser and for the target that began it', async () => {
