@@ -52,7 +52,8 @@ void ConfigReader::conceal(const yaml::Node& node) {
                                                              "host", "port", "database", "databases", "user", "tls", "connect", "max_statement", "max_masked_row",
                                                              "commit", "functions", "grant", "issuer", "token_endpoint",
                                                              "authorization_endpoint", "revocation_endpoint", "id", "key_id", "auth", "scopes", "resource", "private_hosts",
-                                                             "region", "from", "role", "token_file", "endpoint", "redirect_uris"};
+                                                             "region", "from", "role", "token_file", "endpoint", "redirect_uris", "transport",
+                                                             "network", "directory", "pool", "idle", "limits"};
     if (!kOpen.contains(member.key)) conceal(member.value);
   }
 }

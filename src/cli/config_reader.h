@@ -52,6 +52,9 @@ class ConfigReader {
   void endpoint(yaml::Mapping& fields, const char* key, std::string& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
   void oauth(const yaml::Node& node, identity::IdentityConfig& out);
+  void command(yaml::Mapping& fields, const yaml::Node& node, target::McpTarget& out);
+  void environment(const yaml::Node& node, target::McpCommand& out);
+  void limits(const yaml::Node& node, target::McpCommand& out);
   void retention(const yaml::Node& node, EvidenceConfig& out);
   void notary(const yaml::Node& node, EvidenceConfig& out);
   void witnesses(const yaml::Node& node, EvidenceConfig& out);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "net/tls.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -66,17 +67,17 @@ Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const
 }
 
 /// What the gateway is to the target, added to one request.
-awaitable<Result<net::Headers>> Link::signed_with(net::Headers headers, const std::string& method, std::string_view body, const std::string& token) {
+awaitable<Result<net::Headers>> Link::signed_with(net::Headers headers, const std::string& method, const std::string& path, std::string_view body, const std::string& token) {
   for (const auto& [name, value] : credential_.all()) headers.add(name, value);
   if (oauth_) headers.add("Authorization", "Bearer " + token);
   if (!aws_) co_return headers;
   CO_TRY(const auto keys, co_await aws_->keys());
-  SigningInput input{method, url_.authority, url_.target, aws_->settings().service, aws_->settings().region, {}, body, system_clock().wall_ns()};
+  SigningInput input{method, url_.authority, path, aws_->settings().service, aws_->settings().region, {}, body, system_clock().wall_ns()};
   for (auto& [name, value] : sign_v4(keys, input)) headers.add(std::move(name), std::move(value));
   co_return headers;
 }
 
-awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
+awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::string method, std::string path, net::Headers headers) {
   const auto self = shared_from_this();
   if (permit.target().name != name_)
     co_return fail(ErrorKind::Internal, "a permit for " + permit.target().name + " was used on the link to " + name_);
@@ -94,13 +95,47 @@ awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string metho
     if (oauth_) {
       CO_TRY(token, co_await tokens_.token(oauth_, name_, permit.person()));
     }
-    CO_TRY(const auto complete, co_await signed_with(headers, method, body, token));
-    auto exchange = co_await client_.send(method, url_.target, complete, body, /*retry_safe=*/!has_body, net::after(timeout_ns_));
+    CO_TRY(const auto complete, co_await signed_with(headers, method, path, body, token));
+    auto exchange = co_await client_.send(method, path, complete, body, /*retry_safe=*/!has_body, net::after(timeout_ns_));
     if (!exchange || exchange->status() != 401 || !oauth_) co_return exchange;
     tokens_.refused(name_, permit.person(), token);
     if (again) co_return fail(ErrorKind::Unavailable, "the target refuses the token that its authorization server gave");
     exchange->close();
   }
+}
+
+awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
+  co_return co_await exchange(permit, std::move(method), url_.target, std::move(headers));
+}
+
+awaitable<Result<net::HttpExchange>> Link::send_to(std::string path, Permit permit, net::Headers headers) {
+  co_return co_await exchange(permit, "POST", std::move(path), std::move(headers));
+}
+
+awaitable<Result<net::HttpExchange>> Link::offer(Permit& permit, net::Headers headers) {
+  auto mine = std::make_unique<Permit>(std::move(permit));
+  auto answer = co_await exchange(*mine, "POST", url_.target, std::move(headers));
+  if (answer && (answer->status() == 400 || answer->status() == 404 || answer->status() == 405)) permit = std::move(*mine);
+  co_return answer;
+}
+
+awaitable<Result<net::HttpExchange>> Link::open_stream(const Permit& permit, net::Headers headers) {
+  co_return co_await exchange(permit, "GET", url_.target, std::move(headers));
+}
+
+Result<std::string> Link::path_of(std::string_view reference) const {
+  const auto unusable = [&] { return fail(ErrorKind::Malformed, "the target named an address that cannot be used: " + std::string(reference.substr(0, 200))); };
+  if (std::ranges::any_of(reference, [](char c) { return c <= 0x20 || c == 0x7f; })) return unusable();
+  if (reference.contains("://")) {
+    const auto url = net::parse_url(reference);
+    // The credential goes to the server that was configured and to no other.
+    if (!url || url->tls != url_.tls || url->port != url_.port || !same_name(url->host, url_.host)) return unusable();
+    return url->target;
+  }
+  if (reference.empty() || reference.starts_with("//") || reference.contains('#')) return unusable();
+  if (reference.front() == '/') return std::string(reference);
+  const auto path = url_.target.substr(0, url_.target.find('?'));
+  return (reference.front() == '?' ? path : path.substr(0, path.rfind('/') + 1)) + std::string(reference);
 }
 
 Result<std::shared_ptr<Link>> Links::get(const Target& target) {

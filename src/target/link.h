@@ -25,11 +25,21 @@ class Link : public std::enable_shared_from_this<Link> {
   /// permit for another target (Internal). A token that the target's server gave and the target refuses (401) is got anew, once: what is
   /// refused so has not run.
   boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers);
+  /// A POST like send(), to another path of the same server: what path_of() gave for what the server named.
+  boost::asio::awaitable<Result<net::HttpExchange>> send_to(std::string path, Permit permit, net::Headers headers);
+  /// A POST whose permit stays with the caller when the server did not take the message (status 400, 404 or 405): it may go another way.
+  boost::asio::awaitable<Result<net::HttpExchange>> offer(Permit& permit, net::Headers headers);
+  /// A GET without a message: the stream on which the answer to what is permitted will come. The permit is not used up.
+  boost::asio::awaitable<Result<net::HttpExchange>> open_stream(const Permit& permit, net::Headers headers);
+  /// The path and query of a URL or relative reference (RFC 3986 §4.2) on this server. Errors: Malformed, it is on another one.
+  Result<std::string> path_of(std::string_view reference) const;
 
  private:
+  boost::asio::awaitable<Result<net::HttpExchange>> exchange(const Permit& permit, std::string method, std::string path, net::Headers headers);
+
   Link(boost::asio::io_context& context, const Target& configured, net::Url url, std::shared_ptr<const net::TlsClient> tls,
        net::Headers credential, identity::UpstreamTokens& tokens);
-  boost::asio::awaitable<Result<net::Headers>> signed_with(net::Headers headers, const std::string& method, std::string_view body, const std::string& token);
+  boost::asio::awaitable<Result<net::Headers>> signed_with(net::Headers headers, const std::string& method, const std::string& path, std::string_view body, const std::string& token);
 
   std::string name_;
   net::Url url_;

@@ -78,7 +78,7 @@ export class Gateway {
    * @param options.notify YAML lines of `notify:`
    * @param options.files { name: content }: files beside the configuration
    * @param options.publicUrl gateway.public_url, where clients compare it with the address that they use
-   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra } | { postgres: "YAML of the target", labels } }
+   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra } | { command: [program, …], labels, extra } | { postgres: "YAML of the target", labels } }
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
    * @param options.tls false for plain HTTP on loopback
@@ -111,7 +111,8 @@ export class Gateway {
     if (more.roles) yaml += 'roles:\n' + indent(more.roles, 2);
     yaml += 'targets:\n';
     for (const [name, target] of Object.entries(targets)) {
-      if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
+      if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}${target.extra ? ', ' + target.extra : ''} }\n`;
+      else if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: ${target.credential ?? '{ bearer: { file: upstream.token } }'}${target.extra ? ', ' + target.extra : ''} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }

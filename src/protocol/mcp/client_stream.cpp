@@ -4,7 +4,15 @@ namespace sallyport::protocol::mcp {
 
 using boost::asio::awaitable;
 
+awaitable<void> ClientStream::leave(std::string text) {
+  co_await answer(std::move(text));
+  co_await end_stream();
+  http_ = nullptr;
+  gone_ = streaming_ = answered_ = ended_ = false;
+}
+
 awaitable<void> ClientStream::send(std::string bytes) {
+  if (http_ == nullptr) co_return;
   while (writing_ && !gone_) {
     turn_.expires_at(std::chrono::steady_clock::time_point::max());
     boost::system::error_code ignored;
@@ -18,9 +26,9 @@ awaitable<void> ClientStream::send(std::string bytes) {
     headers.add("Content-Type", "text/event-stream");
     headers.add("Cache-Control", "no-cache, no-transform");
     headers.add("X-Accel-Buffering", "no");
-    if (!(co_await http_.begin(200, headers))) gone_ = true;
+    if (!(co_await http_->begin(200, headers))) gone_ = true;
   }
-  if (!gone_ && !bytes.empty() && !(co_await http_.chunk(bytes))) gone_ = true;
+  if (!gone_ && !bytes.empty() && !(co_await http_->chunk(bytes))) gone_ = true;
   writing_ = false;
   turn_.cancel();
 }
@@ -34,6 +42,10 @@ awaitable<void> ClientStream::comment(std::string text) {
 }
 
 awaitable<void> ClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
+  if (http_ == nullptr) {
+    collected_ = std::move(text);
+    co_return;
+  }
   if (streaming_ || must_stream_) {
     SseEvent event;
     event.event = "message";
@@ -45,7 +57,7 @@ awaitable<void> ClientStream::answer(std::string text, std::optional<std::string
   answered_ = true;
   net::Headers headers;
   headers.add("Content-Type", "application/json");
-  if (!gone_ && !(co_await http_.respond(status, headers, text))) gone_ = true;
+  if (!gone_ && !(co_await http_->respond(status, headers, text))) gone_ = true;
 }
 
 awaitable<void> ClientStream::end_batch() {
@@ -58,15 +70,15 @@ awaitable<void> ClientStream::end_stream() {
 }
 
 awaitable<void> ClientStream::finish(bool accepted) {
-  if (answered_ || ended_ || must_stream_) co_return;
+  if (answered_ || ended_ || must_stream_ || http_ == nullptr) co_return;
   if (!streaming_ && accepted) {
     answered_ = true;
-    if (!(co_await http_.respond(202, {}, ""))) gone_ = true;
+    if (!(co_await http_->respond(202, {}, ""))) gone_ = true;
     co_return;
   }
   if (!streaming_) co_await send("");  // a request that was cancelled has no answer: the stream just ends
   ended_ = true;
-  if (!gone_ && !(co_await http_.end())) gone_ = true;
+  if (!gone_ && !(co_await http_->end())) gone_ = true;
 }
 
 }  // namespace sallyport::protocol::mcp

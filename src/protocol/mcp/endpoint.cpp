@@ -11,11 +11,12 @@ using boost::asio::awaitable;
 
 namespace {
 
-constexpr std::string_view kPrefix = "/mcp/";
 constexpr std::size_t kMaxBatch = 32;
+constexpr std::int64_t kProcessesEnd = 5'000'000'000;   // at the gateway's stop, after what runs had its time
 
-/// The media types an Accept header names, parameters dropped; `*/*` stands for all.
-bool accepts(std::string_view header, std::string_view type) {
+}  // namespace
+
+bool Endpoint::accepts(std::string_view header, std::string_view type) {
   for (;;) {
     const auto comma = header.find(',');
     auto one = header.substr(0, comma);
@@ -29,19 +30,8 @@ bool accepts(std::string_view header, std::string_view type) {
   }
 }
 
-/// Keeps a connection in the set while it is served here.
-struct Registered {
-  Registered(std::set<net::HttpServerConnection*>& all, net::HttpServerConnection& one) : all_(all), one_(&one) { all_.insert(one_); }
-  ~Registered() { all_.erase(one_); }
-  Registered(const Registered&) = delete;
-  std::set<net::HttpServerConnection*>& all_;
-  net::HttpServerConnection* one_;
-};
-
-}  // namespace
-
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context), tend_timer_(services.context) {}
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), held_(services.worker), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -115,18 +105,22 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
       if (!request.keep_alive || !http.is_open()) co_return;
       continue;
     }
-    const auto session_id = request.headers.get("Mcp-Session-Id");
+    auto session_id = std::string(request.headers.get("Mcp-Session-Id"));
+    if (session_id.empty()) session_id = sse_session_of(request);
     if (const auto worker = session_id.empty() ? services_.worker : worker_of(session_id); worker != services_.worker)
       co_return handoff_(worker, std::move(http), std::move(request));
 
     auto target = request.target.substr(kPrefix.size());
     target = target.substr(0, target.find('?'));
-    auto who = co_await authenticate(http, request, target);
+    auto resource = target;   // whatever the transport
+    for (const auto suffix : {kSseStream, kSseMessages})
+      if (resource.ends_with(suffix)) resource.resize(resource.size() - suffix.size());
+    auto who = co_await authenticate(http, request, resource);
     const bool keep_alive = request.keep_alive;
     if (!who) {
       const unsigned code = who.error().kind == ErrorKind::Denied ? 401 : who.error().kind == ErrorKind::Overloaded ? 429 : 503;
       const bool presented = !request.headers.get("Authorization").empty();
-      co_await refuse(http, code, code::kDenied, who.error().what, code == 401 ? resource_.challenge(target, presented) : std::string());
+      co_await refuse(http, code, code::kDenied, who.error().what, code == 401 ? resource_.challenge(resource, presented) : std::string());
     } else {
       if (!co_await handle(http, std::move(request), std::move(*who), std::move(target))) co_return;
     }
@@ -159,6 +153,16 @@ awaitable<bool> Endpoint::may_by_scope(net::HttpServerConnection& http, const id
 }
 
 awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  if (target.ends_with(kSseStream)) {
+    target.resize(target.size() - kSseStream.size());
+    co_await handle_sse_stream(http, request, std::move(who), std::move(target));
+    co_return false;
+  }
+  if (target.ends_with(kSseMessages)) {
+    target.resize(target.size() - kSseMessages.size());
+    co_await handle_sse_message(http, std::move(request), std::move(who), std::move(target));
+    co_return true;
+  }
   if (request.method == "POST") co_return co_await handle_post(http, std::move(request), std::move(who), std::move(target));
   if ((request.method != "GET" && request.method != "DELETE") || says_modern(request)) {
     co_await refuse(http, 405, code::kInvalidRequest, says_modern(request) ? "only POST in this revision" : "only POST, GET and DELETE");
@@ -208,7 +212,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, observed_, id);
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, id);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -220,13 +224,17 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
   co_return session;
 }
 
-awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+std::pair<unsigned, std::string> Endpoint::unreadable(const net::HttpRequest& request) {
   const auto type = ascii_lower(request.headers.get("Content-Type"));
+  if (type.substr(0, type.find(';')) != "application/json") return {415, "Content-Type must be application/json"};
+  if (!request.headers.get("Content-Encoding").empty()) return {415, "a compressed body is not read here"};
+  return {0, ""};
+}
+
+awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  auto wrong = unreadable(request);
   const auto accept = request.headers.get("Accept");
-  std::pair<unsigned, std::string> wrong;
-  if (type.substr(0, type.find(';')) != "application/json") wrong = {415, "Content-Type must be application/json"};
-  else if (!request.headers.get("Content-Encoding").empty()) wrong = {415, "a compressed body is not read here"};
-  else if (!accepts(accept, "application/json")) wrong = {406, "Accept must name application/json and text/event-stream"};
+  if (wrong.first == 0 && !accepts(accept, "application/json")) wrong = {406, "Accept must name application/json and text/event-stream"};
   if (wrong.first != 0) {
     co_await refuse(http, wrong.first, code::kInvalidRequest, std::move(wrong.second));
     co_return true;
@@ -253,7 +261,7 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
   if (message.method != "initialize" || message.kind != Message::Kind::Request)
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-  auto session = std::make_shared<Session>(services_, observed_, new_session_id());
+  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id());
   // Known before the client is told of it: its next request may be here before this coroutine goes on.
   sessions_[session->id()] = session;
   if (co_await session->begin(http, std::move(who), std::move(target), std::move(message))) watch(session);
@@ -266,8 +274,8 @@ awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net:
   if (!session) co_return;
   auto texts = split_batch(std::move(request.body), max, kMaxBatch);
   if (!texts) co_return co_await refuse(http, 400, code::kParse, texts.error().what);
-  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") != versions().front())
-    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist in revision 2025-03-26 only");
+  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") > "2025-03-26")
+    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist up to revision 2025-03-26 only");
   if (texts->size() > 1) {
     for (const auto& text : *texts)
       if (const auto one = parse_message(text, From::Client, max); one && !co_await may_by_scope(http, *who, target, *one)) co_return;
@@ -298,7 +306,9 @@ void Endpoint::watch(const std::shared_ptr<Session>& session) {
 /// Found by nobody from the first moment on, gone from the table when all of its end is done.
 awaitable<void> Endpoint::retire(std::shared_ptr<Session> session, std::string reason) {
   session->leave();
-  if (co_await session->end(std::move(reason), true)) sessions_.erase(session->id());
+  if (!co_await session->end(std::move(reason), true)) co_return;
+  sessions_.erase(session->id());
+  close_sse(session->id());
 }
 
 awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max) {
@@ -330,10 +340,10 @@ awaitable<void> Endpoint::sweep() {
       const auto limit = session->front() == Front::Modern ? options_.modern_idle_ns : options_.idle_ns;
       const bool idle = !session->busy() && now - session->last_used_ns() > limit;
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
-      if (idle || expired) over.push_back(session);
+      if (idle || expired || session->lost()) over.push_back(session);
       else if (session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns) session->close_streams();
     }
-    for (const auto& session : over) co_await retire(session, "idle too long");
+    for (const auto& session : over) co_await retire(session, session->lost() ? "the target lost it" : "idle too long");
   }
 }
 
@@ -350,8 +360,9 @@ awaitable<void> Endpoint::drain(net::Deadline deadline) {
     co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
   // Kept in the state: a client may go on with its session when the gateway is back.
-  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", session->front() == Front::Modern);
+  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", session->front() == Front::Modern || fronts_.contains(id));
   for (auto* connection : connections_) connection->close();
+  co_await pool_->end(net::after(kProcessesEnd));
 }
 
 }  // namespace sallyport::protocol::mcp

@@ -17,12 +17,17 @@
 #include "protocol/mcp/back.h"
 #include "protocol/mcp/client_stream.h"
 #include "protocol/mcp/era.h"
+#include "protocol/mcp/held_calls.h"
 #include "protocol/mcp/message.h"
+#include "protocol/mcp/stdio_pool.h"
 #include "protocol/protocol.h"
 
 namespace sallyport::protocol::mcp {
 
 enum class Front { Legacy, Modern };
+
+/// In a sealed state: the call was held, and is made again to attach to its request.
+inline constexpr std::string_view kHeldState = "held";
 
 /// What a worker has seen of its targets, so that it need not be asked each time. Lost on reload and restart.
 struct Observed {
@@ -47,13 +52,14 @@ struct Flight {
   bool resumable = false;         // the target named event ids: the answer may come on another stream
   Answers* answers = nullptr;     // while they are being read
   ClientStream* client = nullptr; // while a client waits for it
+  std::string task;               // the task asked about, as the client names it
   Digest arguments{};             // of what was asked, for the state that a client brings back
 };
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Services& services, Observed& observed, std::string id, Front front = Front::Legacy)
-      : services_(services), observed_(observed), id_(std::move(id)), front_(front), waiting_(services.context) {}
+  Session(Services& services, StdioPool& pool, Observed& observed, HeldCalls& held, std::string id, Front front = Front::Legacy)
+      : services_(services), pool_(pool), observed_(observed), held_(held), id_(std::move(id)), front_(front), waiting_(services.context) {}
 
   const std::string& id() const { return id_; }
   const identity::PrincipalPtr& who() const { return gate_->who; }
@@ -62,7 +68,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool busy() const { return !flights_.empty() || !streams_.empty(); }
   bool running() const { return !flights_.empty(); }
   bool ready() const { return gate_ != nullptr; }  // false while it begins
-  bool lost() const { return lost_; }
+  bool lost() const { return lost_ || (back_ && back_->lost()); }
   /// The same person and agent came with another credential: its groups and its end count from now on.
   void renew(identity::PrincipalPtr who) { services_.gate.renew(*gate_, std::move(who)); }
   /// What happens when the Gate says that the session is over.
@@ -80,6 +86,9 @@ class Session : public std::enable_shared_from_this<Session> {
   /// `initialize` from a client: opens the evidence session and the target's, answers the client. False when there is
   /// no session afterwards (the client has been told why).
   boost::asio::awaitable<bool> begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message);
+  /// The same where the answer does not go to the request: told the HTTP status, the message and the session's id, "" when there is none.
+  using Tell = std::function<boost::asio::awaitable<void>(unsigned status, std::string text, std::string session)>;
+  boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message);
   /// Goes on after a restart of the gateway with what was remembered. Errors as Gate::open.
   boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered);
 
@@ -93,8 +102,13 @@ class Session : public std::enable_shared_from_this<Session> {
 
   /// One message of the client; the answer goes to `client`.
   boost::asio::awaitable<void> post(ClientStream& client, Message message);
+  /// The same for a client that knows tasks: what has to wait for a human becomes one.
+  boost::asio::awaitable<void> post_as_task(std::shared_ptr<ClientStream> client, Message message);
+  bool knows_tasks() const;
   /// The client's GET stream; with a `request`, a modern client's subscriptions/listen.
   boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> request = {});
+  /// What the target says outside of answers goes to this stream, which the client has open anyway, until the session ends.
+  boost::asio::awaitable<void> listen(ClientStream& client);
   /// The end: forgotten and deleted at the target when `remote`, open commands are recorded as interrupted. Only the first
   /// call does it and returns true when it is done.
   boost::asio::awaitable<bool> end(std::string reason, bool remote);
@@ -106,7 +120,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::optional<enforce::Running> running;
     enforce::Reply reply;
   };
-  boost::asio::awaitable<Result<Greeting>> greet(net::HttpServerConnection& http, const Message& message);
+  boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
+  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id);
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
   boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
@@ -146,6 +161,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string sealed_state(const Flight& flight, std::string_view state) const;
   Result<std::string> unsealed_state(const Flight& flight, std::string_view sealed) const;
   std::string state_binding() const;
+  std::string sealed_task(std::string_view id) const;
+  std::string with_task(const Message& answer, const Flight& flight) const;
+  std::optional<std::string> url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial) const;
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
   boost::asio::awaitable<Result<void>> post_one_way(enforce::Allowed allowed);
@@ -154,7 +172,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::int64_t silence_limit() const;
 
   Services& services_;
+  StdioPool& pool_;
   Observed& observed_;
+  HeldCalls& held_;
   std::string id_;
   const Front front_;
   std::shared_ptr<enforce::Session> gate_;
@@ -170,7 +190,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
   std::set<Answers*> streams_;             // GET streams that are open; closed at the session's end
-  bool lost_ = false, ended_ = false;
+  bool lost_ = false, ended_ = false, released_ = false;
 };
 
 }  // namespace sallyport::protocol::mcp

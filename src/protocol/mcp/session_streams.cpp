@@ -20,7 +20,7 @@ std::string software_of(const json::Value& params) {
   return std::string(info["name"].as_string()).substr(0, 128) + " " + std::string(info["version"].as_string()).substr(0, 64);
 }
 
-awaitable<void> answer_json(net::HttpServerConnection& http, unsigned status, std::string text, const std::string& session) {
+awaitable<void> answer_json(net::HttpServerConnection& http, unsigned status, std::string text, std::string session) {
   net::Headers headers;
   headers.add("Content-Type", "application/json");
   if (!session.empty()) headers.add("Mcp-Session-Id", session);
@@ -41,21 +41,26 @@ awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, 
 }  // namespace
 
 awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message) {
+  const Tell tell = [&http](unsigned status, std::string text, std::string session) { return answer_json(http, status, std::move(text), std::move(session)); };
+  co_return co_await begin(tell, http.peer(), std::move(who), std::move(target), std::move(message));
+}
+
+awaitable<bool> Session::begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
   const auto self = shared_from_this();
   touch();
   const auto id = message.id_text();
-  enforce::Gate::Connection connection{http.peer(), "mcp", software_of(message.params), ""};
+  enforce::Gate::Connection connection{std::move(peer), "mcp", software_of(message.params), ""};
   auto opened = co_await services_.gate.open(std::move(who), std::move(target), id_, connection);
   if (!opened) {
     const bool denied = opened.error().kind == ErrorKind::Denied;
-    co_await answer_json(http, denied ? 404 : 503, error_text(id, denied ? code::kDenied : code::kUnavailable, opened.error().what), "");
+    co_await tell(denied ? 404 : 503, error_text(id, denied ? code::kDenied : code::kUnavailable, opened.error().what), "");
     co_return false;
   }
   gate_ = std::move(*opened);
-  auto greeted = co_await greet(http, message);
+  auto greeted = co_await greet(tell, message);
   if (greeted && greeted->reply.result != Outcome::Ok && co_await turns_out_modern()) {
     (void)co_await services_.gate.finish(std::move(*greeted->running), std::move(greeted->reply));
-    greeted = co_await greet(http, message);
+    greeted = co_await greet(tell, message);
   }
   if (!greeted) {
     co_await end("refused", false);
@@ -74,13 +79,13 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   }
   if (!recorded) text = error_text(id, code::kUnavailable, "the session cannot be recorded: " + recorded.error().what);
   const bool alive = ok && recorded.has_value();
-  co_await answer_json(http, ok && !recorded ? 503 : 200, std::move(text), alive ? id_ : "");
+  co_await tell(ok && !recorded ? 503 : 200, std::move(text), alive ? id_ : "");
   if (!alive) co_await end("did not begin", true);
   co_return alive;
 }
 
 /// Asks the Gate and sends it. An error when the Gate refused: the client has been told.
-awaitable<Result<Session::Greeting>> Session::greet(net::HttpServerConnection& http, const Message& message) {
+awaitable<Result<Session::Greeting>> Session::greet(const Tell& tell, const Message& message) {
   const auto id = message.id_text();
   const auto* target = settings();
   CO_TRY(const auto offered, parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
@@ -89,7 +94,7 @@ awaitable<Result<Session::Greeting>> Session::greet(net::HttpServerConnection& h
   const auto action = action_of(message, From::Client, {});
   auto verdict = co_await services_.gate.ask(gate_, action, bytes.value_or(""), message.params, nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503, denial_text(message, *denial, false), "");
+    co_await tell(denial->kind == ErrorKind::Denied ? 403 : 503, denial_text(message, *denial, false), "");
     co_return fail(ErrorKind::Denied, denial->reason);
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
@@ -100,8 +105,10 @@ awaitable<Result<Session::Greeting>> Session::greet(net::HttpServerConnection& h
   if (bytes) answers = co_await back_->request(std::move(allowed.permit), offered);
   if (!answers) {
     out.reply.error = "the target cannot be reached: " + answers.error().what;
+    services_.gate.mask(*out.running, out.reply.error);  // it may quote what the target said last
   } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
     out.reply.error = answer.error().what;
+    services_.gate.mask(*out.running, out.reply.error);
   } else if (answer->kind == Message::Kind::Error) {
     out.reply.error = std::string(answer->error["message"].as_string());
     services_.gate.mask(*out.running, out.reply.error);
@@ -128,6 +135,64 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
   version_ = remembered.version;
   remembered.evidence_session = gate_->id();
   co_return co_await services_.remembered.remember(id_, std::move(remembered));
+}
+
+/// What the target says on the stream goes to the client, until either of them ends.
+awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id) {
+  bool broken = false;
+  while (!broken && !client.gone() && !ended_) {
+    auto next = co_await stream.next(net::kNever);
+    if (!next && next.error().kind == ErrorKind::Malformed) {
+      reply.result = Outcome::Error;
+      reply.error = next.error().what;
+    }
+    if (!next || !*next) break;
+    auto& event = **next;
+    if (event.event == kOwnMessage) {
+      if (auto sent = co_await carry_on(to, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
+      continue;
+    }
+    if (!event.data.empty()) {
+      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
+      if (!delivery) continue;
+      event.data = std::move(delivery->text);
+    }
+    co_await client.event(std::move(event));
+    broken = !(co_await services_.gate.flush(running)).has_value();
+    touch();
+  }
+}
+
+awaitable<void> Session::listen(ClientStream& client) {
+  const auto self = shared_from_this();
+  enforce::McpRequest request;
+  request.method = "listen";
+  request.housekeeping = true;
+  const enforce::Action action = request;
+  while (!ended_ && !client.gone()) {
+    const auto to = back();
+    if (!to) co_return;
+    auto verdict = co_await services_.gate.ask(gate_, action, (*to)->listening(), {}, nullptr);
+    auto* allowed = std::get_if<enforce::Allowed>(&verdict);
+    if (allowed == nullptr) co_return;
+    auto answers = co_await (*to)->listen(std::move(allowed->permit), "");
+    enforce::Reply reply;
+    const bool open = answers && (*answers)->status() == 200;
+    if (open) {
+      streams_.insert(answers->get());
+      co_await pump(**to, **answers, client, allowed->running, reply, "");
+      streams_.erase(answers->get());
+    } else {
+      reply.result = Outcome::Error;
+      reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
+    }
+    (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
+    if (!open || lost()) co_return;
+    // It may end its stream at any time; the client of this transport cannot come again for it.
+    boost::asio::steady_timer pause(services_.context, std::chrono::seconds(1));
+    boost::system::error_code ignored;
+    co_await pause.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
 }
 
 awaitable<void> Session::listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> message) {
@@ -157,7 +222,6 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   else if (to_target) answers = co_await (*to_target)->listen(std::move(allowed.permit), last_event_id);
   if (!answers || (!message && (*answers)->status() != 200)) {
     const unsigned status = !answers ? 502 : (*answers)->status() == 405 ? 405 : (*answers)->status() == 404 ? 404 : 502;
-    lost_ = lost_ || (to_target && (*to_target)->lost());
     reply.result = Outcome::Error;
     reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
@@ -190,28 +254,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
-  bool broken = false;
-  while (!broken && !client.gone() && !ended_) {
-    auto next = co_await stream.next(net::kNever);
-    if (!next && next.error().kind == ErrorKind::Malformed) {
-      reply.result = Outcome::Error;
-      reply.error = next.error().what;
-    }
-    if (!next || !*next) break;
-    auto& event = **next;
-    if (event.event == kOwnMessage) {
-      if (auto sent = co_await carry_on(**to_target, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
-      continue;
-    }
-    if (!event.data.empty()) {
-      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
-      if (!delivery) continue;
-      event.data = std::move(delivery->text);
-    }
-    co_await client.event(std::move(event));
-    broken = !(co_await services_.gate.flush(running)).has_value();
-    touch();
-  }
+  co_await pump(**to_target, stream, client, running, reply, id);
   *done = true;
   stream.close();
   stop->cancel();
