@@ -283,6 +283,8 @@ Result<void> open_shared(Shared& shared) {
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.directory, identity::Directory::open(*shared.store, *shared.log, std::make_shared<const identity::IdentityConfig>(config.identity),
                                                   config.gateway.state_directory + "/vault.key"));
+  shared.upstream = std::make_unique<identity::UpstreamTokens>(*shared.store, *shared.log, shared.directory->vault());
+  shared.oauth = std::make_unique<identity::OAuthGrants>(*shared.store, *shared.log);
   enforce::ApprovalLinks links;
   links.access = std::make_shared<enforce::Access>(access_of(config));
   links.present = [directory = shared.directory.get()](const std::string& person) -> std::optional<identity::PrincipalPtr> {

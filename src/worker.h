@@ -17,6 +17,7 @@
 #include "enforce/remembered.h"
 #include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
+#include "identity/oauth_grants.h"
 #include "net/tls.h"
 #include "notify/outbox.h"
 #include "protocol/mcp/endpoint.h"
@@ -37,6 +38,8 @@ struct Shared {
   std::string standing_alarm;                           // from when there were some
   std::unique_ptr<anchor::Timestamping> timestamping;   // null without an authority
   std::unique_ptr<identity::Directory> directory;
+  std::unique_ptr<identity::UpstreamTokens> upstream;
+  std::unique_ptr<identity::OAuthGrants> oauth;
   std::string admin_origin;                             // what browsers see of the admin listener; set before the first worker runs
   std::unique_ptr<notify::Outbox> outbox;
   std::unique_ptr<enforce::Approvals> approvals;
@@ -50,6 +53,9 @@ struct Shared {
   protocol::postgres::Catalogs::Changes schema_changes = std::make_shared<std::atomic<std::uint64_t>>(0);
 };
 
+/// The MCP door as an OAuth resource, as configured now.
+protocol::mcp::ResourceServerOptions resource_server(const Shared& shared);
+
 class Worker {
  public:
   Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions options, protocol::mcp::Endpoint::Handoff handoff);
@@ -61,6 +67,7 @@ class Worker {
   identity::Authenticator& authenticator() { return authenticator_; }
   protocol::postgres::Endpoint& postgres() { return postgres_; }
   evidence::Port& port() { return port_; }
+  enforce::Gate& gate() { return gate_; }
 
   /// A fresh connection: TLS, then `serve`. On this worker's thread.
   void accept(int fd, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);

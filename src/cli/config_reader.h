@@ -46,7 +46,13 @@ class ConfigReader {
   void mcp(const yaml::Node& node, target::McpTarget& out);
   void trust(const yaml::Node& node, target::ToolTrust& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
+  void mcp_credential(const yaml::Node& node, target::McpTarget& out);
+  void mcp_scopes(const yaml::Node& node, target::ScopeNeeds& out);
+  void upstream_client(const yaml::Node& node, target::McpTarget& target);
+  void aws(const yaml::Node& node, target::McpTarget& target);
+  void endpoint(yaml::Mapping& fields, const char* key, std::string& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
+  void oauth(const yaml::Node& node, identity::IdentityConfig& out);
   void command(yaml::Mapping& fields, const yaml::Node& node, target::McpTarget& out);
   void environment(const yaml::Node& node, target::McpCommand& out);
   void limits(const yaml::Node& node, target::McpCommand& out);

@@ -139,6 +139,8 @@ class Gate {
   /// session.open, durable. Errors: Denied (no such target, or nothing on it is allowed), Unavailable (evidence).
   boost::asio::awaitable<Result<std::shared_ptr<Session>>> open(identity::PrincipalPtr who, std::string target,
                                                                 std::string binding, Connection connection);
+  /// Whether open() would let them in: nothing is opened, and nothing recorded.
+  bool may_open(const identity::Principal& who, const std::string& target);
   /// The same person came with another credential: its groups and its end count from now on.
   void renew(Session& session, identity::PrincipalPtr who);
   /// Looks at every open session of this worker and ends those that why_over() names. Called every second.

@@ -227,6 +227,56 @@ CREATE TABLE tool_pins (
   PRIMARY KEY (target, kind, name)
 ) STRICT;
 )sql",
+    R"sql(
+-- OAuth for MCP: whose programs may act for whom (identity/oauth_store.h), and tokens of other servers (identity/upstream_tokens.h).
+ALTER TABLE credentials ADD COLUMN resource TEXT NOT NULL DEFAULT '';        -- RFC 8707: good there only; '' = wherever the door says
+ALTER TABLE credentials ADD COLUMN scopes TEXT;                              -- NULL = no scope limits it
+ALTER TABLE sign_ins ADD COLUMN client TEXT NOT NULL DEFAULT '';             -- OAuth client_id; '' = the gateway's own programs
+CREATE INDEX sign_ins_client ON sign_ins (issuer, subject, client);
+CREATE TABLE consents (
+  id       TEXT PRIMARY KEY,                            -- 'cns_…'
+  issuer   TEXT NOT NULL,
+  subject  TEXT NOT NULL,
+  client   TEXT NOT NULL,                               -- client_id
+  name     TEXT NOT NULL,                               -- as the person saw it
+  resource TEXT NOT NULL,
+  scopes   TEXT NOT NULL,                               -- of the last time
+  created  INTEGER NOT NULL,
+  changed  INTEGER NOT NULL,
+  revoked  INTEGER                                      -- NULL while it stands
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX consents_live ON consents (issuer, subject, client, resource) WHERE revoked IS NULL;
+CREATE TABLE refresh_tokens (
+  hash     BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the token; the token itself is never stored
+  sign_in  TEXT NOT NULL,                               -- its family: dies with it
+  client   TEXT NOT NULL,
+  agent    TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  scopes   TEXT NOT NULL,
+  created  INTEGER NOT NULL,
+  expires  INTEGER NOT NULL,
+  used     INTEGER                                      -- NULL until it was exchanged: each comes once
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_tokens_expires ON refresh_tokens (expires);
+CREATE TABLE oauth_clients (
+  id       TEXT PRIMARY KEY,                            -- 'dcr_…' (RFC 7591)
+  metadata TEXT NOT NULL,                               -- JSON, as it was judged
+  peer     TEXT NOT NULL,
+  created  INTEGER NOT NULL,
+  used     INTEGER NOT NULL                             -- when somebody last signed in with it
+) STRICT, WITHOUT ROWID;
+CREATE INDEX oauth_clients_used ON oauth_clients (used);
+CREATE TABLE upstream_tokens (
+  target  TEXT NOT NULL,
+  issuer  TEXT NOT NULL,                                -- whose
+  subject TEXT NOT NULL,
+  secrets BLOB NOT NULL,                                -- sealed by identity/vault.h
+  scopes  TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  changed INTEGER NOT NULL,
+  PRIMARY KEY (target, issuer, subject)
+) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 Result<std::int64_t> pragma(Database& database, const char* name) {

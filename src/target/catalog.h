@@ -10,8 +10,24 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "identity/upstream_client.h"
 
 namespace sallyport::target {
+
+/// AWS Signature Version 4 (docs/mcp-authorization.md): a key of the configuration, or the role of where the gateway runs.
+struct AwsCredential {
+  enum class From : std::uint8_t { Keys, Instance, Container, WebIdentity } from = From::Keys;
+  std::string service, region;
+  SecretRef access_key, secret_key, session_token;  // Keys
+  std::string role, token_file;                     // WebIdentity: its ARN, and a file with the platform's token
+  std::string endpoint;                             // where to ask, when not at the usual place (Instance, WebIdentity)
+};
+
+/// OAuth scopes that a client's token must have (RFC 6750 §3.1); tokens that did not come by OAuth have all.
+struct ScopeNeeds {
+  std::vector<std::string> use;                                            // for anything here
+  std::vector<std::pair<std::string, std::vector<std::string>>> tools;     // by name, or with a * at the end
+};
 
 /// An MCP server that the gateway starts itself and speaks to on its stdin and stdout.
 struct McpCommand {
@@ -42,6 +58,10 @@ struct McpTarget {
   std::string url;              // http(s)://host[:port]/path
   std::optional<McpCommand> command;  // or a process instead
   enum class Transport { Auto, Http, Sse } transport = Transport::Auto;  // of the URL
+  std::shared_ptr<const identity::UpstreamClient> oauth;  // a token of the target's authorization server; null = none
+  std::optional<AwsCredential> aws;
+  SecretRef certificate, key;   // client certificate for TLS, beside any of the others
+  ScopeNeeds scopes;
   SecretRef bearer;             // sent upstream as Authorization: Bearer; the client's own token never is
   std::map<std::string, SecretRef> headers;  // further credential headers
   std::string ca_file;          // extra trust anchor for https; "" = the system's

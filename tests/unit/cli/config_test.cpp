@@ -316,6 +316,48 @@ TEST_F(ConfigFile, LinkedAccountsAreSaidToBeWrongAtTheirPlace) {
   refuses(people("[[\"local|a\", \"local|b\"], [\"local|a\", \"local|c\"]]"), "local|a stands here a second time");
 }
 
+TEST_F(ConfigFile, ACredentialForATargetIsOneOfItsKindsAndWhole) {
+  const auto credential = [&](const std::string& text) { return with(kMcp, "{ url: \"https://mcp.example/mcp\", credential: { " + text + " } }"); };
+  const std::string client = "client: { id: gw, secret: { env: S } }";
+  const auto loaded = load(credential("oauth: { issuer: \"https://as.example\", " + client + ", scopes: [a] }, certificate: { file: c.pem }, key: { file: k.pem }"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  const auto& mcp = std::get<target::McpTarget>(loaded.config->targets->find("tickets")->kind);
+  ASSERT_TRUE(mcp.oauth);
+  EXPECT_EQ(mcp.oauth->resource, "https://mcp.example/mcp");
+  EXPECT_EQ(mcp.oauth->proof, identity::UpstreamClient::Proof::Basic);
+  EXPECT_EQ(show_json(*loaded.config).find("\"env\":\"S\"") != std::string::npos, true);
+  refuses(credential("bearer: { env: B }, oauth: { " + client + " }"), "one of them");
+  refuses(credential("aws: { service: s, region: r }, oauth: { " + client + " }"), "one of them");
+  refuses(credential("oauth: { issuer: \"http://as.example\", " + client + " }"), "issuer begins with https://");
+  refuses(credential("oauth: { issuer: \"https://as.example\", token_endpoint: \"https://as.example/t\", " + client + " }"), "one of them");
+  refuses(credential("oauth: { grant: authorization_code, token_endpoint: \"https://as.example/t\", " + client + " }"), "needs an authorization_endpoint");
+  refuses(credential("oauth: { client: { id: gw } }"), "without one anybody is this client");
+  refuses(credential("oauth: { client: { id: gw, secret: { env: S }, auth: private_key_jwt } }"), "do not fit");
+  refuses(credential("oauth: { client: { id: gw, secret: literal } }"), "named by reference only");
+  refuses(credential("certificate: { file: c.pem }"), "stand together");
+  refuses(credential("aws: { service: s, region: r, access_key: { env: A } }"), "stand together");
+  refuses(credential("aws: { service: s, region: r, from: web_identity }"), "role and token_file");
+  refuses(credential("aws: { service: s, region: r, from: web_identity, role: x, token_file: t, endpoint: \"http://sts.example\" }"), "keys come from there");
+  refuses(with(kMcp, "{ url: \"https://mcp.example/mcp\", scopes: { use: [\"a b\"] } }"), "a scope has no spaces");
+  refuses(with(kMcp, "{ url: \"https://mcp.example/mcp\", scopes: { tools: { \"a*b\": [x] } } }"), "one * at its end");
+}
+
+TEST_F(ConfigFile, ClientsOfTheMcpDoorHaveRedirectsOrADocument) {
+  const auto oauth = [&](const std::string& text) { return with("identity: { ", "identity: { oauth: { " + text + " }, "); };
+  const auto loaded = load(oauth("clients: { a: { redirect_uris: [\"https://a.example/cb\"] }, b: { id: \"https://b.example/c.json\" } }, document_hosts: [\"*.example.com\"], lifetime: 7d"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  EXPECT_TRUE(loaded.config->identity.oauth.on);
+  EXPECT_EQ(loaded.config->identity.oauth.clients[0].id, "a");
+  EXPECT_FALSE(loaded.config->identity.oauth.registration);
+  EXPECT_FALSE(load(kGood).config->identity.oauth.on);
+  refuses(oauth("clients: { a: { } }"), "redirect_uris, or an https id");
+  refuses(oauth("clients: { a: { id: \"https://b.example/c\", redirect_uris: [\"https://a.example/cb\"] } }"), "redirect_uris, or an https id");
+  refuses(oauth("clients: { a: { redirect_uris: [\"http://a.example/cb\"] } }"), "a redirect address begins with https://");
+  refuses(oauth("clients: { a: { id: x, redirect_uris: [\"https://a.example/cb\"] }, b: { id: x, redirect_uris: [\"https://a.example/cb\"] } }"), "a second time");
+  refuses(oauth("document_hosts: [\"https://a.example\"]"), "a host is a lower-case name");
+  refuses(oauth("document_hosts: [\"a*.example\"]"), "a host is a lower-case name");
+}
+
 // One table is the schema; this is what keeps it and the reader together.
 TEST_F(ConfigFile, TheReaderKnowsEveryKeyOfTheSchema) {
   ASSERT_TRUE(json::Document::parse(config_schema()));
@@ -357,7 +399,11 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
       {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
       {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"access[].", "access: [ { zzzzzzzz: 1 } ]\n"}, {"access[].break_glass.", "access: [ { break_glass: { zzzzzzzz: 1 } } ]\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
-      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"}};
+      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"},
+      {"targets.*.mcp.credential.oauth.", "targets: { a: { mcp: { credential: { oauth: { zzzzzzzz: 1 } } } } }\n"},
+      {"targets.*.mcp.credential.oauth.client.", "targets: { a: { mcp: { credential: { oauth: { client: { zzzzzzzz: 1 } } } } } }\n"},
+      {"targets.*.mcp.credential.aws.", "targets: { a: { mcp: { credential: { aws: { zzzzzzzz: 1 } } } } }\n"}, {"targets.*.mcp.scopes.", "targets: { a: { mcp: { scopes: { zzzzzzzz: 1 } } } }\n"},
+      {"identity.oauth.clients.*.", "identity: { oauth: { clients: { a: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
     const auto problems = load(text).problems;
     std::smatch found;
