@@ -102,9 +102,9 @@ struct Budget {
 
 struct Target {
   std::string name;
-  Budget budget;
   std::map<std::string, std::string> labels;
   std::variant<McpTarget, PostgresTarget> kind;
+  Budget budget{};
 };
 
 struct Catalog {

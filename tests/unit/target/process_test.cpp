@@ -26,7 +26,7 @@ class Gate {
     auto catalog = std::make_shared<target::Catalog>();
     catalog->targets[target].name = target;
     const auto* found = catalog->find(target);
-    return target::Permit(std::move(catalog), found, std::move(bytes), "req_1");
+    return target::Permit(std::move(catalog), found, std::move(bytes), "req_1", "");
   }
 };
 }  // namespace sallyport::enforce
