@@ -4,12 +4,8 @@ namespace sallyport::protocol::mcp {
 
 using boost::asio::awaitable;
 
-awaitable<void> ClientStream::send(std::string bytes) {
-  while (writing_ && !gone_) {
-    turn_.expires_at(std::chrono::steady_clock::time_point::max());
-    boost::system::error_code ignored;
-    co_await turn_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  }
+awaitable<void> HttpClientStream::send(std::string bytes) {
+  while (writing_ && !gone_) co_await turn_.wait();
   if (gone_ || ended_) co_return;
   writing_ = true;
   if (!streaming_) {
@@ -22,18 +18,18 @@ awaitable<void> ClientStream::send(std::string bytes) {
   }
   if (!gone_ && !bytes.empty() && !(co_await http_.chunk(bytes))) gone_ = true;
   writing_ = false;
-  turn_.cancel();
+  turn_.notify();
 }
 
-awaitable<void> ClientStream::event(SseEvent event) {
+awaitable<void> HttpClientStream::event(SseEvent event) {
   if (may_stream_) co_await send(encode(event));
 }
 
-awaitable<void> ClientStream::comment(std::string text) {
+awaitable<void> HttpClientStream::comment(std::string text) {
   if (may_stream_ && !writing_) co_await send(": " + text + "\n\n");
 }
 
-awaitable<void> ClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
+awaitable<void> HttpClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
   if (streaming_ || must_stream_) {
     SseEvent event;
     event.event = "message";
@@ -48,16 +44,16 @@ awaitable<void> ClientStream::answer(std::string text, std::optional<std::string
   if (!gone_ && !(co_await http_.respond(status, headers, text))) gone_ = true;
 }
 
-awaitable<void> ClientStream::end_batch() {
+awaitable<void> HttpClientStream::end_batch() {
   must_stream_ = false;
   co_await finish();
 }
 
-awaitable<void> ClientStream::end_stream() {
+awaitable<void> HttpClientStream::end_stream() {
   if (streaming_) co_await finish();
 }
 
-awaitable<void> ClientStream::finish(bool accepted) {
+awaitable<void> HttpClientStream::finish(bool accepted) {
   if (answered_ || ended_ || must_stream_) co_return;
   if (!streaming_ && accepted) {
     answered_ = true;

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "protocol/mcp/answer.h"
+#include "protocol/mcp/virtual_session.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -48,6 +49,11 @@ std::string Endpoint::new_session_id() const {
   random_bytes(random);
   random[0] = static_cast<std::uint8_t>(services_.worker);  // so that any worker knows whose session it is
   return hex(random);
+}
+
+std::shared_ptr<Conversation> Endpoint::conversation_with(const std::string& target, std::string id, Front front) {
+  if (const auto* server = services_.gate.catalog()->find_virtual(target)) return std::make_shared<VirtualSession>(services_, observed_, std::move(id), front, *server);
+  return std::make_shared<Session>(services_, observed_, std::move(id), front);
 }
 
 std::size_t Endpoint::worker_of(std::string_view session_id) const {
@@ -140,7 +146,8 @@ awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpReque
       co_await refuse(http, 406, code::kInvalidRequest, "GET needs Accept: text/event-stream");
       co_return true;
     }
-    co_await session->listen(http, std::string(request.headers.get("Last-Event-ID")));
+    HttpClientStream client(http, services_.context, true);
+    co_await session->listen(client, std::string(request.headers.get("Last-Event-ID")));
     if (session->lost()) co_await retire(session, "the target lost it");
     co_return http.is_open();
   }
@@ -149,7 +156,7 @@ awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpReque
   co_return true;
 }
 
-awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& http, const net::HttpRequest& request,
+awaitable<std::shared_ptr<Conversation>> Endpoint::find(net::HttpServerConnection& http, const net::HttpRequest& request,
                                                    identity::PrincipalPtr who, std::string target) {
   const std::string id(request.headers.get("Mcp-Session-Id"));
   if (id.empty()) {
@@ -177,7 +184,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, observed_, id);
+  auto session = conversation_with(target, id, Front::Legacy);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -221,11 +228,16 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
   if (message.method != "initialize" || message.kind != Message::Kind::Request)
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-  auto session = std::make_shared<Session>(services_, observed_, new_session_id());
+  auto session = conversation_with(target, new_session_id(), Front::Legacy);
   // Known before the client is told of it: its next request may be here before this coroutine goes on.
   sessions_[session->id()] = session;
-  if (co_await session->begin(http, std::move(who), std::move(target), std::move(message))) watch(session);
+  auto begun = co_await session->begin(http.peer(), std::move(who), std::move(target), std::move(message));
+  if (begun.alive) watch(session);
   else sessions_.erase(session->id());
+  net::Headers headers;
+  headers.add("Content-Type", "application/json");
+  if (begun.alive) headers.add("Mcp-Session-Id", session->id());
+  (void)co_await http.respond(begun.status, headers, begun.text);
 }
 
 awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream) {
@@ -237,21 +249,21 @@ awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net:
   if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") != versions().front())
     co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist in revision 2025-03-26 only");
   if (texts->size() > 1) {
-    ClientStream client(http, services_.context, may_stream, true);
+    HttpClientStream client(http, services_.context, may_stream, true);
     co_return co_await handle_batch(client, session, std::move(*texts), max);
   }
   auto message = parse_message(std::move(texts->front()), From::Client, max);
   if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
   if (message->method == "initialize") co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
-  ClientStream client(http, services_.context, may_stream);
+  HttpClientStream client(http, services_.context, may_stream);
   co_await session->post(client, std::move(*message));
   co_await client.end_stream();
   if (session->lost()) co_await retire(session, "the target lost it");
 }
 
 /// The Gate ends sessions whose access is over: the next request with its id is answered with 404, and running ones with an error.
-void Endpoint::watch(const std::shared_ptr<Session>& session) {
-  session->on_over([this, weak = std::weak_ptr(session)](std::string reason) {
+void Endpoint::watch(const std::shared_ptr<Conversation>& session) {
+  session->on_over([this, weak = std::weak_ptr<Conversation>(session)](std::string reason) {
     const auto over = weak.lock();
     if (!over) return;
     over->leave();
@@ -261,12 +273,12 @@ void Endpoint::watch(const std::shared_ptr<Session>& session) {
 }
 
 /// Found by nobody from the first moment on, gone from the table when all of its end is done.
-awaitable<void> Endpoint::retire(std::shared_ptr<Session> session, std::string reason) {
+awaitable<void> Endpoint::retire(std::shared_ptr<Conversation> session, std::string reason) {
   session->leave();
   if (co_await session->end(std::move(reason), true)) sessions_.erase(session->id());
 }
 
-awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max) {
+awaitable<void> Endpoint::handle_batch(HttpClientStream& client, std::shared_ptr<Conversation> session, std::vector<std::string> texts, std::size_t max) {
   for (auto& text : texts) {
     auto message = parse_message(std::move(text), From::Client, max);
     if (!message) {
@@ -289,7 +301,7 @@ awaitable<void> Endpoint::sweep() {
     co_await sweep_timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     const auto now = system_clock().mono_ns();
     const auto wall = system_clock().wall_ns();
-    std::vector<std::shared_ptr<Session>> over;
+    std::vector<std::shared_ptr<Conversation>> over;
     for (const auto& [id, session] : sessions_) {
       if (!session->ready()) continue;
       const auto limit = session->front() == Front::Modern ? options_.modern_idle_ns : options_.idle_ns;

@@ -24,12 +24,6 @@ std::string meta_text(const std::string& client_info, const std::string& capabil
   return "{" + json::quote(kMetaVersion) + ":" + json::quote(kModern) + "," + json::quote(kMetaClient) + ":" + (client_info == "{}" ? std::string(kOurselves) : client_info) + "," + json::quote(kMetaCapabilities) + ":" + capabilities + "}";
 }
 
-awaitable<void> until_cancelled(boost::asio::steady_timer& timer) {
-  timer.expires_at(std::chrono::steady_clock::time_point::max());
-  boost::system::error_code ignored;
-  co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-}
-
 }  // namespace
 
 awaitable<Result<void>> Session::begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first) {
@@ -45,14 +39,14 @@ awaitable<Result<void>> Session::begin_modern(identity::PrincipalPtr who, std::s
   auto opened = co_await services_.gate.open(std::move(who), std::move(target), binding, connection);
   if (opened) gate_ = std::move(*opened);
   begun_ = true;
-  waiting_.cancel();
+  waiting_.notify();
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return Result<void>{};
 }
 
 awaitable<void> Session::begun() {
   const auto self = shared_from_this();
-  while (!begun_) co_await until_cancelled(waiting_);
+  while (!begun_) co_await waiting_.wait();
 }
 
 /// A message of the gateway's own, and the answer to it.
@@ -127,12 +121,12 @@ awaitable<bool> Session::turns_out_modern() {
 /// A modern client's way to its target: as it is to one of its era, over a bridge to one of the other.
 awaitable<Result<Back*>> Session::reach() {
   const auto self = shared_from_this();
-  while (opening_) co_await until_cancelled(waiting_);
+  while (opening_) co_await waiting_.wait();
   if (back_ != nullptr) co_return back_.get();
   opening_ = true;
   auto opened = co_await open_conversation();
   opening_ = false;
-  waiting_.cancel();
+  waiting_.notify();
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return back_.get();
 }

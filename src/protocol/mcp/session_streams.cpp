@@ -20,13 +20,6 @@ std::string software_of(const json::Value& params) {
   return std::string(info["name"].as_string()).substr(0, 128) + " " + std::string(info["version"].as_string()).substr(0, 64);
 }
 
-awaitable<void> answer_json(net::HttpServerConnection& http, unsigned status, std::string text, const std::string& session) {
-  net::Headers headers;
-  headers.add("Content-Type", "application/json");
-  if (!session.empty()) headers.add("Mcp-Session-Id", session);
-  (void)co_await http.respond(status, headers, text);
-}
-
 /// The one answer in an initialize exchange, whatever comes before it.
 awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, net::Deadline deadline) {
   for (;;) {
@@ -40,28 +33,27 @@ awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, 
 
 }  // namespace
 
-awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message) {
+awaitable<Begun> Session::begin(std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
   const auto self = shared_from_this();
   touch();
   const auto id = message.id_text();
-  enforce::Gate::Connection connection{http.peer(), "mcp", software_of(message.params), ""};
+  enforce::Gate::Connection connection{std::move(peer), "mcp", software_of(message.params), ""};
   auto opened = co_await services_.gate.open(std::move(who), std::move(target), id_, connection);
   if (!opened) {
     const bool denied = opened.error().kind == ErrorKind::Denied;
-    co_await answer_json(http, denied ? 404 : 503, error_text(id, denied ? code::kDenied : code::kUnavailable, opened.error().what), "");
-    co_return false;
+    co_return Begun{denied ? 404u : 503u, error_text(id, denied ? code::kDenied : code::kUnavailable, opened.error().what), false, denied};
   }
   gate_ = std::move(*opened);
-  auto greeted = co_await greet(http, message);
-  if (greeted && greeted->reply.result != Outcome::Ok && co_await turns_out_modern()) {
-    (void)co_await services_.gate.finish(std::move(*greeted->running), std::move(greeted->reply));
-    greeted = co_await greet(http, message);
+  auto greeting = co_await greet(message);
+  if (greeting.running && greeting.reply.result != Outcome::Ok && co_await turns_out_modern()) {
+    (void)co_await services_.gate.finish(std::move(*greeting.running), std::move(greeting.reply));
+    greeting = co_await greet(message);
   }
-  if (!greeted) {
+  if (!greeting.running) {
     co_await end("refused", false);
-    co_return false;
+    co_return Begun{greeting.status, std::move(greeting.text), false, greeting.status == 403};
   }
-  auto& [text, running, reply] = *greeted;
+  auto& [text, running, reply, status] = greeting;
   const bool ok = reply.result == Outcome::Ok;
   if (text.empty()) text = error_text(id, code::kUnavailable, reply.error + ". Request: " + running->request_id() + ".");
   services_.gate.observe(*running, text);
@@ -74,30 +66,35 @@ awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::Princi
   }
   if (!recorded) text = error_text(id, code::kUnavailable, "the session cannot be recorded: " + recorded.error().what);
   const bool alive = ok && recorded.has_value();
-  co_await answer_json(http, ok && !recorded ? 503 : 200, std::move(text), alive ? id_ : "");
   if (!alive) co_await end("did not begin", true);
-  co_return alive;
+  co_return Begun{ok && !recorded ? 503u : 200u, std::move(text), alive};
 }
 
-/// Asks the Gate and sends it. An error when the Gate refused: the client has been told.
-awaitable<Result<Session::Greeting>> Session::greet(net::HttpServerConnection& http, const Message& message) {
+/// Asks the Gate and sends it.
+awaitable<Session::Greeting> Session::greet(const Message& message) {
   const auto id = message.id_text();
   const auto* target = settings();
-  CO_TRY(const auto offered, parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
-                                                              target == nullptr ? std::vector<std::string>{} : target->extensions), From::Client, SIZE_MAX));
-  const auto bytes = greeting(offered);
+  Greeting out;
+  out.reply.result = Outcome::Failed;
+  const auto offered = parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
+                                                             target == nullptr ? std::vector<std::string>{} : target->extensions), From::Client, SIZE_MAX);
+  if (!offered) {
+    out.status = 400;
+    out.text = error_text(id, code::kInvalidRequest, offered.error().what);
+    co_return out;
+  }
+  const auto bytes = greeting(*offered);
   const auto action = action_of(message, From::Client, {});
   auto verdict = co_await services_.gate.ask(gate_, action, bytes.value_or(""), message.params, nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503, denial_text(message, *denial, false), "");
-    co_return fail(ErrorKind::Denied, denial->reason);
+    out.status = denial->kind == ErrorKind::Denied ? 403 : 503;
+    out.text = denial_text(message, *denial, false);
+    co_return out;
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
-  Greeting out;
-  out.reply.result = Outcome::Failed;
   out.running.emplace(std::move(allowed.running));
   Result<std::unique_ptr<Answers>> answers = fail(ErrorKind::Unavailable, bytes ? "" : bytes.error().what);
-  if (bytes) answers = co_await back_->request(std::move(allowed.permit), offered);
+  if (bytes) answers = co_await back_->request(std::move(allowed.permit), *offered);
   if (!answers) {
     out.reply.error = "the target cannot be reached: " + answers.error().what;
   } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
@@ -130,7 +127,7 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
   co_return co_await services_.remembered.remember(id_, std::move(remembered));
 }
 
-awaitable<void> Session::listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> message) {
+awaitable<void> Session::listen(ClientStream& client, std::string last_event_id, std::optional<Message> message) {
   const auto self = shared_from_this();
   touch();
   enforce::McpRequest request;
@@ -142,11 +139,10 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   if (message) bytes = co_await outgoing(*message, asked);
   else if (const auto to = back()) bytes = (*to)->listening();
   const std::string id = message ? message->id_text() : std::string();
-  if (!bytes) co_return co_await answer_json(http, message ? 200 : 502, error_text(id, code::kUnavailable, bytes.error().what), "");
+  if (!bytes) co_return co_await client.answer(error_text(id, code::kUnavailable, bytes.error().what), {}, message ? 200 : 502);
   auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : json::Value(), nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    co_return co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503,
-                                   error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), "");
+    co_return co_await client.answer(error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), {}, denial->kind == ErrorKind::Denied ? 403 : 503);
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
   auto running = std::move(allowed.running);
@@ -161,18 +157,17 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
     reply.result = Outcome::Error;
     reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
-    co_return co_await answer_json(http, message ? 200 : status, error_text(id, code::kUnavailable, "the target offers no stream"), "");
+    co_return co_await client.answer(error_text(id, code::kUnavailable, "the target offers no stream"), {}, message ? 200 : status);
   }
   auto& stream = **answers;
   streams_.insert(&stream);
-  ClientStream client(http, services_.context, true);
   co_await client.comment("open");
   // Two watchers live as long as the stream: one ends it when the client goes, one keeps idle connections open.
   auto stop = std::make_shared<boost::asio::steady_timer>(services_.context);
   auto done = std::make_shared<bool>(false);
-  auto watch = [](net::HttpServerConnection& connection, Answers& upstream, std::shared_ptr<bool> over,
+  auto watch = [](ClientStream& listener, Answers& upstream, std::shared_ptr<bool> over,
                   boost::asio::steady_timer& ended) -> awaitable<void> {
-    co_await connection.client_gone();
+    co_await listener.until_gone();
     if (!*over) upstream.close();
     ended.expires_at(std::chrono::steady_clock::time_point::min());
   };
@@ -186,7 +181,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   };
   boost::asio::steady_timer watch_ended(services_.context, std::chrono::steady_clock::time_point::max());
   boost::asio::steady_timer keep_ended(services_.context, std::chrono::steady_clock::time_point::max());
-  boost::asio::co_spawn(services_.context, watch(http, stream, done, watch_ended), boost::asio::detached);
+  boost::asio::co_spawn(services_.context, watch(client, stream, done, watch_ended), boost::asio::detached);
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
@@ -218,7 +213,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   boost::system::error_code ignored;
   co_await keep_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   co_await client.finish();
-  http.close();  // wakes the watcher: bytes it may have read would be lost to the next request otherwise
+  client.close();  // wakes the watcher: bytes it may have read would be lost to the next request otherwise
   co_await watch_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   (void)co_await services_.gate.finish(std::move(running), std::move(reply));
   streams_.erase(&stream);

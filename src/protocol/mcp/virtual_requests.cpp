@@ -1,0 +1,176 @@
+// A client's requests to a virtual server that are for one member: found by prefix or URI, renamed, handed on. See virtual_session.h.
+#include <algorithm>
+
+#include "base/text.h"
+#include "protocol/mcp/virtual_session.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+
+namespace {
+
+constexpr std::size_t kMaxLinks = 20'000;
+constexpr int kNoResource = -32002;  // of the legacy era
+
+/// Every "uri" of a resource or a link in an answer.
+void collect_uris(const json::Value& value, std::vector<std::string>& out) {
+  if (value.is_object() && value["uri"].is_string()) out.emplace_back(value["uri"].as_string());
+  if (value.is_object() || value.is_array())
+    for (const auto child : value) collect_uris(child, out);
+}
+
+}  // namespace
+
+awaitable<void> VirtualSession::post(ClientStream& client, Message message) {
+  const auto self = shared_from_this();
+  last_used_ns_ = system_clock().mono_ns();
+  switch (message.kind) {
+    case Message::Kind::Request: co_await request(client, std::move(message)); break;
+    case Message::Kind::Notification: co_await notify(client, std::move(message)); break;
+    case Message::Kind::Response:
+    case Message::Kind::Error: {
+      // The answer to a member's own request: it goes to whom the id names, as that one wrote it.
+      const auto whose = member_id(message.id);
+      const auto at = whose ? std::ranges::find(server_.members, whose->member, &target::VirtualMember::name) : server_.members.end();
+      const auto session = at == server_.members.end() ? nullptr : members_[static_cast<std::size_t>(at - server_.members.begin())].session;
+      auto theirs = session ? with_value(message, message.id, whose->raw, From::Client) : Result<Message>(fail(ErrorKind::Malformed, ""));
+      if (theirs) co_await session->post(client, std::move(*theirs));
+      else co_await client.finish(true);
+    }
+  }
+  last_used_ns_ = system_clock().mono_ns();
+}
+
+awaitable<void> VirtualSession::request(ClientStream& client, Message message) {
+  const auto& method = message.method;
+  if (method == "ping") co_return co_await result(client, message, "");
+  if (method == "server/discover") co_return co_await discover(client, std::move(message));
+  if (method == "logging/setLevel") co_return co_await set_level(client, std::move(message));
+  if (method == "completion/complete") co_return co_await complete(client, std::move(message));
+  if (const auto* kind = list_kind(method)) co_return co_await list(client, std::move(message), *kind);
+  if (method == "tools/call" && server_.search.over != 0 && message.params["name"].as_string() == kSearchTool) co_return co_await search(client, std::move(message));
+  const auto name = message.params["name"], uri = message.params["uri"];
+  if (method == "tools/call") co_return co_await call(client, std::move(message), name, "tool");
+  if (method == "prompts/get") co_return co_await call(client, std::move(message), name, "prompt");
+  if (method == "resources/read" || method == "resources/subscribe" || method == "resources/unsubscribe") co_return co_await resource(client, std::move(message), uri);
+  co_await refuse(client, message, code::kMethodNotFound, "Method not found: " + method);
+}
+
+awaitable<void> VirtualSession::refuse(ClientStream& client, const Message& request, int code, std::string what) {
+  const unsigned status = front_ != Front::Modern ? 200 : code == code::kMethodNotFound ? 404 : 200;
+  co_await client.answer(error_text(request.id.raw(), code, what), {}, status);
+}
+
+/// `members`: of the result, without braces.
+awaitable<void> VirtualSession::result(ClientStream& client, const Message& request, std::string members) {
+  if (front_ == Front::Modern) members = R"("resultType":"complete")" + std::string(members.empty() ? "" : ",") + members;
+  co_await client.answer(result_text(request.id.raw(), "{" + members + "}"));
+}
+
+awaitable<void> VirtualSession::notify(ClientStream& client, Message message) {
+  if (message.method == "notifications/initialized") initialized_ = true;
+  const auto token = message.method == "notifications/progress" ? message.params["progressToken"] : json::Value();
+  const auto whose = token.valid() ? member_id(token) : std::nullopt;
+  for (std::size_t at = 0; at < members_.size(); ++at) {
+    const auto session = members_[at].session;
+    // Progress is of one member's request. A cancelled request is of one member too, and unknown to the others, who drop it.
+    if (!session || (token.valid() && (!whose || whose->member != member_name(at)))) continue;
+    auto theirs = token.valid() ? with_value(message, token, whose->raw, From::Client) : parse_message(std::string(message.text()), From::Client, SIZE_MAX);
+    KeptAnswer nobody(services_.context);
+    if (theirs) co_await session->post(nobody, std::move(*theirs));
+  }
+  co_await client.finish(true);
+}
+
+awaitable<void> VirtualSession::call(ClientStream& client, Message message, const json::Value& name, std::string_view what) {
+  const auto owned = name.is_string() ? owner_of(server_, name.as_string()) : std::nullopt;
+  if (!owned) co_return co_await refuse(client, message, code::kInvalidParams, "Unknown " + std::string(what) + ": " + std::string(name.as_string()));
+  auto theirs = with_value(message, name, json::quote(owned->name), From::Client);
+  if (!theirs) co_return co_await refuse(client, message, code::kInvalidParams, theirs.error().what);
+  co_await hand_on(client, std::move(*theirs), owned->member);
+}
+
+/// The message is in the member's own words. Whoever may not reach the member learns nothing of it.
+awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, std::size_t at) {
+  const auto session = co_await reach(at, net::after(server_.timeout_ns));
+  if (!session && members_[at].denied) co_return co_await refuse(client, message, code::kInvalidParams, "there is no such thing here");
+  if (!session) co_return co_await refuse(client, message, code::kUnavailable, "the server " + member_name(at) + " of " + name_ + " cannot be reached: " + (members_[at].why.empty() ? "it does not answer" : members_[at].why));
+  if (const auto seen = observed_.targets.find(server_.members[at].target); front_ == Front::Modern && message.method == "tools/call" && seen != observed_.targets.end()) {
+    // The endpoint could not compare these headers: it does not know whose tool it is.
+    MirrorHeaders headers;
+    for (const auto& [name, value] : message.mirrored)
+      if (const auto [there, fresh] = headers.try_emplace(ascii_lower(name), value); !fresh) there->second += ", " + value;
+    const auto tool = seen->second.annotated.find(std::string(message.params["name"].as_string()));
+    if (tool != seen->second.annotated.end())
+      if (const auto wrong = check_params(message, headers, tool->second))
+        co_return co_await client.answer(error_text(message.id.raw(), wrong->code, wrong->what, wrong->data), {}, wrong->status);
+  }
+  MemberStream stream(client, member_name(at), [this, at](const std::string& answer) { learn_links(at, answer); });
+  co_await session->post(stream, std::move(message));
+  if (session->lost() && members_[at].session == session) drop(at, "the target lost it");
+}
+
+/// What a member's answer links to is that member's.
+void VirtualSession::learn_links(std::size_t at, const std::string& answer) {
+  if (answer.find("\"uri\"") == std::string::npos) return;
+  const auto message = parse_message(answer, From::Server, SIZE_MAX);
+  if (!message || linked_.size() >= kMaxLinks) return;
+  std::vector<std::string> uris;
+  collect_uris(message->result, uris);
+  for (auto& uri : uris)
+    if (linked_.size() < kMaxLinks) linked_.insert_or_assign(std::move(uri), at);
+}
+
+/// By a list, by a link, else by the template with the longest beginning that fits.
+std::optional<std::size_t> VirtualSession::owner_of_uri(std::string_view uri) const {
+  for (const auto* known : {&listed_, &linked_, &templates_})
+    if (const auto at = known->find(uri); at != known->end()) return at->second;
+  std::optional<std::size_t> found;
+  std::size_t longest = 0;
+  for (const auto& [pattern, at] : templates_) {
+    const auto fixed = std::string_view(pattern).substr(0, pattern.find('{'));
+    if (fixed.empty() || !uri.starts_with(fixed) || fixed.size() < longest || (fixed.size() == longest && found && *found <= at)) continue;
+    found = at;
+    longest = fixed.size();
+  }
+  return found;
+}
+
+awaitable<void> VirtualSession::resource(ClientStream& client, Message message, const json::Value& uri) {
+  const std::string wanted(uri.as_string());
+  auto at = owner_of_uri(wanted);
+  if (!at) {
+    // A client may know it from elsewhere: those who may have it are asked what they have.
+    for (const std::string method : {"resources/list", "resources/templates/list"}) {
+      const auto work = co_await gather(method, {}, true);
+      merge(*work, *list_kind(method));
+    }
+    at = owner_of_uri(wanted);
+  }
+  const auto there = std::ranges::count_if(members_, [](const auto& one) { return one.session != nullptr; });
+  if (!at && there == 1) at = static_cast<std::size_t>(std::ranges::find_if(members_, [](const auto& one) { return one.session != nullptr; }) - members_.begin());
+  if (!at) co_return co_await refuse(client, message, front_ == Front::Modern ? code::kInvalidParams : kNoResource, "Resource not found: " + wanted);
+  co_await hand_on(client, std::move(message), *at);
+}
+
+awaitable<void> VirtualSession::complete(ClientStream& client, Message message) {
+  const auto ref = message.params["ref"];
+  if (const auto uri = ref["uri"]; uri.is_string()) co_return co_await resource(client, std::move(message), uri);
+  const auto name = ref["name"];
+  co_await call(client, std::move(message), name, "prompt");
+}
+
+/// For all that have a log, and for those that come later.
+awaitable<void> VirtualSession::set_level(ClientStream& client, Message message) {
+  const auto level = message.params["level"];
+  if (!level.is_string()) co_return co_await refuse(client, message, code::kInvalidParams, "a level is a word");
+  level_ = std::string(level.raw());
+  for (std::size_t at = 0; at < members_.size(); ++at) {
+    const auto capabilities = members_[at].greeted.result["capabilities"];
+    if (members_[at].session && (!capabilities.valid() || capabilities["logging"].valid())) (void)co_await ask(at, "logging/setLevel", R"("level":)" + level_, net::after(server_.timeout_ns));
+  }
+  co_await result(client, message, "");
+}
+
+}  // namespace sallyport::protocol::mcp
