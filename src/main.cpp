@@ -95,7 +95,7 @@ void on_every(Workers& workers, Work work) {
 }
 
 awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
-  double sessions = 0, connections = 0, requests = 0, refused = 0, postgres_sessions = 0, postgres_refused = 0;
+  double sessions = 0, connections = 0, requests = 0, refused = 0, postgres_sessions = 0, postgres_refused = 0, processes = 0, started = 0, died = 0;
   for (auto& worker : workers) {
     auto ask = [](Worker& one) -> awaitable<protocol::mcp::Endpoint::Counts> { co_return one.mcp().counts(); };
     auto ask_postgres = [](Worker& one) -> awaitable<protocol::postgres::Endpoint::Counts> { co_return one.postgres().counts(); };
@@ -103,6 +103,11 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
     postgres_sessions += static_cast<double>(postgres.sessions);
     postgres_refused += static_cast<double>(postgres.refused);
     const auto counts = co_await boost::asio::co_spawn(worker->context(), ask(*worker), boost::asio::use_awaitable);
+    auto ask_processes = [](Worker& one) -> awaitable<protocol::mcp::StdioPool::Counts> { co_return one.mcp().processes(); };
+    const auto pool = co_await boost::asio::co_spawn(worker->context(), ask_processes(*worker), boost::asio::use_awaitable);
+    processes += static_cast<double>(pool.processes);
+    started += static_cast<double>(pool.started);
+    died += static_cast<double>(pool.died);
     sessions += static_cast<double>(counts.sessions);
     connections += static_cast<double>(counts.connections);
     requests += static_cast<double>(counts.requests);
@@ -114,6 +119,9 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
   out.push_back({"sallyport_connections", "Open client connections.", "gauge", mcp, connections});
   out.push_back({"sallyport_requests_total", "HTTP requests of clients.", "counter", mcp, requests});
   out.push_back({"sallyport_requests_refused_total", "HTTP requests refused before they reached a session.", "counter", mcp, refused});
+  out.push_back({"sallyport_target_processes", "Servers that run as processes of the gateway.", "gauge", mcp, processes});
+  out.push_back({"sallyport_target_processes_started_total", "Server processes that were started.", "counter", mcp, started});
+  out.push_back({"sallyport_target_processes_died_total", "Server processes that ended unasked or did not start.", "counter", mcp, died});
   const std::map<std::string, std::string> postgres = {{"protocol", "postgres"}};
   out.push_back({"sallyport_sessions", "Open sessions.", "gauge", postgres, postgres_sessions});
   out.push_back({"sallyport_logins_refused_total", "Logins that were refused.", "counter", postgres, postgres_refused});

@@ -12,6 +12,7 @@
 #include "evidence/cosignature.h"
 #include "evidence/file_ops.h"
 #include "evidence/notary_link.h"
+#include "evidence/veil.h"
 #include "identity/key_source.h"
 
 namespace sallyport {
@@ -244,6 +245,7 @@ Result<void> open_shared(Shared& shared) {
   options.high_water = config.evidence.high_water;
   options.segment_bytes = config.evidence.segment_bytes;
   options.epoch_ns = config.evidence.epoch_ns;
+  for (const auto& name : config.evidence.veil) options.veil |= evidence::bit_of(*evidence::veilable_field(name));
   options.pseudonyms = true;
   options.version = kVersion;
   TRY(shared.log, evidence::Log::open(std::move(options), std::move(signer)));

@@ -21,6 +21,7 @@ int run(int argc, char** argv, Serve serve) {
   add_policy_commands(app, exit);
   add_login_commands(app, exit);
   add_identity_commands(app, exit);
+  add_mcp_commands(app, exit);
   add_approval_commands(app, exit);
   add_session_commands(app, exit);
   add_evidence_commands(app, exit);

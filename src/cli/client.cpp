@@ -61,6 +61,8 @@ std::string login_token_path() {
   return home.empty() ? "" : home + "/.local/state/sallyport/token";
 }
 
+Result<std::string> Client::token() const { return read_token(options_); }
+
 std::string Client::url() const {
   std::string url = options_.url.empty() ? environment("SALLYPORT_URL") : options_.url;
   while (url.ends_with('/')) url.pop_back();

@@ -35,6 +35,8 @@ class Client {
   Result<Reply> post_form(const std::string& path, const std::string& form);
   /// The admin address without a slash at its end; "" when none is known.
   std::string url() const;
+  /// The caller's token. Errors: Denied, there is none.
+  Result<std::string> token() const;
   /// The bytes at a path, with the token. Errors also: Denied (401, 403, or gone), with what the gateway says.
   Result<std::string> fetch(const std::string& path, long timeout_seconds = 30);
 

@@ -24,6 +24,7 @@ void add_export_command(CLI::App& evidence, int& exit); // evidence export; evid
 void add_receipt_command(CLI::App& app, int& exit);     // receipt
 void add_keeping_commands(CLI::App& evidence, int& exit);  // evidence erase|hold|release|holds|prune
 void add_incarnation_command(CLI::App& evidence, int& exit);  // evidence incarnation
+void add_mcp_commands(CLI::App& app, int& exit);        // mcp stdio
 void add_witness_command(CLI::App& app, int& exit);     // witness
 void add_notary_command(CLI::App& app, int& exit);      // notary
 

@@ -62,6 +62,7 @@ struct EvidenceConfig {
   std::int64_t timestamp_every_ns = 3'600'000'000'000;
   std::vector<std::string> log_readers;      // groups that may read /log; empty = nobody
   std::vector<std::string> keepers;          // groups that may erase, hold and prune; empty = nobody
+  std::vector<std::string> veil;             // fields that stand veiled in entries
   std::int64_t retention_ns = 0;             // 0 = nothing is ever pruned
   std::vector<RetentionClass> retention;     // the first that fits a target counts
   bool operator==(const EvidenceConfig&) const = default;

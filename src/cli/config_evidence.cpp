@@ -1,6 +1,7 @@
 // The section `evidence` of the configuration: the log, its notary, its witnesses, its time stamps.
 #include "cli/config_reader.h"
 #include "evidence/cosignature.h"
+#include "evidence/veil.h"
 
 namespace sallyport::cli {
 namespace {
@@ -19,6 +20,12 @@ void ConfigReader::evidence(const yaml::Node& node, EvidenceConfig& out) {
   fields.duration("epoch", out.epoch_ns, kSecond, 30 * kDay);
   fields.strings("log_readers", out.log_readers);
   fields.strings("keepers", out.keepers);
+  if (const auto* found = fields.get("veil")) {
+    fields.strings("veil", out.veil);
+    for (const auto& name : out.veil)
+      if (!evidence::veilable_field(name) || std::ranges::count(out.veil, name) > 1)
+        return error(found->place, "veil is a list of target, peer, software, action, object, facts, error and reason, each once");
+  }
   if (const auto* found = fields.get("retention")) retention(*found, out);
   if (const auto* found = fields.get("notary")) notary(*found, out);
   if (const auto* found = fields.get("witnesses")) witnesses(*found, out);

@@ -50,7 +50,7 @@ void ConfigReader::conceal(const yaml::Node& node) {
   for (const auto& member : node.members) {
     static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "era", "server_requests", "extensions", "timeout", "max_message",
                                                              "host", "port", "database", "databases", "user", "tls", "connect", "max_statement", "max_masked_row",
-                                                             "commit", "functions"};
+                                                             "commit", "functions", "transport", "network", "directory", "pool", "idle", "limits"};
     if (!kOpen.contains(member.key)) conceal(member.value);
   }
 }

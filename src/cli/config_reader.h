@@ -50,6 +50,9 @@ class ConfigReader {
   void members(const yaml::Node& targets, const target::Catalog& catalog);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
+  void command(yaml::Mapping& fields, const yaml::Node& node, target::McpTarget& out);
+  void environment(const yaml::Node& node, target::McpCommand& out);
+  void limits(const yaml::Node& node, target::McpCommand& out);
   void retention(const yaml::Node& node, EvidenceConfig& out);
   void notary(const yaml::Node& node, EvidenceConfig& out);
   void witnesses(const yaml::Node& node, EvidenceConfig& out);

@@ -161,8 +161,18 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
   conceal(node);
   yaml::Mapping fields(node, diagnostics_, "mcp");
   if (!fields.valid()) return;
+  const auto* at = fields.get("url");
   bool https = false, loopback = false;
-  if (const auto* found = fields.require("url")) url(*found, "url", out.url, https, loopback);
+  if (fields.get("command") != nullptr) command(fields, node, out);
+  else if (at == nullptr) error(node.place, "an mcp target has a url, or a command that the gateway starts");
+  else url(*at, "url", out.url, https, loopback);
+  if (!out.command)
+    for (const auto* key : {"env", "user", "network", "directory", "pool", "idle", "limits"})
+      if (fields.get(key) != nullptr) error(fields.get(key)->place, fmt::format("{} is for a command; this server has a url", key));
+  std::string transport = "auto";
+  fields.one_of("transport", transport, {"auto", "http", "sse"});
+  using Transport = target::McpTarget::Transport;
+  out.transport = transport == "sse" ? Transport::Sse : transport == "http" ? Transport::Http : Transport::Auto;
   if (const auto* found = fields.get("credential")) {
     yaml::Mapping credential(*found, diagnostics_, "credential");
     secret(credential, "bearer", out.bearer);

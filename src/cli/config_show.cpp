@@ -130,6 +130,19 @@ std::string postgres(const target::PostgresTarget& kind) {
   return out.text("commit", kind.overlapped ? "overlapped" : "strict").list("functions", kind.functions).str();
 }
 
+void command(const target::McpCommand& one, Object& out) {
+  using Pool = target::McpCommand::Pool;
+  Object env, limits;
+  for (const auto& [name, value] : one.env) env.raw(name, json::quote(value));
+  for (const auto& [name, ref] : one.secrets) env.secret(name, ref);
+  if (one.memory > 0) limits.size("memory", one.memory);
+  if (one.cpu_seconds > 0) limits.text("cpu", fmt::format("{}s", one.cpu_seconds));
+  if (one.processes > 0) limits.number("processes", static_cast<std::int64_t>(one.processes));
+  limits.number("files", static_cast<std::int64_t>(one.files)).number("instances", static_cast<std::int64_t>(one.instances));
+  out.list("command", one.argv).raw("env", env.str()).text("user", one.user).text("network", one.network ? "host" : "none").text("directory", one.directory);
+  out.text("pool", one.pool == Pool::Session ? "session" : one.pool == Pool::Shared ? "shared" : "principal").duration("idle", one.idle_ns).raw("limits", limits.str());
+}
+
 std::string shown_search(const target::ToolSearch& search) {
   return Object().number("over", static_cast<std::int64_t>(search.over)).list("always", search.always).str();
 }
@@ -142,7 +155,9 @@ std::string target(const target::Target& one, const target::VirtualServer* searc
   }
   const auto& kind = std::get<target::McpTarget>(one.kind);
   Object mcp, credential, headers, labels;
-  mcp.text("url", kind.url);
+  using Transport = target::McpTarget::Transport;
+  if (kind.command) command(*kind.command, mcp);
+  else mcp.text("url", kind.url).text("transport", kind.transport == Transport::Sse ? "sse" : kind.transport == Transport::Http ? "http" : "auto");
   for (const auto& [name, ref] : kind.headers) headers.secret(name, ref);
   credential.secret("bearer", kind.bearer);
   if (!kind.headers.empty()) credential.raw("headers", headers.str());
@@ -164,7 +179,7 @@ std::string virtual_server(const target::VirtualServer& one) {
 }
 
 void more(const EvidenceConfig& config, Object& out) {
-  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers);
+  out.duration("epoch", config.epoch_ns).list("log_readers", config.log_readers).list("keepers", config.keepers).list("veil", config.veil);
   if (config.retention_ns != 0) {
     std::string classes;
     for (const auto& one : config.retention) {
@@ -295,6 +310,8 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
     const auto& kind = std::get<target::McpTarget>(one.kind);
     add("targets." + name + ".mcp.credential.bearer", kind.bearer);
     for (const auto& [header, ref] : kind.headers) add("targets." + name + ".mcp.credential.headers." + header, ref);
+    if (kind.command)
+      for (const auto& [variable, ref] : kind.command->secrets) add("targets." + name + ".mcp.env." + variable, ref);
   }
   return out;
 }

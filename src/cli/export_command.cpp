@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/evidence_place.h"
 #include "cli/pack_writer.h"
+#include "verify/veil.h"
 
 namespace sallyport::cli {
 namespace {
@@ -19,6 +20,7 @@ struct Options {
   std::string directory, config, out, user, target, kind, from, to, from_index, to_index, payloads = "sealed";
   std::vector<std::string> sessions;
   std::vector<std::uint64_t> disclose;
+  std::vector<std::string> withhold;
   bool names = true;
 };
 
@@ -50,6 +52,12 @@ std::string read_question(const Options& options, PackQuestion& out) {
   q.from_index = options.from_index, q.to_index = options.to_index;
   q.disclose = options.disclose;
   out.names = options.names;
+  const auto withheld = [&](std::string_view name) { return std::ranges::find(options.withhold, name) != options.withhold.end(); };
+  for (const auto& name : options.withhold)
+    if (!verify::place_of(name)) return "--withhold takes target, peer, software, action, object, facts, error and reason";
+  for (std::size_t i = 0; i < verify::kVeilable.size(); ++i)
+    if (withheld(verify::field_name(i))) q.withhold.emplace_back(verify::field_name(i));
+  if (!q.target.empty() && withheld("target")) return "--target is in the pack as part of the question: it cannot be withheld as well";
   std::ranges::sort(q.disclose);
   const auto repeated = std::ranges::unique(q.disclose);
   q.disclose.erase(repeated.begin(), repeated.end());
@@ -137,7 +145,10 @@ Result<void> export_pack(const evidence::Reader& reader, PackQuestion question, 
   const auto& m = plan->manifest;
   fmt::print(stderr, "sallyport: {}: entries {} to {} of {}, {} disclosed, {} withheld, {} sessions; payloads: {} opened, {} sealed, {} erased, {} not included\n", out, m.a, m.b == m.a ? "none" : std::to_string(m.b - 1), m.size,
              m.disclosed, m.withheld, m.sessions.size(), m.opened, m.sealed, m.erased, m.none);
-  for (const auto& one : m.missing_policies) fmt::print(stderr, "sallyport: the text of policy {} is not kept here\n", hex(one));
+  if (m.format == verify::kPackFormatVeiled)
+    fmt::print(stderr, "sallyport: single fields: {} opened, {} withheld, {} erased\n", m.fields_opened, m.fields_withheld, m.fields_erased);
+  if ((verify::withheld_of(m.query) & verify::kTargetField) != 0) fmt::print(stderr, "sallyport: the texts of policies name targets, and were left out\n");
+  else for (const auto& one : m.missing_policies) fmt::print(stderr, "sallyport: the text of policy {} is not kept here\n", hex(one));
   return {};
 }
 
@@ -179,6 +190,7 @@ void add_export_command(CLI::App& evidence, int& exit) {
   command->add_flag("!--no-names", options->names, "People stay under their pseudonyms");
   command->add_option("--payloads", options->payloads, "opened: decrypted; sealed: as they are (default); none");
   command->add_option("--disclose", options->disclose, "Opens the payloads of these entries only: INDEX[,INDEX]")->delimiter(',');
+  command->add_option("--withhold", options->withhold, "Fields that stay hidden in what is disclosed: FIELD[,FIELD]; those that evidence.veil named")->delimiter(',');
   command->callback([options, &exit] { exit = run_export(*options); });
 }
 

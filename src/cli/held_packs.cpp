@@ -20,6 +20,7 @@ Result<void> carry_held(const std::string& directory, const evidence::PrunePlan:
   PackQuestion question;
   question.query.sessions = {hex(session.id)};
   question.query.payloads = "sealed";
+  question.query.fields = "sealed";
   question.from_index = session.first;
   question.to_index = session.last + 1;
   question.query.from_index = std::to_string(session.first);

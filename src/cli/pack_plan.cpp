@@ -8,6 +8,7 @@
 #include "evidence/log_view.h"
 #include "verify/json_text.h"
 #include "verify/pack_names.h"
+#include "verify/veil.h"
 
 namespace sallyport::cli {
 namespace {
@@ -42,7 +43,7 @@ void each_note(const std::string& path, const std::function<void(std::uint64_t s
 
 class Planner {
  public:
-  Planner(const evidence::Reader& reader, PackPlan& plan) : reader_(reader), plan_(plan) {}
+  Planner(const evidence::Reader& reader, PackPlan& plan, evidence::StoredKeys& keys) : reader_(reader), plan_(plan), fields_(plan.question.query, keys) {}
 
   Result<void> run() {
     TRY_VOID(first_pass());
@@ -70,7 +71,7 @@ class Planner {
       plan_.proof.left.assign(tree.hashes().begin(), tree.hashes().end());
     };
     Error error;
-    TRY_VOID(reader_.leaves([&](ByteView leaf) {
+    TRY_VOID(reader_.scan([&](ByteView leaf, ByteView veiled) {
       const auto index = tree.size();
       if (index == size) return false;
       verify::Entry entry;
@@ -88,7 +89,7 @@ class Planner {
         levels = verify::cover(index, size);
       }
       if (!b) {
-        if (auto learned = plan_.selection.learn(entry, leaf, a.has_value()); !learned) {
+        if (auto learned = plan_.selection.learn(entry, {leaf, veiled}, a.has_value()); !learned) {
           error = std::move(learned).error();
           return false;
         }
@@ -121,6 +122,7 @@ class Planner {
     std::vector<Digest> block;
     std::vector<std::pair<std::uint64_t, Bytes>> found;   // contexts of the block at hand
     std::map<std::uint64_t, std::pair<Bytes, std::vector<Digest>>> contexts;
+    std::map<std::uint64_t, std::string> context_fields;
     const auto& wanted = plan_.selection.contexts();
     const auto last = wanted.empty() ? proof.b : std::max(proof.b, std::min(proof.size, (*wanted.rbegin() / BlockHashes::kBlock + 1) * BlockHashes::kBlock));
     // Of a pruned log the blocks cannot be had, and its tiles are read.
@@ -128,14 +130,19 @@ class Planner {
     const bool from_tiles = reader_.first() != 0;
     std::uint64_t index = reader_.first();
     Error error;
-    TRY_VOID(reader_.leaves([&](ByteView leaf) {
+    TRY_VOID(reader_.scan([&](ByteView leaf, ByteView veiled) {
       if (index >= last) return false;
       const auto at = wanted.lower_bound(index / BlockHashes::kBlock * BlockHashes::kBlock);
       if (at != wanted.end() && *at < (index / BlockHashes::kBlock + 1) * BlockHashes::kBlock) {
         block.push_back(evidence::leaf_hash(leaf));
         if (wanted.contains(index)) {
           verify::Entry entry;
-          if (verify::read_entry(leaf, entry).empty()) plan_.story.context(entry), note_people(entry);
+          if (verify::read_entry(leaf, entry).empty()) {
+            const auto given = fields_.of(entry, veiled);
+            if (!given) return error = given.error(), false;
+            if (!given->sealed) context_fields[index] = as_text(given->bytes);
+            plan_.story.context(entry), note_people(entry);
+          }
           found.emplace_back(index, Bytes(leaf.begin(), leaf.end()));
         }
         if ((index + 1) % BlockHashes::kBlock == 0 || index + 1 == proof.size) {
@@ -148,7 +155,8 @@ class Planner {
           block.clear();
         }
       }
-      if (index >= proof.a && index < proof.b) take(index, leaf);
+      if (index >= proof.a && index < proof.b)
+        if (auto taken = take(index, {leaf, veiled}); !taken) return error = std::move(taken).error(), false;
       // As soon as it is known: a log of that size takes minutes to read.
       if (plan_.story.payloads().size() > verify::kMostPayloads) {
         error = Error(ErrorKind::Overloaded, fmt::format("more than {} payloads up to entry {}: ask for a part of the range, with --to-index or --to", verify::kMostPayloads, index));
@@ -161,23 +169,25 @@ class Planner {
     for (const auto& [i, one] : contexts) {
       auto text = fmt::format("c2sp.org/tlog-proof@v1\nextra {}\nindex {}\n", base64(one.first), i);
       for (const auto& hash : one.second) text += base64(hash) + "\n";
-      plan_.contexts.emplace_back(i, text + "\n" + plan_.note);
+      plan_.contexts.push_back({i, text + "\n" + plan_.note, context_fields[i]});
     }
     if (plan_.contexts.size() > 65536) return fail(ErrorKind::Overloaded, "more than 65,536 sessions began before the range: take a range that begins earlier");
     return {};
   }
 
-  void take(std::uint64_t index, ByteView leaf) {
+  Result<void> take(std::uint64_t index, const PackLeaf& leaf) {
     verify::Entry entry;
     auto& size = plan_.part_sizes[(index - plan_.proof.a) / kPart];
-    if (!verify::read_entry(leaf, entry).empty() || !plan_.selection.is_disclosed(entry, leaf)) {
+    if (!verify::read_entry(leaf.bytes, entry).empty() || !plan_.selection.is_disclosed(entry, leaf)) {
       plan_.story.withheld();
       size += 33;
-      return;
+      return {};
     }
-    plan_.story.disclosed(entry);
+    TRY(const auto given, fields_.of(entry, leaf.veiled));
+    plan_.story.disclosed(entry, given.sealed);
     note_people(entry);
-    size += 5 + leaf.size();
+    size += disclosed_size(leaf.bytes, given);
+    return {};
   }
 
   void note_people(const verify::Entry& entry) {
@@ -229,6 +239,7 @@ class Planner {
 
   const evidence::Reader& reader_;
   PackPlan& plan_;
+  PackFields fields_;
   BlockHashes blocks_;
 };
 
@@ -266,14 +277,14 @@ Result<std::vector<Digest>> BlockHashes::proof(std::uint64_t index, std::span<co
   return out;
 }
 
-Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, const evidence::StoredKeys& keys, std::string tool) {
+Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, evidence::StoredKeys& keys, std::string tool) {
   auto plan = std::make_unique<PackPlan>(std::move(question));
   plan->note = std::move(note);
   const auto split = plan->note.find("\n\n");
   if (split == std::string::npos) return fail(ErrorKind::Malformed, reader.directory() + "/checkpoint is no signed head");
   TRY(plan->head, evidence::parse_checkpoint(plan->note.substr(0, split + 1)));
-  plan->selection.know(reader.names());
-  TRY_VOID(Planner(reader, *plan).run());
+  plan->selection.know(reader);
+  TRY_VOID(Planner(reader, *plan, keys).run());
   for (const auto index : plan->question.query.disclose)
     if (std::ranges::find(plan->story.payloads(), index, &verify::PayloadStory::index) == plan->story.payloads().end())
       return fail(ErrorKind::Denied, fmt::format("entry {} is not disclosed, or has no payload", index));
@@ -289,7 +300,13 @@ Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, Pack
   m.origin = plan->head.origin;
   m.query = plan->question.query;
   m.tool = std::move(tool);
+  // Their texts name the targets.
+  const bool policies = (verify::withheld_of(m.query) & verify::kTargetField) == 0;
   for (const auto& policy : plan->story.policies()) {
+    if (!policies) {
+      m.missing_policies.push_back(policy);
+      continue;
+    }
     const auto text = evidence::read_file(reader.directory() + "/policies/" + hex(policy) + ".yaml");
     if (!text || sha256(*text) != policy) m.missing_policies.push_back(policy);
   }

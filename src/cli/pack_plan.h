@@ -1,7 +1,7 @@
 #pragma once
 // What a pack will hold, found in two passes over the log: the range and its proof, what is disclosed, what explains it. After
 // that every member's size is known but those of sealed payloads. Memory: a hash for 4,096 entries of the log, about 200 bytes a
-// session, 110 a disclosed payload. Errors: Unavailable (files, no signed head), Malformed (a log that is none). Main thread.
+// session (400 with veiled fields), 110 a disclosed payload. Errors: Unavailable (files, no signed head), Malformed (a log that is none). Main thread.
 #include "cli/pack_selection.h"
 #include "evidence/merkle.h"
 #include "evidence/note.h"
@@ -40,7 +40,11 @@ struct PackPlan {
   verify::RangeProof proof;
   std::string heads, names;               // the members `checkpoints` and `names`; "" none
   verify::Openings openings;              // what is in `names`
-  std::vector<std::pair<std::uint64_t, std::string>> contexts;
+  struct Context {
+    std::uint64_t index = 0;
+    std::string receipt, fields;          // fields: opened ones, "" none
+  };
+  std::vector<Context> contexts;
   verify::PackStory story;
   verify::Manifest manifest;              // but for `members`
   std::vector<std::uint64_t> part_sizes;  // of the members entries/
@@ -55,6 +59,6 @@ struct PackPlan {
 
 /// Errors also: Denied (a payload is to be disclosed that is none of the disclosed entries').
 /// `note`: the head to prove to. `tool`: for the manifest.
-Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, const evidence::StoredKeys& keys, std::string tool);
+Result<std::unique_ptr<PackPlan>> plan_pack(const evidence::Reader& reader, PackQuestion question, std::string note, evidence::StoredKeys& keys, std::string tool);
 
 }  // namespace sallyport::cli

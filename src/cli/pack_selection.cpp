@@ -18,28 +18,30 @@ bool is_of_the_node(const verify::Entry& entry) {
 
 bool is_approval(Kind kind) { return kind >= Kind::ApprovalRequested && kind <= Kind::ApprovalUsed; }
 
-std::string text_of(ByteView leaf, Field field, const evidence::NameTable& names) {
-  const auto decoded = evidence::decode_entry(leaf);
-  return decoded ? evidence::resolve(names, decoded->text(field)) : "";
-}
-
 }  // namespace
 
-bool PackSelection::fits_open(const verify::Entry& entry, ByteView leaf) const {
-  if (!query_.sessions.empty() && !std::ranges::binary_search(query_.sessions, hex(*entry.session))) return false;
-  if (!query_.user.empty() && text_of(leaf, Field::Subject, *names_) != query_.user) return false;
-  return query_.target.empty() || text_of(leaf, Field::Target, *names_) == query_.target;
+std::string PackSelection::text_of(const PackLeaf& leaf, Field field) const {
+  auto decoded = evidence::decode_entry(leaf.bytes);
+  if (!decoded) return "";
+  if (decoded->is_veiled(field)) veil_keys_->open(leaf.veiled, *decoded);
+  return evidence::resolve(*names_, decoded->text(field));
 }
 
-bool PackSelection::fits(const verify::Entry& entry, ByteView leaf) const {
+bool PackSelection::fits_open(const verify::Entry& entry, const PackLeaf& leaf) const {
+  if (!query_.sessions.empty() && !std::ranges::binary_search(query_.sessions, hex(*entry.session))) return false;
+  if (!query_.user.empty() && text_of(leaf, Field::Subject) != query_.user) return false;
+  return query_.target.empty() || text_of(leaf, Field::Target) == query_.target;
+}
+
+bool PackSelection::fits(const verify::Entry& entry, const PackLeaf& leaf) const {
   if (!query_.kind.empty() && query_.kind != verify::name_of(entry.kind)) return false;
   if (entry.session) return matching_.contains(*entry.session);
   if (!query_.sessions.empty()) return false;
-  if (!query_.user.empty() && text_of(leaf, Field::Subject, *names_) != query_.user) return false;
-  return query_.target.empty() || text_of(leaf, Field::Target, *names_) == query_.target;
+  if (!query_.user.empty() && text_of(leaf, Field::Subject) != query_.user) return false;
+  return query_.target.empty() || text_of(leaf, Field::Target) == query_.target;
 }
 
-Result<void> PackSelection::learn(const verify::Entry& entry, ByteView leaf, bool in_range) {
+Result<void> PackSelection::learn(const verify::Entry& entry, const PackLeaf& leaf, bool in_range) {
   if (entry.session) {
     auto& live = live_[*entry.session];
     if (entry.sequence == 0) {
@@ -67,7 +69,7 @@ Result<void> PackSelection::learn(const verify::Entry& entry, ByteView leaf, boo
   return {};
 }
 
-bool PackSelection::is_disclosed(const verify::Entry& entry, ByteView leaf) const {
+bool PackSelection::is_disclosed(const verify::Entry& entry, const PackLeaf& leaf) const {
   if (!query_.has_conditions() || fits(entry, leaf)) return true;
   if (!query_.kind.empty()) return false;
   return is_of_the_node(entry) || (is_approval(entry.kind) && approvals_.find(entry.approval) != approvals_.end());

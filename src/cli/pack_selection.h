@@ -5,7 +5,9 @@
 #include <set>
 #include <unordered_map>
 
+#include "cli/pack_fields.h"
 #include "evidence/reader.h"
+#include "evidence/veil_keys.h"
 #include "verify/entry.h"
 #include "verify/manifest.h"
 
@@ -14,11 +16,11 @@ namespace sallyport::cli {
 class PackSelection {
  public:
   explicit PackSelection(const verify::Query& query) : query_(query) {}
-  /// Whom pseudonyms stand for; must live as long. Before anything else.
-  void know(const evidence::NameTable& names) { names_ = &names; }
+  /// Whom pseudonyms stand for, and what is veiled; must live as long. Before anything else.
+  void know(const evidence::Reader& reader) { names_ = &reader.names(), veil_keys_.emplace(reader.directory(), reader.origin()); }
   /// `in_range`: it is one of those the question is about. Errors: Malformed.
-  Result<void> learn(const verify::Entry& entry, ByteView leaf, bool in_range);
-  bool is_disclosed(const verify::Entry& entry, ByteView leaf) const;
+  Result<void> learn(const verify::Entry& entry, const PackLeaf& leaf, bool in_range);
+  bool is_disclosed(const verify::Entry& entry, const PackLeaf& leaf) const;
   /// Entries before the range that explain what is disclosed in it, ascending.
   const std::set<std::uint64_t>& contexts() const { return contexts_; }
   bool found_session(const std::string& id) const { return seen_sessions_.contains(id); }
@@ -31,11 +33,13 @@ class PackSelection {
     std::uint64_t opened = UINT64_MAX;
     bool matches = false, used = false;
   };
-  bool fits(const verify::Entry& entry, ByteView leaf) const;
-  bool fits_open(const verify::Entry& entry, ByteView leaf) const;
+  bool fits(const verify::Entry& entry, const PackLeaf& leaf) const;
+  bool fits_open(const verify::Entry& entry, const PackLeaf& leaf) const;
+  std::string text_of(const PackLeaf& leaf, evidence::Field field) const;
 
   const verify::Query& query_;
   const evidence::NameTable* names_ = nullptr;
+  mutable std::optional<evidence::VeilKeys> veil_keys_;
   std::unordered_map<Id16, Live, IdHash> live_;      // sessions that are open
   std::set<Id16> matching_;                          // those with entries in the range
   std::set<std::string, std::less<>> approvals_, seen_sessions_;

@@ -24,7 +24,8 @@ std::string report_of(const PackPlan& plan) { return verify::report_html(plan.ma
 
 class Writer {
  public:
-  Writer(const evidence::Reader& reader, const PackPlan& plan, evidence::StoredKeys& keys, PackFile& file) : reader_(reader), plan_(plan), keys_(keys), file_(file) {
+  Writer(const evidence::Reader& reader, const PackPlan& plan, evidence::StoredKeys& keys, PackFile& file)
+      : reader_(reader), plan_(plan), keys_(keys), file_(file), fields_(plan.question.query, keys) {
     for (std::uint32_t i = 0; i < plan.story.payloads().size(); ++i) {
       const auto kind = disposition(i);
       if (kind != Disposition::Sealed && kind != Disposition::Opened) continue;
@@ -36,12 +37,15 @@ class Writer {
   }
 
   Result<void> run() {
-    TRY_VOID(file_.add("README.txt", verify::kReadme));
+    TRY_VOID(file_.add("README.txt", verify::readme_of(plan_.manifest)));
     TRY_VOID(file_.add("checkpoint", plan_.note));
     const auto proof = verify::write_range_proof(plan_.proof);
     TRY_VOID(file_.add("checkpoint-proof", as_text(proof)));
     if (!plan_.heads.empty()) TRY_VOID(file_.add("checkpoints", plan_.heads));
-    for (const auto& [index, text] : plan_.contexts) TRY_VOID(file_.add(numbered("context/", index, ".tlog-proof"), text));
+    for (const auto& one : plan_.contexts) {
+      if (!one.fields.empty()) TRY_VOID(file_.add(numbered("context/", one.index, ".fields"), one.fields));
+      TRY_VOID(file_.add(numbered("context/", one.index, ".tlog-proof"), one.receipt));
+    }
     TRY_VOID(file_.add("controls.json", verify::write_controls(plan_.story)));
     TRY_VOID(entries());
     auto manifest = plan_.manifest;
@@ -71,7 +75,7 @@ class Writer {
     };
     for (const char* name : {"README.txt", "checkpoint", "checkpoint-proof"}) all.add(name, {});
     if (!plan_.heads.empty()) all.add("checkpoints", {});
-    some("context/", plan_.contexts.size());
+    some("context/", plan_.contexts.size() + static_cast<std::size_t>(std::ranges::count_if(plan_.contexts, [](const auto& one) { return !one.fields.empty(); })));
     all.add("controls.json", {});
     some("entries/", plan_.part_sizes.size());
     if (!plan_.names.empty()) all.add("names", {});
@@ -91,22 +95,22 @@ class Writer {
     Bytes record;
     Error error;
     std::uint64_t index = reader_.first();
-    const auto one = [&](ByteView leaf) -> Result<void> {
+    const auto one = [&](const PackLeaf& leaf) -> Result<void> {
       if ((index - a) % kPart == 0) {
         TRY(due, file_.begin(numbered("entries/", index), plan_.part_sizes[number++]));
       }
       if (due) {
-        put_leaf(record, leaf);
+        TRY_VOID(put_leaf(record, leaf));
         TRY_VOID(file_.write(record));
       }
       ++index;
       return due && ((index - a) % kPart == 0 || index == b) ? file_.end() : Result<void>{};
     };
     TRY_VOID(reader_.scan(
-        [&](ByteView leaf) {
+        [&](ByteView leaf, ByteView veiled) {
           if (index >= b) return false;
           if (index < a) return ++index, true;
-          auto done = one(leaf);
+          auto done = one({leaf, veiled});
           if (!done) error = std::move(done).error();
           return done.has_value();
         },
@@ -124,18 +128,18 @@ class Writer {
     return {};
   }
 
-  void put_leaf(Bytes& part, ByteView leaf) {
+  Result<void> put_leaf(Bytes& part, const PackLeaf& leaf) {
     part.clear();
     verify::Entry entry;
-    if (verify::read_entry(leaf, entry).empty() && plan_.selection.is_disclosed(entry, leaf)) {
-      part.push_back(1);
-      for (int i = 0; i < 4; ++i) part.push_back(static_cast<std::uint8_t>(leaf.size() >> (8 * i)));
-      part.insert(part.end(), leaf.begin(), leaf.end());
-      return;
+    if (verify::read_entry(leaf.bytes, entry).empty() && plan_.selection.is_disclosed(entry, leaf)) {
+      TRY(const auto given, fields_.of(entry, leaf.veiled));
+      put_disclosed(part, leaf.bytes, given);
+      return {};
     }
-    const auto hash = evidence::leaf_hash(leaf);
+    const auto hash = evidence::leaf_hash(leaf.bytes);
     part.push_back(0);
     part.insert(part.end(), hash.begin(), hash.end());
+    return {};
   }
 
   Result<void> payloads(Disposition kind) {
@@ -231,6 +235,7 @@ class Writer {
   const PackPlan& plan_;
   evidence::StoredKeys& keys_;
   PackFile& file_;
+  PackFields fields_;
   struct Wanted {
     std::uint32_t session, payload;
     std::uint64_t number;   // of the payload in its session
@@ -260,7 +265,8 @@ Result<std::unique_ptr<PackPlan>> make_pack(const evidence::Reader& reader, Pack
     question.from_index = reader.first();
     question.query.from_index = std::to_string(reader.first());
   }
-  const verify::Manifest asked{.origin = reader.origin(), .query = question.query};
+  // Of format 2, so that it says all of the question.
+  const verify::Manifest asked{.format = verify::kPackFormatVeiled, .origin = reader.origin(), .query = question.query};
   const auto text = verify::write_manifest(asked);
   std::string note;
   if (const auto journal = PackJournal::read(task.out); journal && journal->question == text) {

@@ -26,6 +26,8 @@ class Reader {
   Result<std::uint64_t> map();    // number of pairs
   /// Steps over one whole item, checking it: order and uniqueness of map keys, UTF-8, depth.
   Result<void> skip(int depth = 8);
+  /// The next item is a byte string.
+  bool next_is_bytes() const { return at_ < bytes_.size() && bytes_[at_] >> 5 == 2; }
   bool at_end() const { return at_ == bytes_.size(); }
   std::size_t offset() const { return at_; }
 

@@ -49,6 +49,7 @@ void Entry::retire() {
   place_.reset();
   command_.reset();
   chunks_.clear();
+  veiled_ = {};
   auto body = std::exchange(body_, {});
   if (body.capacity() > kUsual || idle_bodies().size() >= kKept) return;
   body.clear();

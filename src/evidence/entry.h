@@ -73,8 +73,12 @@ enum class Field : std::uint8_t {
   About,            // text: id of the request that this one renews or reviews
   Step,             // uint: the step that a vote filled, from 1
   ApproverIssuer,   // text: the issuer of Approver
-  Last = ApproverIssuer,
+  Veiled,           // bytes 32: SHA-256 of the record with the values of what is veiled; by Entry::veil
+  Last = Veiled,
 };
+
+/// Some of the fields that can be veiled, a bit each (veil.h).
+using FieldSet = std::uint8_t;
 
 /// Where a payload lies and what it must be. Encoded into the leaf; see docs/formats/payload.md.
 struct PayloadRef {
@@ -111,6 +115,10 @@ class Entry {
   Entry& payload(Field field, const PayloadRef& ref);
   Entry& tell(Place place) { place_ = std::move(place); return *this; }     // of a command: where its index is to be put
   Entry& command(Place place) { command_ = std::move(place); return *this; }  // of an outcome: CommandIndex; no field may follow
+  /// Puts veils in place of those of these fields that it has (veil.h). When it is built; `node_key`: for one without a session.
+  void veil(FieldSet fields, const Digest& node_key);
+  /// The record to be stored behind it; empty when nothing of it is veiled.
+  const Bytes& veiled() const { return veiled_; }
   /// Its result is told: lets go of all it holds. On the thread that made it, whose next entry then gets the body's memory.
   void retire();
   void add_chunk(Chunk chunk) { chunks_.push_back(std::move(chunk)); }
@@ -140,7 +148,7 @@ class Entry {
   void key(Field field);
   Kind kind_;
   SessionPtr session_;
-  Bytes body_;
+  Bytes body_, veiled_;
   std::uint32_t fields_ = 0;
   std::uint8_t last_key_ = 7;
   std::ptrdiff_t totals_at_ = -1;  // where Totals belongs, once a later key is there
@@ -163,6 +171,8 @@ struct EntryFacts {
   bool allowed = false;                     // a command's decision
   std::uint64_t command_index = UINT64_MAX;
   std::uint64_t epoch = 0;                  // of an announcement, 0 otherwise
+  bool veils = false;                       // some of its fields are veiled, and
+  ByteView veiled;                          // the record behind it, where a segment is read
   Digest epoch_key{};
 };
 /// Errors: Malformed when the bytes are not an entry of docs/formats/entry.md.

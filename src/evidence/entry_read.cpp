@@ -59,10 +59,11 @@ Result<void> read_field(cbor::Reader& in, std::uint64_t field, EntryFacts& facts
 
 Result<EntryFacts> read_entry(ByteView leaf) {
   if (leaf.size() < 2 || leaf.size() > 65535) return fail(ErrorKind::Malformed, "entry: impossible length");
-  if (leaf[0] != 1) return fail(ErrorKind::Malformed, "entry: unknown format version");
+  if (leaf[0] != 1 && leaf[0] != 2) return fail(ErrorKind::Malformed, "entry: unknown format version");
   cbor::Reader in(leaf.subspan(1));
   TRY(const auto pairs, in.map());
   EntryFacts facts;
+  facts.veils = leaf[0] == 2;
   std::uint64_t seen = 0, last = 0;
   for (std::uint64_t i = 0; i < pairs; ++i) {
     TRY(const auto key, in.uint());
@@ -75,7 +76,8 @@ Result<EntryFacts> read_entry(ByteView leaf) {
   }
   constexpr std::uint64_t kAlways = 0b10011110;  // keys 1 to 4 and 7
   const auto session = seen >> 5 & 3;
-  if (!in.at_end() || (seen & kAlways) != kAlways || session == 1 || session == 2) {
+  const bool veiled = (seen >> static_cast<unsigned>(Field::Veiled) & 1) != 0;
+  if (!in.at_end() || (seen & kAlways) != kAlways || session == 1 || session == 2 || veiled != facts.veils) {
     return fail(ErrorKind::Malformed, "entry: a key is missing or bytes follow the map");
   }
   return facts;

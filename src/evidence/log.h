@@ -28,6 +28,7 @@ struct Options {
   std::int64_t checkpoint_ns = 50'000'000;     // a signed head at most this much after an entry is durable
   std::int64_t heartbeat_ns = 10'000'000'000;  // an entry at least this often
   std::int64_t epoch_ns = 0;             // a new epoch key at each start and this often; 0 = no epoch keys
+  FieldSet veil = 0;                     // fields that are veiled (veil.h)
   bool pseudonyms = false;               // people in entries get pseudonyms (names.h)
   std::string version;                   // of the program, for node.start
   std::shared_ptr<FileOps> files;        // where tests let writes fail; the system's when null

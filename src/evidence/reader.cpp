@@ -15,6 +15,7 @@
 #include "evidence/file_ops.h"
 #include "evidence/segment.h"
 #include "evidence/session_keys.h"
+#include "evidence/veil_keys.h"
 
 namespace sallyport::evidence {
 namespace {
@@ -60,12 +61,12 @@ class Mapped {
   std::size_t size_ = 0;
 };
 
-using EntryVisit = std::function<bool(ByteView)>;
+using EntryVisit = Reader::EntryVisit;
 using ChunkVisit = std::function<void(const Id16&, std::uint64_t, const Reader::ChunkPlace&)>;
 
 struct PlaceVisitor : ScanVisitor {
   PlaceVisitor(const EntryVisit& e, const ChunkVisit& c) : on_entry(e), on_chunk(c) {}
-  void entry(const EntryFacts&, ByteView leaf) override { stop = stop || !on_entry(leaf); }
+  void entry(const EntryFacts& facts, ByteView leaf) override { stop = stop || !on_entry(leaf, facts.veiled); }
   void chunk(const Id16& session, std::uint64_t number, ByteView ciphertext) override {
     if (on_chunk && !stop) on_chunk(session, number, {segment, static_cast<std::uint32_t>(ciphertext.size()), static_cast<std::uint64_t>(ciphertext.data() - base)});
   }
@@ -128,6 +129,7 @@ Result<Reader> Reader::open(std::string directory) {
   }
   // Without them the entries are all there, under pseudonyms.
   if (auto names = load_names(out.directory_, out.origin_)) out.names_ = std::move(*names);
+  out.veil_keys_ = std::make_shared<VeilKeys>(out.directory_, out.origin_);
   return out;
 }
 
@@ -139,9 +141,10 @@ void resolve(const NameTable& names, StoredEntry& entry) {
 
 Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) const {
   Error error;
-  TRY_VOID(leaves([&](ByteView leaf) {
+  TRY_VOID(scan([&](ByteView leaf, ByteView veiled) {
     auto decoded = decode_entry(leaf);
     if (decoded) {
+      veil_keys_->open(veiled, *decoded);
       resolve(names_, *decoded);
       return visit(*decoded);
     }
@@ -152,9 +155,11 @@ Result<void> Reader::each(const std::function<bool(const StoredEntry&)>& visit) 
   return {};
 }
 
-Result<void> Reader::leaves(const std::function<bool(ByteView)>& visit) const { return scan(visit, {}); }
+Result<void> Reader::leaves(const std::function<bool(ByteView)>& visit) const {
+  return scan([&](ByteView leaf, ByteView) { return visit(leaf); });
+}
 
-Result<void> Reader::scan(const std::function<bool(ByteView)>& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk) const {
+Result<void> Reader::scan(const EntryVisit& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk) const {
   PlaceVisitor visitor(entry, chunk);
   std::uint64_t next = before_.size();
   for (const auto& segment : segments_) {
@@ -199,10 +204,11 @@ Result<StoredEntry> Reader::entry(std::uint64_t index) const {
   const auto place = segment_of(index);
   if (!place || index < first()) return absent();
   std::uint64_t at = segments_[*place].first;
-  Bytes leaf;
-  const EntryVisit take = [&](ByteView bytes) {
+  Bytes leaf, veiled;
+  const EntryVisit take = [&](ByteView bytes, ByteView record) {
     if (at++ != index) return true;
     leaf.assign(bytes.begin(), bytes.end());
+    veiled.assign(record.begin(), record.end());
     return false;
   };
   const ChunkVisit none;
@@ -211,6 +217,7 @@ Result<StoredEntry> Reader::entry(std::uint64_t index) const {
   if (leaf.empty()) return absent();
   TRY(auto out, decode_entry(leaf));
   if (out.index != index) return fail(ErrorKind::Malformed, fmt::format("entry {} says it is {}; run sallyport-verify", index, out.index));
+  veil_keys_->open(veiled, out);
   resolve(names_, out);
   return out;
 }

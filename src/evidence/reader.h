@@ -14,8 +14,13 @@
 
 namespace sallyport::evidence {
 
+/// What stands in place of a field whose value is not in the entry (veil.h).
+struct Veil {
+  Digest hash{};
+};
+
 using FieldValue = std::variant<std::uint64_t, std::string, Bytes, std::vector<std::string>, std::map<std::string, std::string>,
-                                std::map<std::string, std::uint64_t>, PayloadRef, std::array<std::uint64_t, 4>>;
+                                std::map<std::string, std::uint64_t>, PayloadRef, std::array<std::uint64_t, 4>, Veil>;
 
 struct StoredEntry {
   std::uint64_t index = 0, sequence = 0;
@@ -29,12 +34,16 @@ struct StoredEntry {
   std::string text(Field field) const;          // "" when absent
   std::uint64_t uint(Field field) const;        // 0 when absent
   const PayloadRef* payload() const;            // nullptr when absent
+  bool is_veiled(Field field) const;
 };
 
 /// Puts names for the pseudonyms of an entry.
 void resolve(const NameTable& names, StoredEntry& entry);
 /// The entry of docs/formats/entry.md, every field. Errors: Malformed.
 Result<StoredEntry> decode_entry(ByteView leaf);
+
+/// Puts what the record behind an entry says in place of the veils; they stay when it is not what they are of. Errors: Malformed.
+Result<void> open_veils(const Digest& key, ByteView record, StoredEntry& entry);
 
 /// What is sealed in a chunk: of a payload's first one the salt and a zstd frame, else a frame. Errors: Malformed.
 Result<Bytes> open_chunk(const Digest& key, const Id16& session, std::uint64_t number, ByteView sealed);
@@ -43,6 +52,7 @@ std::string_view name_of(Field field);          // "request_id", "subject", …
 std::string to_json(const StoredEntry& entry);
 
 struct ScanVisitor;
+class VeilKeys;
 
 class Reader {
  public:
@@ -55,7 +65,7 @@ class Reader {
   /// The first kept entry, and the tree before it.
   std::uint64_t first() const { return before_.size(); }
   const CompactRange& before() const { return before_; }
-  /// Calls `visit` for each entry in order until it returns false.
+  /// Calls `visit` for each entry in order until it returns false. Veils are opened where their key is kept and readable.
   Result<void> each(const std::function<bool(const StoredEntry&)>& visit) const;
 
   /// The same with the entries' bytes, which are the leaves of the tree.
@@ -66,8 +76,10 @@ class Reader {
     std::uint32_t segment = 0, size = 0;
     std::uint64_t offset = 0;
   };
-  /// Entries and chunks in the order of the log. Ends when `entry` returns false.
-  Result<void> scan(const std::function<bool(ByteView)>& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk) const;
+  /// Entries, each with the record of its veiled values (empty: it has none), and chunks in the order of the log. Ends when `entry`
+  /// returns false.
+  using EntryVisit = std::function<bool(ByteView leaf, ByteView veiled)>;
+  Result<void> scan(const EntryVisit& entry, const std::function<void(const Id16&, std::uint64_t, const ChunkPlace&)>& chunk = {}) const;
   const std::string& segment_path(std::uint32_t segment) const { return segments_[segment].path; }
 
   /// The chunks of one session by number, still encrypted.
@@ -95,6 +107,7 @@ class Reader {
   CompactRange before_;
   std::vector<Segment> segments_;
   NameTable names_;
+  std::shared_ptr<VeilKeys> veil_keys_;
 };
 
 }  // namespace sallyport::evidence

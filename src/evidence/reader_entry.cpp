@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "evidence/cbor.h"
 #include "evidence/reader.h"
+#include "evidence/veil.h"
 
 namespace sallyport::evidence {
 namespace {
@@ -11,7 +12,7 @@ constexpr std::string_view kNames[] = {"request_id", "subject", "issuer", "agent
                                        "result", "error", "items", "bytes", "duration_ns", "command_index", "totals", "reason", "quorum",
                                        "approver", "expires", "digest", "name", "related_session", "discarded", "discarded_digest",
                                        "signed_size", "previous_incarnation", "epoch_key", "epoch", "first", "root", "targets",
-                                       "starts", "about", "step", "approver_issuer"};
+                                       "starts", "about", "step", "approver_issuer", "veiled"};
 constexpr std::string_view kDecisions[] = {"", "allowed", "blocked", "held"};
 constexpr std::string_view kResults[] = {"", "ok", "error", "denied", "cancelled", "interrupted", "failed"};
 
@@ -40,7 +41,7 @@ Result<FieldValue> read_field(cbor::Reader& reader, Field field) {
       return value;
     }
     case Field::PolicyDigest: case Field::Digest: case Field::RelatedSession: case Field::DiscardedDigest: case Field::Incarnation:
-    case Field::EpochKey: case Field::Root: {
+    case Field::EpochKey: case Field::Root: case Field::Veiled: {
       TRY(const auto value, reader.bytes());
       return Bytes(value.begin(), value.end());
     }
@@ -108,6 +109,7 @@ std::string json_of(Field field, const FieldValue& value) {
     return field == Field::Decision ? word(*n, kDecisions) : field == Field::Result ? word(*n, kResults) : std::to_string(*n);
   if (const auto* text = std::get_if<std::string>(&value)) return json::quote(*text);
   if (const auto* bytes = std::get_if<Bytes>(&value)) return json::quote(hex(*bytes));
+  if (const auto* veil = std::get_if<Veil>(&value)) return fmt::format(R"({{"veil":"{}"}})", hex(veil->hash));
   std::string out;
   const auto comma = [&] { return out.empty() ? "" : ","; };
   if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
@@ -137,7 +139,7 @@ std::string_view name_of(Field field) {
 }
 
 Result<StoredEntry> decode_entry(ByteView leaf) {
-  if (leaf.empty() || leaf[0] != 1) return fail(ErrorKind::Malformed, "an entry of an unknown version");
+  if (leaf.empty() || (leaf[0] != 1 && leaf[0] != 2)) return fail(ErrorKind::Malformed, "an entry of an unknown version");
   cbor::Reader reader(leaf.subspan(1));
   StoredEntry out;
   TRY(const auto count, reader.map());
@@ -153,13 +155,38 @@ Result<StoredEntry> decode_entry(ByteView leaf) {
       case 7: { TRY(const auto kind, reader.uint()); out.kind = static_cast<Kind>(kind); break; }
       default: {
         if (key > static_cast<std::uint64_t>(Field::Last)) return fail(ErrorKind::Malformed, "an entry has the unknown key " + std::to_string(key));
-        TRY(auto value, read_field(reader, static_cast<Field>(key)));
-        out.fields.emplace(static_cast<Field>(key), std::move(value));
+        const auto field = static_cast<Field>(key);
+        if (leaf[0] == 2 && reader.next_is_bytes() && (bit_of(field) & veilable(out.kind)) != 0) {
+          TRY(const auto hash, read_digest(reader));
+          out.fields.emplace(field, Veil{hash});
+          break;
+        }
+        TRY(auto value, read_field(reader, field));
+        out.fields.emplace(field, std::move(value));
       }
     }
   }
   if (!reader.at_end()) return fail(ErrorKind::Malformed, "bytes follow an entry");
   return out;
+}
+
+Result<void> open_veils(const Digest& key, ByteView record, StoredEntry& entry) {
+  TRY(const auto values, open_record(key, record));
+  auto opened = entry.fields;
+  for (const auto& one : values) {
+    const auto at = opened.find(one.field);
+    const auto* veil = at == opened.end() ? nullptr : std::get_if<Veil>(&at->second);
+    if (veil == nullptr || one.veil() != veil->hash) return fail(ErrorKind::Malformed, fmt::format("the veiled values of entry {} are others than it has veils for", entry.index));
+    cbor::Reader reader(one.value);
+    TRY(at->second, read_field(reader, one.field));
+  }
+  entry.fields = std::move(opened);
+  return {};
+}
+
+bool StoredEntry::is_veiled(Field field) const {
+  const auto at = fields.find(field);
+  return at != fields.end() && std::holds_alternative<Veil>(at->second);
 }
 
 std::string StoredEntry::text(Field field) const {

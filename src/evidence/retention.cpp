@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "evidence/reader.h"
 #include "evidence/recovery.h"
+#include "evidence/veil_keys.h"
 
 namespace sallyport::evidence {
 namespace {
@@ -37,7 +38,7 @@ struct Session {
   std::uint64_t first = 0, last = 0, entries = 0;
   std::int64_t newest = 0;
   std::size_t segment = 0;                      // the last one with anything of it
-  bool closed = false;
+  bool closed = false, target_hidden = false;
   std::string target;
   std::map<std::uint64_t, std::uint32_t> pending;  // the segment where the chunks of a payload begin that no entry names yet
 };
@@ -144,7 +145,7 @@ class Planner : ScanVisitor {
   }
 
   void entry(const EntryFacts& facts, ByteView leaf) override {
-    const auto decoded = decode_entry(leaf);
+    auto decoded = decode_entry(leaf);
     if (!decoded) {
       error_ = decoded.error();
       return;
@@ -169,7 +170,14 @@ class Planner : ScanVisitor {
     session.last = facts.index;
     session.newest = std::max(session.newest, decoded->wall_ns);
     session.closed = session.closed || facts.kind == Kind::SessionClose;
-    if (session.target.empty()) session.target = decoded->text(Field::Target);
+    if (session.target.empty() && !session.target_hidden) {
+      if (decoded->is_veiled(Field::Target)) {
+        if (!veil_keys_) veil_keys_.emplace(directory_, segment.header.origin);
+        veil_keys_->open(facts.veiled, *decoded);
+      }
+      session.target = decoded->text(Field::Target);
+      session.target_hidden = decoded->is_veiled(Field::Target);
+    }
     if (const auto* payload = decoded->payload()) {
       const auto begun = session.pending.find(payload->first_chunk >> 24);
       if (begun == session.pending.end()) return;
@@ -271,6 +279,7 @@ class Planner : ScanVisitor {
   std::map<Id16, OpenSession> open_;
   std::set<std::uint32_t> cut_;                 // no prune may end before these segments: a payload goes across
   Bytes epoch_;
+  std::optional<VeilKeys> veil_keys_;
   Error error_;
 };
 

@@ -81,6 +81,15 @@ void FrameBuilder::entry(std::size_t size) {
   put_le(&bytes_[at + 1], static_cast<std::uint32_t>(size));
 }
 
+void FrameBuilder::veiled(ByteView data) {
+  ++records_;
+  const auto at = bytes_.size();
+  bytes_.resize(at + 5);
+  bytes_[at] = static_cast<std::uint8_t>(RecordType::Veiled);
+  put_le(&bytes_[at + 1], static_cast<std::uint32_t>(data.size()));
+  bytes_.insert(bytes_.end(), data.begin(), data.end());
+}
+
 void FrameBuilder::close(FrameType type, std::uint64_t first_index, const Id16& salt) {
   const auto length = bytes_.size() - kFrameHeader;
   put_le(&bytes_[0], static_cast<std::uint32_t>(type));

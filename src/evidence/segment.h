@@ -27,7 +27,7 @@ Bytes encode_header(const SegmentHeader& header);
 Result<SegmentHeader> decode_header(ByteView file);
 
 enum class FrameType : std::uint32_t { Batch = 1, Footer = 2 };
-enum class RecordType : std::uint8_t { Entry = 1, Chunk = 2 };
+enum class RecordType : std::uint8_t { Entry = 1, Chunk = 2, Veiled = 3 };
 
 /// Builds one frame in a buffer: room for its header first, then records or a footer, then close().
 class FrameBuilder {
@@ -37,6 +37,8 @@ class FrameBuilder {
   void chunk(const Id16& session, const Chunk& chunk);
   /// An entry record of `size` bytes follows in payload().
   void entry(std::size_t size);
+  /// What belongs to the entry that ends payload().
+  void veiled(ByteView data);
   void close(FrameType type, std::uint64_t first_index, const Id16& salt);
   const Bytes& bytes() const { return bytes_; }
   Bytes take() { return std::move(bytes_); }

@@ -2,6 +2,7 @@
 #include "evidence/crc32c.h"
 #include "evidence/little_endian.h"
 #include "evidence/segment.h"
+#include "evidence/veil.h"
 
 namespace sallyport::evidence {
 namespace {
@@ -43,10 +44,11 @@ Result<Record> read_record(ByteView& rest) {
   if (rest.size() < 5) return fail(ErrorKind::Malformed, "record is cut");
   const auto type = rest[0];
   const std::uint64_t length = get_le<std::uint32_t>(rest.data() + 1);
-  if (type < 1 || type > 2) return fail(ErrorKind::Malformed, "record of unknown type");
+  if (type < 1 || type > 3) return fail(ErrorKind::Malformed, "record of unknown type");
   if (length > rest.size() - 5) return fail(ErrorKind::Malformed, "record is longer than its frame");
   const Record record{static_cast<RecordType>(type), rest.subspan(5, length)};
   if (record.type == RecordType::Chunk && length < 24 + 16) return fail(ErrorKind::Malformed, "chunk is too short");
+  if (record.type == RecordType::Veiled && !is_record_size(record.data.size())) return fail(ErrorKind::Malformed, "veiled values of no possible length");
   rest = rest.subspan(5 + length);
   return record;
 }
@@ -62,6 +64,12 @@ Result<Checked> check_batch(const Frame& frame) {
   auto rest = frame.payload;
   for (std::uint32_t i = 0; i < frame.records; ++i) {
     TRY(const auto record, read_record(rest));
+    const bool due = !out.entries.empty() && out.entries.back().veils && out.entries.back().veiled.empty();
+    if (due != (record.type == RecordType::Veiled)) return fail(ErrorKind::Malformed, "veiled values do not stand behind their entry");
+    if (record.type == RecordType::Veiled) {
+      out.entries.back().veiled = record.data;
+      continue;
+    }
     if (record.type == RecordType::Chunk) {
       ++out.chunks;
       continue;
@@ -70,6 +78,7 @@ Result<Checked> check_batch(const Frame& frame) {
     if (facts.index != frame.first_index + out.entries.size()) return fail(ErrorKind::Malformed, "entry has another index than its place");
     out.entries.push_back(facts);
   }
+  if (!out.entries.empty() && out.entries.back().veils && out.entries.back().veiled.empty()) return fail(ErrorKind::Malformed, "veiled values are missing");
   if (!rest.empty() || out.entries.size() != frame.entries) return fail(ErrorKind::Malformed, "frame holds other records than it says");
   return out;
 }
@@ -81,7 +90,7 @@ void visit(const Frame& frame, const Checked& checked, ScanVisitor& visitor) {
     const auto record = *read_record(rest);
     if (record.type == RecordType::Entry) {
       visitor.entry(checked.entries[entry++], record.data);
-    } else {
+    } else if (record.type == RecordType::Chunk) {
       Id16 session;
       std::memcpy(session.data(), record.data.data(), 16);
       visitor.chunk(session, get_le<std::uint64_t>(record.data.data() + 16), record.data.subspan(24));

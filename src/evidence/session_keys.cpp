@@ -135,10 +135,15 @@ Result<Digest> StoredKeys::key(const Id16& session) {
   const auto at = at_.find(session);
   if (at == at_.end()) return fail(ErrorKind::Unavailable, "no key of session " + hex(session) + " is kept here");
   if (erased(session)) return fail(ErrorKind::Denied, "the key of session " + hex(session) + " was erased");
+  TRY(const auto kek, node_key());
+  return unwrap(&records_[at->second], origin_, session, kek);
+}
+
+Result<Digest> StoredKeys::node_key() {
   if (!kek_) {
     TRY(kek_, read_kek(directory_));
   }
-  return unwrap(&records_[at->second], origin_, session, *kek_);
+  return *kek_;
 }
 
 Result<bool> erase_session_key(const std::string& directory, const Id16& session) { return erase_session_keys(directory, {&session, 1}); }

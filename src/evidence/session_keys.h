@@ -16,6 +16,8 @@ class SessionKeys {
   /// Makes keys/kek and keys/session-keys when missing. Errors: Unavailable, Malformed (kek).
   static Result<SessionKeys> open(const std::string& directory, std::string origin, FileOps& ops);
 
+  /// What `keys` is encrypted under. Any thread.
+  const Digest& node_key() const { return kek_; }
   /// Appends and syncs. On an error the records may lie in the file, but the next ones go to the same place.
   Result<void> store(const std::vector<SessionPtr>& sessions, std::int64_t wall_ns);
 
@@ -38,10 +40,14 @@ class StoredKeys {
  public:
   /// A folder without keys has none. Errors: Unavailable.
   static Result<StoredKeys> open(const std::string& directory, std::string origin);
+  /// Bytes that were read.
+  std::size_t size() const { return records_.size(); }
   bool has(const Id16& session) const { return at_.contains(session); }
   bool erased(const Id16& session) const;
   /// As load_session_key.
   Result<Digest> key(const Id16& session);
+  /// The node's own. Errors: Unavailable, Malformed.
+  Result<Digest> node_key();
 
  private:
   std::string directory_, origin_;

@@ -12,6 +12,7 @@ constexpr std::size_t kBodyMost = 65000;  // leaves room for the writer's own ke
 std::size_t weight(Entry& entry) {
   std::size_t n = entry.body().size() + 160;
   for (const auto& chunk : entry.chunks()) n += chunk.ciphertext.size() + 32;
+  n += entry.veiled().size();
   return n;
 }
 
@@ -108,6 +109,7 @@ std::optional<Error> Writer::refusal(const Entry& entry, bool chunks_only) const
 }
 
 void Writer::enqueue(OpPtr op) {
+  if (options_.veil != 0) op->entry.veil(options_.veil, keys_.node_key());
   const auto bytes = op->bytes = weight(op->entry);
   queued_.fetch_add(1, std::memory_order_relaxed);
   queued_bytes_.fetch_add(bytes, std::memory_order_relaxed);

@@ -117,7 +117,7 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
     at = cbor::write_head(at, 2, bytes.size());
     at = std::ranges::copy(bytes, at).out;
   };
-  key(1);  // the format's version
+  key(entry.veiled().empty() ? 1 : 2);  // the format's version
   at = cbor::write_head(at, 5, 5U + (session != nullptr ? 2U : 0U) + (close ? 1U : 0U) + (placed ? 1U : 0U) + entry.body_fields());
   key(1), uint(batch.next);
   key(2), uint(static_cast<std::uint64_t>(std::max<std::int64_t>(batch.wall, 0)));
@@ -148,13 +148,12 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
   const auto start = out.size();
   out.insert(out.end(), head.data(), at);
   const auto& body = entry.body();
-  const auto before = close ? entry.totals_at() : body.size();
+  const auto before = close || placed ? entry.totals_at() : body.size();
   put_body(out, entry, 0, before);
   if (close) {
     cbor::put_uint(out, static_cast<std::uint64_t>(Field::Totals));
     cbor::put_array(out, 4);
     for (const auto n : {session->sequence, session->commands, session->outcomes, session->chunks}) cbor::put_uint(out, n);
-    put_body(out, entry, before, body.size());
     session->closed = true;
     session->listed = false;
     open_.erase(session->id());
@@ -163,6 +162,7 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
     cbor::put_uint(out, static_cast<std::uint64_t>(Field::CommandIndex));
     cbor::put_uint(out, entry.command_index());
   }
+  if (before != body.size()) put_body(out, entry, before, body.size());
   const auto size = static_cast<std::uint32_t>(out.size() - start);
   std::memcpy(&out[record + 1], &size, sizeof size);
   const auto leaf = ByteView(out).subspan(start);
@@ -171,6 +171,7 @@ void Writer::add_entry(Batch& batch, const Entry& entry) {
   batch.added.back().range.append(leaf_hash(leaf), &batch.tiles);
   if (entry.kind() == Kind::KeyEpoch) batch.added.push_back({CompactRange(batch.next + 1), {}});
   ++batch.next;
+  if (!entry.veiled().empty()) frame_.veiled(entry.veiled());
 }
 
 void Writer::close_open_sessions(std::vector<OpPtr>& ops) {

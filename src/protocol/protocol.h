@@ -24,6 +24,7 @@ struct Services {
   target::Links& links;
   enforce::RememberedSessions& remembered;
   const identity::Vault& vault;
+  const std::string& admin_origin;  // where people answer requests; known before the first request is served
 };
 
 }  // namespace sallyport::protocol

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,8 +13,26 @@
 
 namespace sallyport::target {
 
+/// An MCP server that the gateway starts itself and speaks to on its stdin and stdout.
+struct McpCommand {
+  std::vector<std::string> argv;               // no shell; argv[0] with a '/' is a path, else it is looked for in PATH
+  std::map<std::string, std::string> env;      // all that it gets, beside PATH
+  std::map<std::string, SecretRef> secrets;    // further variables
+  std::string user;                            // "" is the gateway's own, which may not be root then
+  bool network = false;                        // the host's; else none but a loopback of its own
+  std::string directory = "/";
+  enum class Pool { Session, Principal, Shared } pool = Pool::Principal;
+  std::int64_t idle_ns = 300LL * 1'000'000'000;  // a process without a conversation ends after this
+  std::uint64_t memory = 2ull << 30;           // bytes it may write to (RLIMIT_DATA); 0 is no limit, as below
+  std::uint64_t cpu_seconds = 0, files = 1024, processes = 0;
+  std::size_t instances = 256;                 // at a time, on one worker
+  bool operator==(const McpCommand&) const = default;
+};
+
 struct McpTarget {
   std::string url;              // http(s)://host[:port]/path
+  std::optional<McpCommand> command;  // or a process instead
+  enum class Transport { Auto, Http, Sse } transport = Transport::Auto;  // of the URL
   SecretRef bearer;             // sent upstream as Authorization: Bearer; the client's own token never is
   std::map<std::string, SecretRef> headers;  // further credential headers
   std::string ca_file;          // extra trust anchor for https; "" = the system's

@@ -2,6 +2,7 @@
 
 #include "net/tls.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -54,7 +55,7 @@ Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const
   return std::shared_ptr<Link>(new Link(context, configured.name, std::move(url), std::move(tls), std::move(credential), target.timeout_ns));
 }
 
-awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
+awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::string method, std::string path, net::Headers headers) {
   if (permit.target().name != name_)
     co_return fail(ErrorKind::Internal, "a permit for " + permit.target().name + " was used on the link to " + name_);
   static constexpr std::array<std::string_view, 4> kReserved = {"authorization", "cookie", "host", "x-sallyport-request"};
@@ -66,8 +67,42 @@ awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string metho
   headers.add("X-Sallyport-Request", permit.request_id());
   // A call that may have reached the target is never sent twice: it could run twice under one permit.
   const bool has_body = method == "POST";
-  co_return co_await client_.send(method, url_.target, headers, has_body ? std::string_view(permit.bytes()) : std::string_view{},
+  co_return co_await client_.send(method, path, headers, has_body ? std::string_view(permit.bytes()) : std::string_view{},
                                   /*retry_safe=*/!has_body, net::after(timeout_ns_));
+}
+
+awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
+  co_return co_await exchange(permit, std::move(method), url_.target, std::move(headers));
+}
+
+awaitable<Result<net::HttpExchange>> Link::send_to(std::string path, Permit permit, net::Headers headers) {
+  co_return co_await exchange(permit, "POST", std::move(path), std::move(headers));
+}
+
+awaitable<Result<net::HttpExchange>> Link::offer(Permit& permit, net::Headers headers) {
+  auto mine = std::make_unique<Permit>(std::move(permit));
+  auto answer = co_await exchange(*mine, "POST", url_.target, std::move(headers));
+  if (answer && (answer->status() == 400 || answer->status() == 404 || answer->status() == 405)) permit = std::move(*mine);
+  co_return answer;
+}
+
+awaitable<Result<net::HttpExchange>> Link::open_stream(const Permit& permit, net::Headers headers) {
+  co_return co_await exchange(permit, "GET", url_.target, std::move(headers));
+}
+
+Result<std::string> Link::path_of(std::string_view reference) const {
+  const auto unusable = [&] { return fail(ErrorKind::Malformed, "the target named an address that cannot be used: " + std::string(reference.substr(0, 200))); };
+  if (std::ranges::any_of(reference, [](char c) { return c <= 0x20 || c == 0x7f; })) return unusable();
+  if (reference.contains("://")) {
+    const auto url = net::parse_url(reference);
+    // The credential goes to the server that was configured and to no other.
+    if (!url || url->tls != url_.tls || url->port != url_.port || !same_name(url->host, url_.host)) return unusable();
+    return url->target;
+  }
+  if (reference.empty() || reference.starts_with("//") || reference.contains('#')) return unusable();
+  if (reference.front() == '/') return std::string(reference);
+  const auto path = url_.target.substr(0, url_.target.find('?'));
+  return (reference.front() == '?' ? path : path.substr(0, path.rfind('/') + 1)) + std::string(reference);
 }
 
 Result<std::shared_ptr<Link>> Links::get(const Target& target) {

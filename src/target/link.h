@@ -22,8 +22,18 @@ class Link {
   /// answer's head. `headers` are the protocol's own; names that carry credentials or identity are refused, and so is a
   /// permit for another target (Internal).
   boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers);
+  /// A POST like send(), to another path of the same server: what path_of() gave for what the server named.
+  boost::asio::awaitable<Result<net::HttpExchange>> send_to(std::string path, Permit permit, net::Headers headers);
+  /// A POST whose permit stays with the caller when the server did not take the message (status 400, 404 or 405): it may go another way.
+  boost::asio::awaitable<Result<net::HttpExchange>> offer(Permit& permit, net::Headers headers);
+  /// A GET without a message: the stream on which the answer to what is permitted will come. The permit is not used up.
+  boost::asio::awaitable<Result<net::HttpExchange>> open_stream(const Permit& permit, net::Headers headers);
+  /// The path and query of a URL or relative reference (RFC 3986 §4.2) on this server. Errors: Malformed, it is on another one.
+  Result<std::string> path_of(std::string_view reference) const;
 
  private:
+  boost::asio::awaitable<Result<net::HttpExchange>> exchange(const Permit& permit, std::string method, std::string path, net::Headers headers);
+
   Link(boost::asio::io_context& context, std::string name, net::Url url, std::shared_ptr<const net::TlsClient> tls,
        net::Headers credential, std::int64_t timeout_ns);
   std::string name_;

@@ -10,6 +10,7 @@ class Cbor {
   explicit Cbor(View bytes) : bytes_(bytes) {}
   bool ok() const { return ok_; }
   bool at_end() const { return at_ == bytes_.size(); }
+  bool next_is_bytes() const { return at_ < bytes_.size() && bytes_[at_] >> 5 == 2; }
   std::size_t at() const { return at_; }
   View since(std::size_t from) const { return bytes_.subspan(from, at_ - from); }
   /// After the first error everything is 0 or empty and ok() stays false.

@@ -221,7 +221,7 @@ class Checker {
         take_records(segment, frame);
         const auto of_frame = static_cast<std::uint64_t>(std::ranges::count(frame.records, 1, &Record::type));
         entries += of_frame;
-        chunks += frame.records.size() - of_frame;
+        chunks += static_cast<std::uint64_t>(std::ranges::count(frame.records, 2, &Record::type));
       }
       last_frame = bytes.subspan(at, frame.length);
       at += frame.length;
@@ -311,12 +311,19 @@ class Checker {
         const auto& record = records[read];
         auto& [entry, wrong] = ahead_[read % ahead_.size()];
         if (record.type == 2) rules_.expect(fixed<16>(record.data, 0));
+        else if (record.type == 3) continue;
         else if (wrong = read_entry(record.data, entry); entry.session) rules_.expect(*entry.session);
       }
       const auto& record = records[i];
       const auto offset = static_cast<std::uint64_t>(record.data.data() - segment.file.bytes().data());
-      if (record.type == 1) take_entry(segment, offset, record, ahead_[i % ahead_.size()]);
-      else rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(kChunkHead), record.hashed ? &record.hash : nullptr, segment.path, offset);
+      if (record.type == 1) {
+        const auto& parsed = ahead_[i % ahead_.size()];
+        take_entry(segment, offset, record, parsed);
+        const bool follows = i + 1 < records.size() && records[i + 1].type == 3;
+        if (parsed.wrong.empty() && parsed.entry.veiled != 0) rules_.veiled(parsed.entry, follows ? records[i + 1].data : View{}, follows ? records[i + 1].hash : Hash{});
+      } else if (record.type == 3) {
+        if (i == 0 || records[i - 1].type != 1 || records[i - 1].data.empty() || records[i - 1].data[0] != 2) fault("veil-missing", "veiled values stand where no entry has veils", &segment, offset, tree_.size());
+      } else rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(kChunkHead), record.hashed ? &record.hash : nullptr, segment.path, offset);
     }
   }
 

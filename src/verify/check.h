@@ -21,6 +21,7 @@ struct Report {
   std::uint64_t first_entry = 0;          // those before it were pruned
   std::uint64_t entries = 0, signed_entries = 0, segments = 0, incarnations = 0, heads = 0;
   std::uint64_t sessions = 0, open_sessions = 0, commands = 0, outcomes = 0, interrupted = 0, payloads = 0, opened_payloads = 0, erased_payloads = 0;
+  std::uint64_t veiled_fields = 0, opened_fields = 0, erased_fields = 0;  // of version 2; opened: with the keys, and computed
   std::vector<Fault> faults;              // at most 100 are kept
   std::uint64_t fault_count = 0;
   std::vector<std::string> notes;         // what is unusual and no fault: recoveries, torn ends, open sessions
@@ -43,6 +44,9 @@ Report check(const Settings& settings);
 /// UTF-8 become '?'. Names in an evidence directory are an attacker's to choose.
 std::string printable(std::string_view text);
 std::string quote(std::string_view text);  // the same as a JSON string
+
+/// Says how many fields are hidden, if any are: of those nothing is judged but that they are there.
+void note_veils(Report& report);
 
 std::string to_json(const Report& report);
 std::string to_text(const Report& report);

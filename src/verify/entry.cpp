@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "verify/cbor.h"
+#include "verify/veil.h"
 
 namespace sallyport::verify {
 namespace {
@@ -54,7 +55,8 @@ bool read_payload(Cbor& reader, Payload& out) {
   return ok && reader.ok() && out.chunks >= 1 && out.chunks <= std::uint64_t{1} << 24 && out.first % (std::uint64_t{1} << 24) == 0;
 }
 
-/// One value; false when it is not what the CDDL says.
+}  // namespace
+
 bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
   bool ok = true;
   const auto text = [&](std::string_view& into) { into = reader.text(); return reader.ok() && !into.empty(); };
@@ -121,9 +123,25 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 50: return !reader.text().empty() && reader.ok();
     case 51: reader.uint(); break;
     case 52: return text(out.approver_issuer);
+    case 53: {
+      const auto digest = reader.bytes();
+      out.veiled_digest = digest.data();
+      ok = digest.size() == 32;
+      break;
+    }
     default: return false;
   }
   return ok && reader.ok();
+}
+
+namespace {
+
+/// A veil in place of a field that can have one.
+bool read_veil(Cbor& reader, std::size_t place, Entry& out) {
+  const auto veil = reader.bytes();
+  out.veils[place] = veil.data();
+  out.veiled |= static_cast<std::uint8_t>(1u << place);
+  return veil.size() == 32;
 }
 
 std::string safe(std::string_view text, std::size_t most) {
@@ -144,7 +162,8 @@ static_assert(std::is_trivially_destructible_v<Entry>);
 std::string read_entry(View bytes, Entry& out) {
   std::construct_at(&out);  // an assignment would look at each optional first
   if (bytes.empty() || bytes.size() > 65535) return "its size is not 1 to 65535 bytes";
-  if (bytes[0] != 1) return "its format version is unknown";
+  const bool second = bytes[0] == 2;
+  if (bytes[0] != 1 && !second) return "its format version is unknown";
   Cbor reader(bytes.subspan(1));
   const auto count = reader.map();
   std::uint64_t before = 0, seen = 0;
@@ -153,9 +172,12 @@ std::string read_entry(View bytes, Entry& out) {
     if (!reader.ok() || key <= before) return "its keys are not in ascending order";
     before = key;
     if (key < 64) seen |= std::uint64_t{1} << key;
-    if (!read_value(reader, key, out)) return "its key " + std::to_string(key) + " is not what the format says";
+    const auto veiled = second && reader.next_is_bytes() ? place_of(key) : std::nullopt;
+    if (veiled ? !read_veil(reader, *veiled, out) : !read_value(reader, key, out)) return "its key " + std::to_string(key) + " is not what the format says";
   }
   if (!reader.ok() || !reader.at_end()) return "it is not one deterministic CBOR map";
+  out.seen = seen;
+  out.hidden = out.veiled;
   const auto has = [&](int key) { return (seen >> key & 1) != 0; };
   if (!has(1) || !has(2) || !has(3) || !has(4) || !has(7)) return "one of its keys 1, 2, 3, 4 and 7 is missing";
   if (has(5) != has(6)) return "it has only one of session and sequence";
@@ -165,6 +187,8 @@ std::string read_entry(View bytes, Entry& out) {
   if (out.kind == Kind::KeyEpoch && (!has(44) || !has(45))) return "an announcement without its key or its number";
   if (out.kind == Kind::Command && !has(18)) return "a command without a decision";
   if (out.kind == Kind::Outcome && (!has(26) || !has(31))) return "an outcome without its result or its command";
+  if (second != has(53) || second != (out.veiled != 0)) return "veils and their digest belong to version 2, and always";
+  if ((out.veiled & ~may_be_veiled(out.kind)) != 0) return "a field is veiled that is not in entries of its kind";
   return "";
 }
 

@@ -33,10 +33,19 @@ struct Entry {
   std::string_view issuer, agent, target, peer, protocol, software, reason, error, name;
   std::uint64_t items = 0, sent = 0, duration = 0;
   View rules, masked;                             // CBOR as it stands there: a list of texts, a map of text to count
+  std::uint64_t seen = 0;                         // the keys that it has, a bit each
+  // Of version 2 (veil.h). A field that is veiled is empty above, unless it was opened.
+  std::uint8_t veiled = 0, hidden = 0;            // veiled; and not opened: a bit each, by their places in kVeilable
+  std::array<const std::uint8_t*, 8> veils{};     // 32 bytes each
+  const std::uint8_t* veiled_digest = nullptr;    // 32 bytes: of the record with the values
 };
 
 /// "" and a filled entry, or what is wrong with the bytes.
 std::string read_entry(View bytes, Entry& out);
+
+/// One value of an entry, by its key; false when it is not what the format says.
+class Cbor;
+bool read_value(Cbor& reader, std::uint64_t key, Entry& out);
 
 /// Who voted, apart from all others. Older logs have the voter as the subject and no issuer of the approver.
 std::string approver_of(const Entry& entry);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstdio>
 #include <functional>
 
@@ -129,6 +130,7 @@ class Rest {
     report_.outcomes += entry.kind == Kind::Outcome;
     report_.interrupted += entry.kind == Kind::Outcome && entry.result == 5;
     report_.payloads += entry.payload.has_value();
+    report_.veiled_fields += static_cast<unsigned>(std::popcount(entry.veiled));
     report_.sessions += entry.kind == Kind::SessionOpen;
     if (entry.kind != Kind::Prune || !entry.first || (*entry.first + kBundle - 1) / kBundle * kBundle != first_) return;
     if (*entry.first == first_ && entry.root != root_) return say_({"pruned", describe(entry) + ": it names another root than that of the first " + std::to_string(first_) + " entries", "", {}, entry.index});
@@ -139,6 +141,7 @@ class Rest {
   /// True when an entry tells of the prune.
   bool finish() {
     rules_.finish(true);
+    note_veils(report_);
     if (!told_) report_.notes.push_back("no entry from " + std::to_string(first_) + " on tells that those before it were pruned: it is not served, or there is none; the directory says which");
     report_.notes.push_back("of sessions that began in what is not served only the rest was judged");
     return told_;

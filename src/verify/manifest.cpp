@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "verify/json_text.h"
+#include "verify/veil.h"
 
 namespace sallyport::verify {
 namespace {
@@ -17,17 +18,18 @@ const auto kNumber = [](std::uint64_t n) { return std::to_string(n); };
 const auto kText = [](const std::string& text) { return json_string(text); };
 std::string truth(bool value) { return value ? "true" : "false"; }
 
-std::string write_query(const Query& q) {
-  return "{\"disclose\":" + list_of(q.disclose, kNumber) + ",\"from\":" + json_string(q.from) + ",\"from_index\":" + json_string(q.from_index) +
+std::string write_query(const Query& q, bool veiled) {
+  return "{\"disclose\":" + list_of(q.disclose, kNumber) + (veiled ? ",\"fields\":" + json_string(q.fields) : "") + ",\"from\":" + json_string(q.from) + ",\"from_index\":" + json_string(q.from_index) +
          ",\"kind\":" + json_string(q.kind) + ",\"payloads\":" + json_string(q.payloads) + ",\"sessions\":" + list_of(q.sessions, kText) +
          ",\"target\":" + json_string(q.target) + ",\"to\":" + json_string(q.to) + ",\"to_index\":" + json_string(q.to_index) +
-         ",\"user\":" + json_string(q.user) + "}";
+         ",\"user\":" + json_string(q.user) + (veiled ? ",\"withhold\":" + list_of(q.withhold, kText) : "") + "}";
 }
 
 Query read_query(JsonCursor& in) {
   Query q;
   in.eat("{\"disclose\":");
   in.list('[', ']', [&] { q.disclose.push_back(in.number()); });
+  if (in.next_is(",\"fields\":")) in.eat(",\"fields\":"), q.fields = in.string();
   in.eat(",\"from\":"), q.from = in.string();
   in.eat(",\"from_index\":"), q.from_index = in.string();
   in.eat(",\"kind\":"), q.kind = in.string();
@@ -38,6 +40,10 @@ Query read_query(JsonCursor& in) {
   in.eat(",\"to\":"), q.to = in.string();
   in.eat(",\"to_index\":"), q.to_index = in.string();
   in.eat(",\"user\":"), q.user = in.string();
+  if (in.next_is(",\"withhold\":")) {
+    in.eat(",\"withhold\":");
+    in.list('[', ']', [&] { q.withhold.push_back(in.string()); });
+  }
   in.eat("}");
   return q;
 }
@@ -137,11 +143,14 @@ std::string write_manifest(const Manifest& m) {
   for (const auto& [name, count] : m.kinds) kinds += (kinds.empty() ? "" : ",") + json_string(name) + ":" + std::to_string(count);
   std::string out = "{" + number("a", m.a) + "," + number("b", m.b) + "," + number("checkpoints", m.checkpoints) + "," + number("contexts", m.contexts) + ",\"counts\":{" +
                     number("commands", m.commands) + "," + number("disclosed", m.disclosed) + "," + number("entries", m.b - m.a) + ",\"kinds\":{" + kinds + "}," +
-                    number("outcomes", m.outcomes) + "," + number("sessions", m.sessions.size()) + "," + number("withheld", m.withheld) + "}," + number("format", m.format);
+                    number("outcomes", m.outcomes) + "," + number("sessions", m.sessions.size()) + "," + number("withheld", m.withheld) + "},";
+  const bool veiled = m.format == kPackFormatVeiled;
+  if (veiled) out += "\"fields\":{" + number("erased", m.fields_erased) + "," + number("opened", m.fields_opened) + "," + number("sealed", m.fields_sealed) + "," + number("withheld", m.fields_withheld) + "},";
+  out += number("format", m.format);
   out += ",\"gaps\":" + list_of(m.gaps, kNumber) + ",\"members\":" + write_members(m.members);
   out += ",\"missing_policies\":" + list_of(m.missing_policies, [](const Hash& h) { return "\"" + hex(h) + "\""; });
   out += "," + number("names", m.names) + ",\"origin\":" + json_string(m.origin) + ",\"payloads\":{" + number("erased", m.erased) + "," + number("none", m.none) + "," +
-         number("opened", m.opened) + "," + number("sealed", m.sealed) + "},\"query\":" + write_query(m.query) + "," + number("report", m.report);
+         number("opened", m.opened) + "," + number("sealed", m.sealed) + "},\"query\":" + write_query(m.query, veiled) + "," + number("report", m.report);
   out += ",\"sessions\":" + list_of(m.sessions, write_session) + "," + number("size", m.size) + ",\"timestamps\":" + list_of(m.timestamps, kNumber) + ",\"tool\":" + json_string(m.tool);
   return out + "}\n";
 }
@@ -158,7 +167,10 @@ std::optional<Manifest> read_manifest(std::string_view text) {
     const auto name = in.string();
     in.eat(":"), m.kinds[name] = in.number();
   });
-  number(",\"outcomes\":", m.outcomes), number(",\"sessions\":", ignored), number(",\"withheld\":", m.withheld), number("},\"format\":", m.format);
+  number(",\"outcomes\":", m.outcomes), number(",\"sessions\":", ignored), number(",\"withheld\":", m.withheld), in.eat("}");
+  if (in.next_is(",\"fields\":"))
+    number(",\"fields\":{\"erased\":", m.fields_erased), number(",\"opened\":", m.fields_opened), number(",\"sealed\":", m.fields_sealed), number(",\"withheld\":", m.fields_withheld), in.eat("}");
+  number(",\"format\":", m.format);
   in.eat(",\"gaps\":");
   in.list('[', ']', [&] { m.gaps.push_back(in.number()); });
   in.eat(",\"members\":"), m.members = read_members(in);
@@ -179,11 +191,27 @@ std::optional<Manifest> read_manifest(std::string_view text) {
   if (!in.at_end() || write_manifest(m) != text) return std::nullopt;
   const auto& p = m.query.payloads;
   if ((p != "opened" && p != "sealed" && p != "none") || !std::is_sorted(m.query.disclose.begin(), m.query.disclose.end())) return std::nullopt;
+  if (m.query.fields != "opened" && m.query.fields != "sealed") return std::nullopt;
+  std::optional<std::size_t> before;
+  for (const auto& name : m.query.withhold) {
+    const auto place = place_of(name);
+    if (!place || (before && *place <= *before)) return std::nullopt;
+    before = place;
+  }
   return m;
+}
+
+std::uint8_t withheld_of(const Query& query) {
+  std::uint8_t out = 0;
+  for (const auto& name : query.withhold)
+    if (const auto place = place_of(name)) out |= static_cast<std::uint8_t>(1u << *place);
+  return out;
 }
 
 std::string difference(const Manifest& a, const Manifest& b) {
   if (a.a != b.a || a.b != b.b || a.size != b.size) return "a, b or size";
+  if (a.format != b.format) return "format";
+  if (a.fields_erased != b.fields_erased || a.fields_opened != b.fields_opened || a.fields_sealed != b.fields_sealed || a.fields_withheld != b.fields_withheld) return "fields";
   if (a.checkpoints != b.checkpoints) return "checkpoints";
   if (a.contexts != b.contexts) return "contexts";
   if (a.names != b.names) return "names";

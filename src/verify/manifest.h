@@ -7,7 +7,8 @@
 
 namespace sallyport::verify {
 
-constexpr std::uint64_t kPackFormat = 1, kReportVersion = 1;
+// Format 2 is of packs with veiled fields; all others are of format 1.
+constexpr std::uint64_t kPackFormat = 1, kPackFormatVeiled = 2, kReportVersion = 1;
 
 /// The question a pack answers, as it was asked. Empty: not given.
 struct Query {
@@ -15,6 +16,8 @@ struct Query {
   std::string payloads = "sealed";             // "opened", "sealed", "none"
   std::vector<std::string> sessions;           // ids in hex, ascending
   std::vector<std::uint64_t> disclose;         // indices of entries whose payload is opened, ascending
+  std::string fields = "opened";               // what is veiled of an entry; or "sealed", in what the gateway keeps for itself
+  std::vector<std::string> withhold;           // names of fields that stay veiled, in the order of their keys
   bool has_conditions() const { return !kind.empty() || !target.empty() || !user.empty() || !sessions.empty(); }
   friend bool operator==(const Query&, const Query&) = default;
 };
@@ -22,6 +25,9 @@ struct Query {
 /// What a pack holds of an entry's payload.
 enum class Disposition : std::uint8_t { None, Sealed, Opened, Erased };
 Disposition disposition_of(const Query& query, std::uint64_t index, bool erased);
+
+/// The fields that are to stay veiled, a bit each (veil.h).
+std::uint8_t withheld_of(const Query& query);
 
 struct ManifestSession {
   Id id{};
@@ -62,6 +68,7 @@ struct Manifest {
   std::vector<Hash> missing_policies;
   std::string origin, tool;
   std::uint64_t erased = 0, none = 0, opened = 0, sealed = 0;   // payloads
+  std::uint64_t fields_erased = 0, fields_opened = 0, fields_sealed = 0, fields_withheld = 0;   // of format 2
   Query query;
   std::vector<ManifestSession> sessions;
 };

@@ -12,6 +12,7 @@
 #include "verify/pack_times.h"
 #include "verify/range_proof.h"
 #include "verify/receipt.h"
+#include "verify/veil.h"
 #include "verify/zip_reader.h"
 
 namespace sallyport::verify {
@@ -26,7 +27,7 @@ std::string_view text_of(const Blob& bytes) { return {reinterpret_cast<const cha
 class PackChecker::State : public ZipVisitor {
  public:
   explicit State(const PackSettings& settings)
-      : settings_(settings), zip_(*this), rules_(0, [this](Fault one) { fault(std::move(one)); }), leaves_([this](View entry) { disclosed(entry); }, [this](const Hash& leaf) { withheld(leaf); }) {
+      : settings_(settings), zip_(*this), rules_(0, [this](Fault one) { fault(std::move(one)); }), leaves_([this](View entry, View more, bool sealed) { disclosed(entry, more, sealed); }, [this](const Hash& leaf) { withheld(leaf); }) {
     report_.origin = settings.key.name;
   }
   void feed(View bytes) { report_.bytes += bytes.size(), zip_.feed(bytes); }
@@ -47,7 +48,8 @@ class PackChecker::State : public ZipVisitor {
   void heads();
   void context();
   void begin_entries();
-  void disclosed(View entry);
+  void disclosed(View entry, View more, bool sealed);
+  void open(Entry& entry, View more, bool sealed);
   void withheld(const Hash& leaf);
   void leaf(const Hash& hash);
   void end_range();
@@ -90,6 +92,7 @@ class PackChecker::State : public ZipVisitor {
   std::vector<Known> heads_;
   std::size_t next_head_ = 0;
   std::uint64_t contexts_ = 0, part_end_ = 0;
+  std::optional<std::pair<std::uint64_t, Blob>> context_fields_;   // of the receipt that comes next
   Hash controls_{}, html_{}, readme_{};
   std::optional<Manifest> manifest_;
   std::set<Hash> policies_;
@@ -116,6 +119,7 @@ std::string PackChecker::State::begin(const ZipMember& member) {
   if (before != part_.part && before == Part::Payload) end_payloads(Disposition::Opened);
   if (before != part_.part && before == Part::Sealed) end_payloads(Disposition::Sealed);
   if (part_.part > Part::Entries) end_range();
+  if (context_fields_ && (part_.part != Part::Context || part_.number != context_fields_->first)) fault("pack-context", "opened fields stand before it that are of another entry"), context_fields_.reset();
   seen_.insert(part_.part);
   ++report_.members;
   sha_ = Sha256();
@@ -142,6 +146,7 @@ void PackChecker::State::end(const ZipMember& member, bool crc_is_right) {
     case Part::Checkpoint: checkpoint(); break;
     case Part::Proof: proof(); break;
     case Part::Heads: heads(); break;
+    case Part::ContextFields: context_fields_.emplace(part_.number, held_); break;
     case Part::Context: context(); break;
     case Part::Controls: controls_ = digest; break;
     case Part::Entries:
@@ -209,16 +214,18 @@ void PackChecker::State::heads() {
 }
 
 void PackChecker::State::context() {
+  const auto fields = std::exchange(context_fields_, std::nullopt);
   std::string why, code;
   if (++contexts_ > kMostContexts) return fault("pack-context", "there are more than 65536");
   const auto receipts = read_receipts(text_of(held_), why);
   if (!receipts || receipts->size() != 1) return fault("pack-context", receipts ? "it is not one receipt" : why);
   const auto& receipt = receipts->front();
   if (receipt.note != note_) return fault("pack-context", "it ends with another signed head than the pack's");
-  const auto good = check_receipt(receipt, settings_.key, code, why);
+  auto good = check_receipt(receipt, settings_.key, code, why);
   if (!good) return fault("pack-context", why, receipt.index);
   if (receipt.index != part_.number || !range_ || receipt.index >= range_->a) return fault("pack-context", "its entry has another index than its name, or is in the range", receipt.index);
   if (good->entry.kind != Kind::SessionOpen && good->entry.kind != Kind::ConfigApplied) return fault("pack-context", describe(good->entry) + " explains nothing", receipt.index);
+  if (fields) open(good->entry, fields->second, false);
   story_.context(good->entry);
 }
 
@@ -240,13 +247,25 @@ void PackChecker::State::leaf(const Hash& hash) {
   ++next_head_;
 }
 
-void PackChecker::State::disclosed(View bytes) {
+/// What is given for an entry's veils: opened ones are computed, the record of sealed ones has its digest in the entry.
+void PackChecker::State::open(Entry& entry, View more, bool sealed) {
+  if (entry.veiled == 0) return fault("pack-veil", describe(entry) + ": it has no veils to open", entry.index);
+  if (sealed) {
+    const auto digest = Sha256().add(more).done();
+    if (!std::ranges::equal(digest, View(entry.veiled_digest, 32))) fault("pack-veil", describe(entry) + ": the record with what its veiled fields say is not the one that was written", entry.index);
+    return;
+  }
+  if (const auto wrong = open_fields(more, entry); !wrong.empty()) fault("pack-veil", describe(entry) + ": " + wrong, entry.index);
+}
+
+void PackChecker::State::disclosed(View bytes, View more, bool sealed) {
   Entry entry;
   const auto due = tree_.size();
   if (auto wrong = read_entry(bytes, entry); !wrong.empty()) fault("pack-entry", "entry " + std::to_string(due) + ": " + wrong, due);
   else if (entry.index != due) fault("pack-entry", describe(entry) + " stands where entry " + std::to_string(due) + " is due", due);
   else {
-    story_.disclosed(entry);
+    if (!more.empty()) open(entry, more, sealed);
+    story_.disclosed(entry, sealed);
     rules_.entry(entry);
     if (settings_.stamped_at) times_.entry(entry.index, entry.wall);
   }
@@ -273,7 +292,7 @@ void PackChecker::State::end_range() {
 void PackChecker::State::manifest() {
   manifest_ = read_manifest(text_of(held_));
   if (!manifest_) return fault("pack-manifest", "it is not spelled as the format says");
-  if (manifest_->format != kPackFormat) fault("pack-manifest", "its format is " + std::to_string(manifest_->format) + "; this program knows " + std::to_string(kPackFormat));
+  if (manifest_->format > kPackFormatVeiled) fault("pack-manifest", "its format is " + std::to_string(manifest_->format) + "; this program knows " + std::to_string(kPackFormat) + " and " + std::to_string(kPackFormatVeiled));
   if (manifest_->sessions.size() != story_.sessions().size()) fault("pack-manifest", "it lists " + std::to_string(manifest_->sessions.size()) + " sessions, the entries are of " + std::to_string(story_.sessions().size()));
 }
 
@@ -370,6 +389,7 @@ void PackChecker::State::judge_manifest(const Manifest& said) {
     if (policies_.count(one) == 0) due.missing_policies.push_back(one);
   story_.fill(due);
   if (const auto what = difference(said, due); !what.empty()) fault("pack-manifest", "what it says of " + what + " is not what the pack holds");
+  if (const auto what = story_.misplaced_fields(due); !what.empty()) fault("pack-veil", what);
   judge_query(said.query);
   if (!said.query.has_conditions() && due.withheld != 0) fault("pack-manifest", "the question has no conditions, and " + std::to_string(due.withheld) + " entries are withheld");
   const auto found = digests_.done();
@@ -395,17 +415,20 @@ void PackChecker::State::judge_query(const Query& query) {
     const auto& value = at == names_.end() ? found : at->second;
     return asked.empty() || value == asked || value.empty() || value[0] == '~' || asked.size() > 200;
   };
+  std::size_t unsaid = 0;
   for (const auto& one : story_.sessions()) {
     if (!one.known) continue;
+    if (!query.target.empty() && (one.hidden & kTargetField) != 0) ++unsaid;
     if (is(query.user, one.subject) && is(query.target, one.target)) continue;
     fault("pack-manifest", "session " + hex(View(one.id).first(4)) + " is of another user or target than the question's");
   }
+  if (unsaid > 0) report_.notes.push_back("the target of " + std::to_string(unsaid) + " sessions is hidden: whether they are on the question's target cannot be said");
 }
 
 /// What is made of the entries by fixed rules must be what the rules make.
 void PackChecker::State::judge_texts(const Manifest& due) {
   name_ = "README.txt";
-  if (readme_ != Sha256().add(view(kReadme)).done()) fault("pack-report", "it is another text than packs have");
+  if (readme_ != Sha256().add(view(readme_of(due))).done()) fault("pack-report", "it is another text than packs have");
   name_ = "controls.json";
   if (controls_ != Sha256().add(view(write_controls(story_))).done()) fault("pack-report", "it is not what the entries make");
   if (!head_ || !range_) return;
@@ -426,6 +449,7 @@ void PackChecker::State::summary() {
   report_.timestamps = timestamps_.size();
   if (manifest_) {
     report_.tool = manifest_->tool;
+    report_.opened_fields = manifest_->fields_opened, report_.withheld_fields = manifest_->fields_withheld, report_.erased_fields = manifest_->fields_erased, report_.sealed_fields = manifest_->fields_sealed;
     report_.opened = manifest_->opened, report_.sealed = manifest_->sealed, report_.erased = manifest_->erased, report_.absent = manifest_->none;
   }
 }
@@ -454,6 +478,9 @@ PackReport PackChecker::State::finish() {
     if (!report_.complete()) report_.notes.push_back("the signed head bears " + std::to_string(report_.cosigned) + " of the " + std::to_string(report_.quorum) + " cosignatures that were asked for");
     if (report_.complete_sessions < report_.sessions) report_.notes.push_back(std::to_string(report_.sessions - report_.complete_sessions) + " sessions are not complete in the pack: begun before the range, not closed in it, or partly withheld");
     for (const auto& one : manifest_->missing_policies) report_.notes.push_back("the text of policy " + hex(one) + " is not in the pack");
+    if (report_.withheld_fields > 0) report_.notes.push_back(std::to_string(report_.withheld_fields) + " fields are withheld (" + names_of(withheld_of(manifest_->query)) + "): that they are there is proven, what they say is not");
+    if (report_.erased_fields > 0) report_.notes.push_back(std::to_string(report_.erased_fields) + " veiled fields cannot be opened: the keys of their sessions were erased");
+    if (report_.sealed_fields > 0) report_.notes.push_back(std::to_string(report_.sealed_fields) + " veiled fields are in the pack sealed: what they say is not proven");
     if (report_.erased > 0) report_.notes.push_back(std::to_string(report_.erased) + " payloads cannot be opened: their keys were erased");
   }
   return std::move(report_);

@@ -24,6 +24,7 @@ struct PackReport {
   bool complete() const { return cosigned >= quorum; }
   std::string origin, tool;
   std::uint64_t a = 0, b = 0, size = 0, disclosed = 0, withheld = 0, sessions = 0, complete_sessions = 0, commands = 0, outcomes = 0;
+  std::uint64_t opened_fields = 0, withheld_fields = 0, erased_fields = 0, sealed_fields = 0;   // of those that are veiled
   std::uint64_t heads = 0, opened = 0, sealed = 0, erased = 0, absent = 0, timestamps = 0, members = 0, bytes = 0;
   std::uint64_t stamped_entries = 0, stamped_at = 0;  // under the newest time stamp that was judged, and its time
   std::vector<Fault> faults;              // at most 100 are kept; `file` is the member

@@ -6,7 +6,7 @@
 namespace sallyport::verify {
 namespace {
 
-constexpr std::size_t kMostEntry = 65535;
+constexpr std::size_t kMostEntry = 65535, kMostVeiled = 70'000;
 
 /// "prefix" 20 digits "suffix".
 bool numbered(std::string_view name, std::string_view prefix, std::string_view suffix, std::uint64_t& out) {
@@ -37,7 +37,7 @@ PartName part_of(std::string_view name) {
   if (is("README.txt", Part::Readme) || is("checkpoint", Part::Checkpoint) || is("checkpoint-proof", Part::Proof) || is("checkpoints", Part::Heads) || is("controls.json", Part::Controls) ||
       is("manifest.json", Part::Manifest) || is("names", Part::Names) || is("report.html", Part::Report))
     return out;
-  if (in("context/", ".tlog-proof", Part::Context) || in("entries/", "", Part::Entries) || in("payloads/", "-payload", Part::Payload) || in("sealed/", "", Part::Sealed) ||
+  if (in("context/", ".fields", Part::ContextFields) || in("context/", ".tlog-proof", Part::Context) || in("entries/", "", Part::Entries) || in("payloads/", "-payload", Part::Payload) || in("sealed/", "", Part::Sealed) ||
       in("timestamps/", ".note", Part::Timestamp) || in("timestamps/", ".tsr", Part::Timestamp))
     return out;
   if (policy(name, out.digest)) out.part = Part::Policy;
@@ -47,6 +47,7 @@ PartName part_of(std::string_view name) {
 std::uint64_t most_of(Part part) {
   switch (part) {
     case Part::Proof: return 64u << 10;
+    case Part::ContextFields: return 128u << 10;
     case Part::Timestamp: return 1u << 20;
     case Part::Checkpoint: case Part::Context: case Part::Controls: return 4u << 20;
     case Part::Heads: case Part::Names: return 64u << 20;
@@ -58,15 +59,18 @@ std::uint64_t most_of(Part part) {
 std::size_t Leaves::due(View head) const {
   if (head.empty()) return 0;
   if (head[0] == 0) return 33;
-  if (head[0] != 1) return SIZE_MAX;
-  if (head.size() < 5) return 0;
-  const auto length = little(head, 1, 4);
-  return length == 0 || length > kMostEntry ? SIZE_MAX : static_cast<std::size_t>(5 + length);
+  if (head[0] > 3) return SIZE_MAX;
+  const bool two = head[0] > 1;
+  if (head.size() < (two ? 9 : 5)) return 0;
+  const auto length = little(head, 1, 4), more = two ? little(head, 5, 4) : 1;
+  if (length == 0 || length > kMostEntry || more == 0 || more > kMostVeiled) return SIZE_MAX;
+  return static_cast<std::size_t>(two ? 9 + length + more : 5 + length);
 }
 
 void Leaves::take(View record) {
   if (record[0] == 0) withheld_(fixed<32>(record, 1));
-  else disclosed_(record.subspan(5));
+  else if (record[0] == 1) disclosed_(record.subspan(5), {}, false);
+  else disclosed_(record.subspan(9, little(record, 1, 4)), record.last(little(record, 5, 4)), record[0] == 3);
 }
 
 bool Leaves::feed(View bytes) {
@@ -82,7 +86,7 @@ bool Leaves::feed(View bytes) {
     }
     const auto size = due(held_);
     if (size == SIZE_MAX) return ok_ = false;
-    const auto want = size == 0 ? (held_.empty() ? 1 : 5) : size;
+    const std::size_t want = size != 0 ? size : held_.empty() ? 1 : held_[0] > 1 ? 9 : 5;
     const auto n = std::min(want - held_.size(), bytes.size());
     held_.insert(held_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
     bytes = bytes.subspan(n);

@@ -7,7 +7,7 @@
 
 namespace sallyport::verify {
 
-enum class Part { None, Readme, Checkpoint, Proof, Heads, Context, Controls, Entries, Manifest, Names, Payload, Policy, Report, Sealed, Timestamp };
+enum class Part { None, Readme, Checkpoint, Proof, Heads, ContextFields, Context, Controls, Entries, Manifest, Names, Payload, Policy, Report, Sealed, Timestamp };
 
 struct PartName {
   Part part = Part::None;
@@ -23,7 +23,8 @@ std::uint64_t most_of(Part part);
 /// Records of an entries member, put together from pieces.
 class Leaves {
  public:
-  using Disclosed = std::function<void(View entry)>;
+  /// `more`: opened fields, or what is veiled of it as it is in the log (`sealed`); empty where neither stands.
+  using Disclosed = std::function<void(View entry, View more, bool sealed)>;
   using Withheld = std::function<void(const Hash& leaf)>;
   Leaves(Disclosed disclosed, Withheld withheld) : disclosed_(std::move(disclosed)), withheld_(std::move(withheld)) {}
   /// False when what comes is no record; nothing more is read then.

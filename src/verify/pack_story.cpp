@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "verify/cbor.h"
+#include "verify/veil.h"
 
 namespace sallyport::verify {
 namespace {
@@ -50,6 +51,7 @@ void introduce(SessionStory& session, const Entry& entry) {
   session.peer = cut(entry.peer, 100);
   session.protocol = cut(entry.protocol, 60);
   session.software = cut(entry.software, 200);
+  session.hidden = entry.hidden;
 }
 
 }  // namespace
@@ -60,7 +62,18 @@ void PackStory::feature(const char* name, std::uint64_t index) {
   one.last = index;
 }
 
+void PackStory::fields(const Entry& entry, bool sealed) {
+  for (std::size_t i = 0, clear = clear_fields(entry); clear != 0; ++i, clear >>= 1)
+    if ((clear & 1) != 0 && !clear_[i]) clear_[i] = entry.index;
+  if (entry.veiled == 0) return;
+  veils_ = true;
+  auto& counts = entry.session ? fields_[*entry.session] : node_fields_;
+  for (std::size_t i = 0; i < kVeilable.size(); ++i)
+    if ((entry.veiled >> i & 1) != 0) ++(sealed ? counts.sealed : (entry.hidden >> i & 1) != 0 ? counts.hidden : counts.opened)[i];
+}
+
 void PackStory::context(const Entry& entry) {
+  fields(entry, false);
   if (entry.kind == Kind::SessionOpen) introduce(before_[*entry.session], entry);
   else if (entry.policy) context_policies_.insert(*entry.policy);
 }
@@ -77,8 +90,9 @@ SessionStory& PackStory::session_of(const Entry& entry) {
   return session;
 }
 
-void PackStory::disclosed(const Entry& entry) {
+void PackStory::disclosed(const Entry& entry, bool sealed) {
   ++disclosed_;
+  fields(entry, sealed);
   ++kinds_[name_of(entry.kind)];
   feature(name_of(entry.kind), entry.index);
   if (entry.policy) policies_.insert(*entry.policy);
@@ -134,6 +148,7 @@ void PackStory::command(const Entry& entry, SessionStory& session) {
   row.rules = texts_of(entry.rules);
   row.masked = words;
   row.payload = entry.payload.has_value();
+  row.hidden = entry.hidden & static_cast<std::uint8_t>(~kErrorField);
   if (entry.decision == 1) waiting_[entry.index] = commands_.size() - 1;
 }
 
@@ -151,6 +166,7 @@ void PackStory::outcome(const Entry& entry, SessionStory& session) {
   row.sent = entry.sent;
   row.duration = entry.duration;
   row.error = cut(entry.error, 300);
+  row.hidden |= entry.hidden & kErrorField;
   row.answer = entry.payload.has_value();
   if (!words.empty()) row.masked += (row.masked.empty() ? "" : ", ") + words;
 }
@@ -163,6 +179,7 @@ void PackStory::approval(const Entry& entry) {
   if (entry.kind == Kind::ApprovalRequested) {
     one.requester = cut(entry.subject, 200);
     one.reason = cut(entry.reason, 300);
+    one.reason_hidden = (entry.hidden & kReasonField) != 0;
   }
   // A refusal without an approver is a withdrawal, and access by break-glass was granted by nobody.
   if ((entry.kind == Kind::ApprovalGranted || entry.kind == Kind::ApprovalDenied) && !entry.approver.empty())
@@ -177,6 +194,7 @@ void PackStory::event(const Entry& entry) {
   row.wall = entry.wall;
   row.kind = entry.kind;
   row.subject = cut(entry.subject, 200);
+  row.hidden = entry.hidden;
   for (const auto part : {entry.action, entry.object, entry.name, entry.reason, entry.peer})
     if (!part.empty()) row.what += (row.what.empty() ? "" : ", ") + cut(part, 200);
   if (entry.policy) row.what += (row.what.empty() ? "policy " : ", policy ") + hex(View(*entry.policy).first(8));
@@ -195,6 +213,32 @@ std::vector<std::string> PackStory::needless_contexts() const {
   return out;
 }
 
+template <class Visit>
+void PackStory::each_fields(const Manifest& manifest, Visit visit) const {
+  std::set<Id> erased;
+  for (const auto& one : manifest.sessions)
+    if (one.erased) erased.insert(one.id);
+  visit(node_fields_, false);
+  for (const auto& [id, counts] : fields_) visit(counts, erased.count(id) != 0);
+}
+
+std::string PackStory::misplaced_fields(const Manifest& m) const {
+  const auto withheld = withheld_of(m.query);
+  const bool sealed = m.query.fields == "sealed";
+  for (std::size_t i = 0; i < kVeilable.size(); ++i)
+    if ((withheld >> i & 1) != 0 && clear_[i]) return "the question withholds " + std::string(field_name(i)) + ", and entry " + std::to_string(*clear_[i]) + " has it in clear text";
+  std::string why;
+  each_fields(m, [&](const Fields& one, bool erased) {
+    for (std::size_t i = 0; i < kVeilable.size() && why.empty(); ++i) {
+      const bool kept = (withheld >> i & 1) != 0;
+      if (one.opened[i] != 0 && (kept || sealed)) why = std::string(field_name(i)) + " is opened, and the question withholds it";
+      else if (one.sealed[i] != 0 && !sealed) why = std::string(field_name(i)) + " is sealed, and the question did not ask for that";
+      else if (one.hidden[i] != 0 && (sealed || (!kept && !erased))) why = std::string(field_name(i)) + " is hidden, and neither withheld by the question nor of a session that was erased";
+    }
+  });
+  return why;
+}
+
 void PackStory::fill(Manifest& m) const {
   const auto count = [&](const char* kind) { const auto at = kinds_.find(kind); return at == kinds_.end() ? 0 : at->second; };
   m.commands = count("command");
@@ -206,6 +250,15 @@ void PackStory::fill(Manifest& m) const {
   std::set<Id> erased;
   for (const auto& one : m.sessions)
     if (one.erased) erased.insert(one.id);
+  m.format = veils_ || !m.query.withhold.empty() ? kPackFormatVeiled : kPackFormat;
+  m.fields_erased = m.fields_opened = m.fields_sealed = m.fields_withheld = 0;
+  each_fields(m, [&, kept = withheld_of(m.query)](const Fields& one, bool) {
+    for (std::size_t i = 0; i < kVeilable.size(); ++i) {
+      m.fields_opened += one.opened[i];
+      m.fields_sealed += one.sealed[i];
+      ((kept >> i & 1) != 0 ? m.fields_withheld : m.fields_erased) += one.hidden[i];
+    }
+  });
   m.sessions.clear();
   for (const auto& one : sessions_) m.sessions.push_back({one.id, one.entries, one.complete(), erased.count(one.id) != 0});
   m.erased = m.none = m.opened = m.sealed = 0;

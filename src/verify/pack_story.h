@@ -25,6 +25,7 @@ struct SessionStory {
   bool opened = false, closed = false, dense = true, known = false;   // known: its session.open was seen
   std::uint64_t next = 0;                                             // sequence due
   std::string subject, issuer, agent, target, peer, protocol, software, reason;  // of the first kMostSessionsShown
+  std::uint8_t hidden = 0;                                            // of its session.open: fields that are veiled and not opened (veil.h)
   bool complete() const { return opened && closed && dense; }
 };
 
@@ -34,16 +35,19 @@ struct CommandRow {
   std::string action, object, request, approval, reason, error;
   std::string rules, masked;                    // "a, b" and "rule:detector x2"
   bool payload = false, answer = false;         // there is one
+  std::uint8_t hidden = 0;                      // of the command, and the outcome's error
 };
 
 struct EventRow {
   std::uint64_t index = 0, wall = 0;
   Kind kind = Kind::NodeStart;
   std::string subject, what;
+  std::uint8_t hidden = 0;
 };
 
 struct ApprovalStory {
   std::string requester, state, reason;
+  bool reason_hidden = false;
   std::vector<std::string> approvers;
 };
 
@@ -56,7 +60,8 @@ struct PayloadStory {
 class PackStory {
  public:
   void context(const Entry& entry);                // before the first entry
-  void disclosed(const Entry& entry);
+  /// `sealed`: the record with what is veiled of it is in the pack, as it is in the log.
+  void disclosed(const Entry& entry, bool sealed = false);
   void withheld() { ++withheld_; }
 
   std::uint64_t disclosed_count() const { return disclosed_; }
@@ -73,6 +78,8 @@ class PackStory {
   const std::deque<PayloadStory>& payloads() const { return payloads_; }
   /// Contexts that explain nothing that was disclosed, by what they are.
   std::vector<std::string> needless_contexts() const;
+  /// Why the veils of what was disclosed are not what the question asks for; "" when they are. `manifest`: after fill().
+  std::string misplaced_fields(const Manifest& manifest) const;
   /// The part of a manifest that the entries decide, given the question and whose payload keys were erased.
   void fill(Manifest& manifest) const;
 
@@ -80,6 +87,13 @@ class PackStory {
   struct IdHash {
     std::size_t operator()(const Id& id) const { return static_cast<std::size_t>(little(id, 0, 8)); }
   };
+  struct Fields {
+    std::array<std::uint64_t, 8> opened{}, sealed{}, hidden{};
+  };
+  void fields(const Entry& entry, bool sealed);
+  /// Calls visit(counts, was the key of that session erased).
+  template <class Visit>
+  void each_fields(const Manifest& manifest, Visit visit) const;
   SessionStory& session_of(const Entry& entry);
   void command(const Entry& entry, SessionStory& session);
   void outcome(const Entry& entry, SessionStory& session);
@@ -97,6 +111,10 @@ class PackStory {
   std::unordered_map<std::uint64_t, std::size_t> waiting_;  // rows of commands without outcome
   std::vector<EventRow> events_;
   std::map<std::string, ApprovalStory, std::less<>> approvals_;
+  std::unordered_map<Id, Fields, IdHash> fields_;        // of sessions with veils
+  Fields node_fields_;
+  bool veils_ = false;
+  std::array<std::optional<std::uint64_t>, 8> clear_;    // the first entry that has a field in clear text which could be veiled
   std::vector<std::uint64_t> gaps_;
   std::set<Hash> policies_, context_policies_;
   std::deque<PayloadStory> payloads_;   // not a vector: of so many, growing would hold them twice

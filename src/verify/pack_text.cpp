@@ -8,7 +8,7 @@ std::string to_json(const PackReport& r) {
   std::string out = "{\"verdict\":\"" + std::string(!r.valid ? "invalid" : r.complete() ? "valid" : "incomplete") + "\",\"origin\":" + quote(r.origin) + ",\"tool\":" + quote(r.tool) + ",";
   out += number("a", r.a) + number("b", r.b) + number("size", r.size) + number("entries", r.b - r.a) + number("disclosed", r.disclosed) + number("withheld", r.withheld) + number("sessions", r.sessions) +
          number("complete_sessions", r.complete_sessions) + number("commands", r.commands) + number("outcomes", r.outcomes) + number("heads", r.heads) + number("opened_payloads", r.opened) +
-         number("sealed_payloads", r.sealed) + number("erased_payloads", r.erased) + number("absent_payloads", r.absent) + number("timestamps", r.timestamps) + number("stamped_entries", r.stamped_entries) + number("stamped_at", r.stamped_at) + number("members", r.members) + number("bytes", r.bytes) +
+         number("sealed_payloads", r.sealed) + number("erased_payloads", r.erased) + number("absent_payloads", r.absent) + number("opened_fields", r.opened_fields) + number("withheld_fields", r.withheld_fields) + number("erased_fields", r.erased_fields) + number("sealed_fields", r.sealed_fields) + number("timestamps", r.timestamps) + number("stamped_entries", r.stamped_entries) + number("stamped_at", r.stamped_at) + number("members", r.members) + number("bytes", r.bytes) +
          number("cosigned", r.cosigned) + number("fault_count", r.fault_count) + "\"faults\":[";
   for (std::size_t i = 0; i < r.faults.size(); ++i) {
     const auto& fault = r.faults[i];
@@ -37,6 +37,8 @@ std::string to_text(const PackReport& r) {
   out += printable(r.origin) + ": entries " + std::to_string(r.a) + " to " + (r.b == r.a ? "none" : std::to_string(r.b - 1)) + " of " + std::to_string(r.size) + ", " + std::to_string(r.disclosed) + " disclosed, " +
          std::to_string(r.withheld) + " withheld; " + n(r.sessions, "session") + " (" + std::to_string(r.complete_sessions) + " complete), " + n(r.commands, "command") + ", " + n(r.outcomes, "outcome") + "; payloads: " +
          std::to_string(r.opened) + " opened, " + std::to_string(r.sealed) + " sealed, " + std::to_string(r.erased) + " erased, " + std::to_string(r.absent) + " not included\n";
+  if (r.opened_fields + r.withheld_fields + r.erased_fields + r.sealed_fields > 0)
+    out += "fields that are veiled in the log: " + std::to_string(r.opened_fields) + " opened, " + std::to_string(r.withheld_fields) + " withheld, " + std::to_string(r.erased_fields) + " erased, " + std::to_string(r.sealed_fields) + " sealed\n";
   return out + (r.valid ? std::string(r.complete() ? "VALID" : "VALID BUT INCOMPLETE") + ": every entry of the range is accounted for, and is the one that was signed" + (r.complete() ? "\n" : "; its head lacks witnesses\n") : "INVALID: " + n(r.fault_count, "fault") + "\n");
 }
 

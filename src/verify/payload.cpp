@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "verify/hmac.h"
 #include "verify/segment.h"
+#include "verify/veil.h"
 
 namespace sallyport::verify {
 namespace {
@@ -40,7 +42,7 @@ PayloadKeys::PayloadKeys(const std::string& directory, std::string origin) : ori
     why_not_ = directory + "/kek is not 32 bytes long";
     return;
   }
-  const Hash wrapping = fixed<32>(kek->bytes(), 0);
+  const Hash wrapping = node_ = fixed<32>(kek->bytes(), 0);
   const auto bytes = file->bytes();
   for (std::size_t at = 0; at + kRecord <= bytes.size(); at += kRecord) {
     const auto record = bytes.subspan(at, kRecord);
@@ -57,6 +59,23 @@ PayloadKeys::PayloadKeys(const std::string& directory, std::string origin) : ori
     if (key && key->size() == 32) keys_[id] = {false, fixed<32>(*key, 0)};
   }
   usable_ = true;
+}
+
+std::string PayloadKeys::open_veils(const Entry& entry, View record, bool& erased) const {
+  constexpr std::size_t kSeed = 32;
+  Hash key = node_;
+  if (entry.session) {
+    const auto at = keys_.find(*entry.session);
+    if (at == keys_.end()) return "there is no key for its session";
+    if (erased = at->second.erased; erased) return "";
+    key = at->second.key;
+  }
+  const auto own = HmacSha256(key).add(verify::view("sallyport veiled values")).add(record.first(kSeed)).done();
+  const auto sealed = record.subspan(kSeed);
+  const std::array<std::uint8_t, 12> nonce{};
+  const auto plain = decrypt(own, nonce, {}, sealed.first(sealed.size() - kTag), sealed.last(kTag));
+  Entry opened = entry;   // its views go with the plain text
+  return plain ? open_values(*plain, opened) : "its veiled values do not decrypt";
 }
 
 std::string PayloadKeys::open(const Id& session, const Payload& ref, const std::vector<View>& chunks, bool& erased) const {

@@ -12,6 +12,8 @@ class PayloadKeys {
   PayloadKeys(const std::string& directory, std::string origin);
   bool usable() const { return usable_; }
   const std::string& why_not() const { return why_not_; }
+  /// "" when a record of veiled values decrypts and is what the veils of its entry were made of.
+  std::string open_veils(const Entry& entry, View record, bool& erased) const;
   /// "" when the chunks decrypt, decompress and are what the entry commits to; `erased` when the session's key was destroyed.
   std::string open(const Id& session, const Payload& ref, const std::vector<View>& chunks, bool& erased) const;
 
@@ -25,6 +27,7 @@ class PayloadKeys {
   };
   std::string origin_, why_not_;
   bool usable_ = false;
+  Hash node_{};                             // kek
   std::unordered_map<Id, Key, IdKey> keys_;
 };
 

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "verify/check.h"
+#include "verify/veil.h"
 
 namespace sallyport::verify {
 namespace {
@@ -156,7 +157,8 @@ ReceiptsReport check_receipts(std::string_view text, const NoteKey& key) {
   for (const auto& receipt : *receipts) {
     const auto good = check_receipt(receipt, key, out.code, out.what);
     if (!good) return out;
-    proven.push_back(describe(good->entry) + ", in the log " + printable(good->head.origin) + " of " + std::to_string(good->head.size) + " entries");
+    const auto hidden = good->entry.hidden == 0 ? "" : ", its " + names_of(good->entry.hidden) + " hidden";
+    proven.push_back(describe(good->entry) + hidden + ", in the log " + printable(good->head.origin) + " of " + std::to_string(good->head.size) + " entries");
   }
   out.valid = true;
   out.proven = std::move(proven);

@@ -1,6 +1,8 @@
 // The report for people and for programs. See check.h.
 #include "verify/check.h"
 
+#include <algorithm>
+
 namespace sallyport::verify {
 
 std::string printable(std::string_view text) {
@@ -34,6 +36,13 @@ const char* word(Report::Verdict verdict) { return verdict == Report::Valid ? "v
 
 }  // namespace
 
+void note_veils(Report& report) {
+  const auto hidden = report.veiled_fields - std::min(report.veiled_fields, report.opened_fields + report.erased_fields);
+  const auto fields = [](std::uint64_t n) { return std::to_string(n) + (n == 1 ? " field is" : " fields are"); };
+  if (hidden > 0) report.notes.push_back(fields(hidden) + " veiled: that they are there is judged, what they say is not");
+  if (report.erased_fields > 0) report.notes.push_back(fields(report.erased_fields) + " veiled and cannot be opened: the keys of their sessions were erased");
+}
+
 std::string to_json(const Report& report) {
   const auto number = [](const char* name, std::uint64_t n) { return "\"" + std::string(name) + "\":" + std::to_string(n) + ","; };
   std::string out = "{\"verdict\":\"" + std::string(word(report.verdict)) + "\",\"origin\":" + quote(report.origin) + ",";
@@ -41,7 +50,8 @@ std::string to_json(const Report& report) {
          number("incarnations", report.incarnations) + number("heads", report.heads) + number("sessions", report.sessions) +
          number("open_sessions", report.open_sessions) + number("commands", report.commands) + number("outcomes", report.outcomes) +
          number("interrupted", report.interrupted) + number("payloads", report.payloads) + number("opened_payloads", report.opened_payloads) +
-         number("erased_payloads", report.erased_payloads) + number("fault_count", report.fault_count) + "\"faults\":[";
+         number("erased_payloads", report.erased_payloads) + number("veiled_fields", report.veiled_fields) + number("opened_fields", report.opened_fields) +
+         number("erased_fields", report.erased_fields) + number("fault_count", report.fault_count) + "\"faults\":[";
   for (std::size_t i = 0; i < report.faults.size(); ++i) {
     const auto& fault = report.faults[i];
     out += (i ? ",{" : "{") + std::string("\"code\":") + quote(fault.code) + ",\"what\":" + quote(fault.what);

@@ -4,10 +4,12 @@
 #include <ctime>
 
 #include "verify/controls.h"
+#include "verify/veil.h"
 
 namespace sallyport::verify {
 
-const char* const kReadme =
+namespace {
+constexpr const char* kReadme =
     "This is an evidence pack of a Sallyport access gateway: entries of its log, and the proof that they are what was signed.\n"
     "\n"
     "    sallyport-verify pack THIS-FILE --key KEY\n"
@@ -20,6 +22,13 @@ const char* const kReadme =
     "checkpoint is the signed head of the log (C2SP tlog-checkpoint), checkpoint-proof leads from the entries to it,\n"
     "entries/ holds every entry of the range: those that answer the question in full, of the others the leaf hash.\n"
     "The form of every file is described in docs/formats/pack.md of Sallyport.\n";
+}  // namespace
+
+std::string readme_of(const Manifest& manifest) {
+  if (manifest.format != kPackFormatVeiled) return kReadme;
+  return kReadme + std::string("\nSingle fields of what is disclosed can be hidden; report.html says where, and how many. The log holds a salted hash of each,\n"
+                               "so that a withheld one can be shown later. Those that are shown were compared with theirs.\n");
+}
 
 namespace {
 
@@ -84,22 +93,30 @@ class Html {
     return at == names_.end() ? html(identity) : html(at->second) + " (" + html(identity) + ")";
   }
 
+  /// A recorded text, or that there is one.
+  static std::string shown(const std::string& text, bool hidden) { return hidden ? "<i>hidden</i>" : html(text); }
+
   void completeness() {
     const auto& q = m_.query;
     std::string asked;
     const auto part = [&](const char* name, const std::string& value) { if (!value.empty()) asked += (asked.empty() ? "" : "; ") + std::string(name) + " " + html(value); };
     for (const auto& one : q.sessions) part("session", one);
     part("user", q.user), part("target", q.target), part("kind", q.kind), part("from", q.from), part("from entry", q.from_index), part("to", q.to), part("to entry", q.to_index);
+    const auto hidden = m_.fields_withheld + m_.fields_erased + m_.fields_sealed;
     out_ += "<h2>What is proven</h2>\n<div class=box><p>";
     if (m_.a == m_.b) out_ += "The range holds no entry.";
     else out_ += "Every entry from number " + std::to_string(m_.a) + " to " + std::to_string(m_.b - 1) + " is accounted for: <b>" + std::to_string(m_.b - m_.a) + "</b> entries, of which <b>" + std::to_string(m_.disclosed) +
-                 "</b> are disclosed in full and <b>" + std::to_string(m_.withheld) + "</b> are withheld" + (m_.withheld == 0 ? "." : " (their hashes stand in their places; the gateway's operator says that they do not match the question).");
+                 "</b> are disclosed" + (hidden == 0 ? " in full" : "") + " and <b>" + std::to_string(m_.withheld) + "</b> are withheld" + (m_.withheld == 0 ? "." : " (their hashes stand in their places; the gateway's operator says that they do not match the question).");
+    if (hidden > 0) out_ += " Of what is disclosed <b>" + count(hidden, "single field") + "</b>" + (hidden == 1 ? " is" : " are") + " hidden.";
     out_ += " All are proven under the signed head of " + std::to_string(m_.size) + (m_.size == 1 ? " entry" : " entries") + ".</p></div>\n<table>\n";
     row("Log", html(m_.origin));
     row("Signed head", std::to_string(m_.size) + " entries, root <code>" + hex(root_) + "</code>");
     row("Question", asked.empty() ? "everything" : asked);
     row("Payloads", "asked: " + html(q.payloads) + (q.disclose.empty() ? "" : ", " + std::to_string(q.disclose.size()) + " opened by index") + ". Opened " + std::to_string(m_.opened) + ", sealed " + std::to_string(m_.sealed) +
                         ", erased " + std::to_string(m_.erased) + ", not included " + std::to_string(m_.none));
+    if (m_.format == kPackFormatVeiled)
+      row("Single fields", "asked to withhold: " + (q.withhold.empty() ? "none" : names_of(withheld_of(q))) + ". Of those that are veiled in the log: opened " + std::to_string(m_.fields_opened) + ", withheld " + std::to_string(m_.fields_withheld) + ", erased " +
+                               std::to_string(m_.fields_erased) + ", sealed " + std::to_string(m_.fields_sealed));
     row("Earlier heads in the range", std::to_string(m_.checkpoints) + (m_.checkpoints == 0 ? "" : ", all borne out by the entries"));
     row("Timestamps of third parties", std::to_string(m_.timestamps.size()) + (m_.timestamps.empty() ? "" : " (listed, not judged here)"));
     row("Made by", html(m_.tool));
@@ -116,8 +133,11 @@ class Html {
     if (m_.erased > 0) item(count(m_.erased, "payload") + " cannot be opened: the key of the session was erased.");
     if (m_.none > 0) item(count(m_.none, "payload") + " of disclosed entries not included.");
     if (m_.sealed > 0) item(count(m_.sealed, "payload") + " of disclosed entries included sealed: unchanged, and not readable without the gateway's keys.");
+    if (m_.fields_withheld > 0) item(count(m_.fields_withheld, "field") + " of disclosed entries withheld (" + names_of(withheld_of(m_.query)) + "). Where one would stand it says <i>hidden</i>; the entry is bound to it, and it can be shown later.");
+    if (m_.fields_erased > 0) item(count(m_.fields_erased, "field") + " cannot be shown any more: the key of the session was erased.");
+    if (m_.fields_sealed > 0) item(count(m_.fields_sealed, "field") + " included sealed: not readable without the gateway's keys.");
     if (open > 0) item(count(open, "session") + " not complete here: begun before the range, not closed in it, or partly withheld.");
-    if (m_.gaps.empty() && m_.missing_policies.empty() && m_.erased + m_.none + m_.sealed + open == 0) item("None.");
+    if (m_.gaps.empty() && m_.missing_policies.empty() && m_.erased + m_.none + m_.sealed + m_.fields_withheld + m_.fields_erased + m_.fields_sealed + open == 0) item("None.");
     out_ += "</ul>\n";
   }
 
@@ -126,7 +146,9 @@ class Html {
             "<li>That no other log was shown to somebody else: that takes witnesses, whose signatures on the head are not judged here.</li>\n"
             "<li>That what is withheld does not match the question. Sessions are numbered densely, so of a disclosed session nothing can be missing unnoticed.</li>\n"
             "<li>The time of day: order is proven, times are the gateway's own clock.</li>\n"
-            "<li>What sealed, erased and missing payloads say.</li>\n</ul>\n";
+            "<li>What sealed, erased and missing payloads say.</li>\n";
+    if (m_.format == kPackFormatVeiled) out_ += "<li>What hidden fields say.</li>\n";
+    out_ += "</ul>\n";
   }
 
   void overview() {
@@ -134,7 +156,7 @@ class Html {
             "<th>Closed</th><th>Commands</th><th>Blocked</th><th>Held</th><th>Masked values</th><th>Complete</th></tr>\n";
     for (std::size_t i = 0; i < std::min(story_.sessions().size(), kMostSessionsShown); ++i) {
       const auto& s = story_.sessions()[i];
-      out_ += "<tr><td><code>" + hex(View(s.id).first(4)) + "</code></td><td>" + who(s.subject) + (s.agent.empty() ? "" : " by agent " + who(s.agent)) + "</td><td>" + html(s.target) + "</td><td>" +
+      out_ += "<tr><td><code>" + hex(View(s.id).first(4)) + "</code></td><td>" + who(s.subject) + (s.agent.empty() ? "" : " by agent " + who(s.agent)) + "</td><td>" + shown(s.target, s.hidden & kTargetField) + "</td><td>" +
               (s.known ? when(s.opened_wall) : "before the range") + "</td><td>" + (s.closed ? when(s.closed_wall) : "not in the range") + "</td><td class=n>" + std::to_string(s.commands) + "</td><td class=n>" +
               std::to_string(s.blocked) + "</td><td class=n>" + std::to_string(s.held) + "</td><td class=n>" + std::to_string(s.masked) + "</td><td>" + (m_.sessions[i].complete ? "yes" : "no") + "</td></tr>\n";
     }
@@ -143,8 +165,9 @@ class Html {
 
   void session(std::size_t i) {
     const auto& s = story_.sessions()[i];
-    out_ += "<h3>Session <code>" + hex(s.id) + "</code></h3>\n<p>" + who(s.subject) + (s.issuer.empty() ? "" : " (" + html(s.issuer) + ")") + (s.agent.empty() ? "" : ", agent " + who(s.agent)) + " on " + html(s.target) +
-            (s.protocol.empty() ? "" : ", " + html(s.protocol)) + (s.peer.empty() ? "" : ", from " + html(s.peer)) + (s.software.empty() ? "" : ", " + html(s.software)) + (s.reason.empty() ? "" : "; ended: " + html(s.reason)) +
+    out_ += "<h3>Session <code>" + hex(s.id) + "</code></h3>\n<p>" + who(s.subject) + (s.issuer.empty() ? "" : " (" + html(s.issuer) + ")") + (s.agent.empty() ? "" : ", agent " + who(s.agent)) + " on " + shown(s.target, s.hidden & kTargetField) +
+            (s.protocol.empty() ? "" : ", " + html(s.protocol)) + (s.peer.empty() && (s.hidden & kPeerField) == 0 ? "" : ", from " + shown(s.peer, s.hidden & kPeerField)) +
+            (s.software.empty() && (s.hidden & kSoftwareField) == 0 ? "" : ", " + shown(s.software, s.hidden & kSoftwareField)) + (s.reason.empty() ? "" : "; ended: " + html(s.reason)) +
             (m_.sessions[i].erased ? "; <b>its payloads were erased</b>" : "") + "</p>\n";
     const auto [from, to] = rows_.equal_range(i);
     if (from == to) return;
@@ -156,8 +179,8 @@ class Html {
   void command(const CommandRow& c, bool erased) {
     static constexpr const char* kDecision[] = {"?", "<span class=ok>allowed</span>", "<span class=block>blocked</span>", "<span class=hold>held</span>"};
     static constexpr const char* kResult[] = {"", "ok", "error", "denied", "cancelled", "interrupted", "failed"};
-    out_ += "<tr><td class=n>" + std::to_string(c.index) + "</td><td>" + when(c.wall) + "</td><td>" + html(c.action) + (c.object.empty() ? "" : "<br>" + html(c.object)) + "</td><td>" + kDecision[std::min<std::uint64_t>(c.decision, 3)] +
-            (c.reason.empty() ? "" : "<br>" + html(c.reason)) + "</td><td>" + html(c.rules) + "</td><td>";
+    out_ += "<tr><td class=n>" + std::to_string(c.index) + "</td><td>" + when(c.wall) + "</td><td>" + shown(c.action, c.hidden & kActionField) + (c.object.empty() && (c.hidden & kObjectField) == 0 ? "" : "<br>" + shown(c.object, c.hidden & kObjectField)) + "</td><td>" + kDecision[std::min<std::uint64_t>(c.decision, 3)] +
+            (c.reason.empty() && (c.hidden & kReasonField) == 0 ? "" : "<br>" + shown(c.reason, c.hidden & kReasonField)) + "</td><td>" + html(c.rules) + "</td><td>";
     if (!c.approval.empty()) {
       out_ += html(c.approval);
       if (const auto at = story_.approvals().find(c.approval); at != story_.approvals().end()) {
@@ -168,7 +191,7 @@ class Html {
     out_ += "</td><td>" + html(c.masked) + "</td><td>";
     if (c.outcome != 0) {
       out_ += std::string(kResult[std::min<std::uint64_t>(c.result, 6)]) + " (entry " + std::to_string(c.outcome) + "), " + std::to_string(c.sent) + " bytes, " + (c.items == 0 ? "" : count(c.items, "item") + ", ") + milliseconds(c.duration);
-      if (!c.error.empty()) out_ += "<br>" + html(c.error);
+      if (!c.error.empty() || (c.hidden & kErrorField) != 0) out_ += "<br>" + shown(c.error, c.hidden & kErrorField);
     } else {
       out_ += c.decision == 1 ? "not in the range" : "none: it did not run";
     }
@@ -186,18 +209,18 @@ class Html {
     if (!story_.events().empty()) {
       out_ += "<table><tr><th>Entry</th><th>When</th><th>Kind</th><th>Who</th><th>What</th></tr>\n";
       for (const auto& e : story_.events())
-        out_ += "<tr><td class=n>" + std::to_string(e.index) + "</td><td>" + when(e.wall) + "</td><td>" + name_of(e.kind) + "</td><td>" + who(e.subject) + "</td><td>" + html(e.what) + "</td></tr>\n";
+        out_ += "<tr><td class=n>" + std::to_string(e.index) + "</td><td>" + when(e.wall) + "</td><td>" + name_of(e.kind) + "</td><td>" + who(e.subject) + "</td><td>" + html(e.what) + (e.hidden == 0 ? "" : std::string(e.what.empty() ? "" : ", ") + "<i>hidden</i>: " + names_of(e.hidden)) + "</td></tr>\n";
       out_ += "</table>\n";
       if (story_.event_count() > story_.events().size()) out_ += "<p class=warn>The first " + std::to_string(story_.events().size()) + " of " + std::to_string(story_.event_count()) + " events are listed.</p>\n";
     }
     if (story_.approvals().empty()) return;
     out_ += "<table><tr><th>Approval</th><th>Asked by</th><th>Why</th><th>State</th><th>By</th></tr>\n";
-    std::size_t shown = 0;
+    std::size_t rows = 0;
     for (const auto& [id, a] : story_.approvals()) {
-      if (++shown > kMostSessionsShown) break;
+      if (++rows > kMostSessionsShown) break;
       std::string by;
       for (const auto& one : a.approvers) by += (by.empty() ? "" : "<br>") + who(one);
-      out_ += "<tr><td>" + html(id) + "</td><td>" + who(a.requester) + "</td><td>" + html(a.reason) + "</td><td>" + html(a.state) + "</td><td>" + by + "</td></tr>\n";
+      out_ += "<tr><td>" + html(id) + "</td><td>" + who(a.requester) + "</td><td>" + shown(a.reason, a.reason_hidden) + "</td><td>" + html(a.state) + "</td><td>" + by + "</td></tr>\n";
     }
     out_ += "</table>\n";
   }

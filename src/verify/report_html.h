@@ -16,6 +16,7 @@ using Openings = std::map<std::string, std::string, std::less<>>;
 std::string html(std::string_view text);
 
 std::string report_html(const Manifest& manifest, const Hash& root, const PackStory& story, const Openings& names);
-extern const char* const kReadme;
+/// README.txt.
+std::string readme_of(const Manifest& manifest);
 
 }  // namespace sallyport::verify

@@ -1,6 +1,7 @@
 #include "verify/rules.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace sallyport::verify {
 
@@ -43,11 +44,24 @@ void Rules::entry(const Entry& entry, const std::string& file, std::uint64_t off
   file_ = &file;
   offset_ = offset;
   incarnation(entry, segment_incarnation);
+  report_.veiled_fields += static_cast<unsigned>(std::popcount(entry.veiled));
   if (entry.session) session(entry);
   if (entry.kind >= Kind::ApprovalRequested && entry.kind <= Kind::ApprovalUsed) approval(entry);
   if (entry.kind == Kind::KeyEpoch) epoch(entry);
   if (entry.kind == Kind::Prune) prune(entry);
   before_ = Before{entry.mono, entry.kind, entry.incarnation};
+}
+
+void Rules::veiled(const Entry& entry, View record, const Hash& hash) {
+  if (record.empty()) return say("veil-missing", entry, "the record with what its veiled fields say is missing");
+  if (!std::equal(hash.begin(), hash.end(), entry.veiled_digest)) return say("veil-altered", entry, "the record with what its veiled fields say is not the one that was written");
+  if (!keys_.usable()) return;
+  bool erased = false;
+  const auto fields = static_cast<unsigned>(std::popcount(entry.veiled));
+  const auto wrong = keys_.open_veils(entry, record, erased);
+  if (erased) report_.erased_fields += fields;
+  else if (!wrong.empty()) say("veil-content", entry, wrong);
+  else report_.opened_fields += fields;
 }
 
 void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {
@@ -219,6 +233,7 @@ bool Rules::same_open_sessions(Cbor& reader) const {
 
 void Rules::finish() {
   report_.open_sessions = open_.size();
+  note_veils(report_);
   if (older_approvals_ > 0) report_.notes.push_back(std::to_string(older_approvals_) + " approvals were requested in what is pruned: their rules cannot be judged");
   if (report_.open_sessions > 0) report_.notes.push_back(std::to_string(report_.open_sessions) + " sessions are open at the log's end");
 }

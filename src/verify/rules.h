@@ -24,6 +24,8 @@ class Rules {
   /// Something of this session comes soon.
   void expect(const Id& session) const { open_.expect(session); }
   void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
+  /// What stands behind an entry with veils; `record` is empty where nothing does.
+  void veiled(const Entry& entry, View record, const Hash& hash);
   /// `digest`: of the ciphertext, null where it is not known yet.
   void chunk(const Id& session, std::uint64_t number, View ciphertext, const Hash* digest, const std::string& file, std::uint64_t offset);
   /// Reads the footer's list of open sessions; true when it is ours.

@@ -81,6 +81,9 @@ std::string read_header(View file, Header& out) {
 
 namespace {
 
+/// Seed, blocks of 64 bytes, tag.
+constexpr bool is_veiled_size(std::uint64_t size) { return size >= 112 && size <= 70'000 && (size - 48) % 64 == 0; }
+
 bool read_records(View payload, std::uint32_t count, Frame& out) {
   std::size_t at = 0;
   std::uint32_t entries = 0;
@@ -88,7 +91,7 @@ bool read_records(View payload, std::uint32_t count, Frame& out) {
     if (payload.size() - at < 5) return false;
     const auto type = payload[at];
     const auto length = little(payload, at + 1, 4);
-    if ((type != 1 && type != 2) || length > payload.size() - at - 5 || (type == 2 && length < kChunkHead)) return false;
+    if (type < 1 || type > 3 || length > payload.size() - at - 5 || (type == 2 && length < kChunkHead) || (type == 3 && !is_veiled_size(length))) return false;
     auto& record = out.records.emplace_back();
     record.type = type;
     record.data = payload.subspan(at + 5, length);
@@ -116,8 +119,8 @@ void FrameReader::read_ahead() {
   while (messages.size() < kAheadRecords && at_ - start < kAheadBytes) {
     auto& frame = ahead_.emplace_back(read_frame(file_, at_, end_, salt_));
     for (auto& record : frame.records) {
-      const auto hashed = record.type == 1 ? record.data : record.data.subspan(kChunkHead);
-      record.hashed = record.type == 1 || hashed.size() <= kShort;
+      const auto hashed = record.type == 2 ? record.data.subspan(kChunkHead) : record.data;
+      record.hashed = record.type != 2 || hashed.size() <= kShort;
       if (record.hashed) messages.push_back({hashed, &record.hash, record.type == 1 ? 0 : -1});
     }
     at_ += frame.length;

@@ -38,9 +38,9 @@ struct Header {
 std::string read_header(View file, Header& out);
 
 struct Record {
-  std::uint8_t type = 0;   // 1 entry, 2 chunk
+  std::uint8_t type = 0;   // 1 entry, 2 chunk, 3 veiled values
   View data;
-  Hash hash;               // FrameReader's: an entry's leaf hash, a chunk's ciphertext's digest where `hashed`
+  Hash hash;               // FrameReader's: an entry's leaf hash, a chunk's ciphertext's digest where `hashed`, of veiled values all of them
   bool hashed = false;
 };
 struct Frame {

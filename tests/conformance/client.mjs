@@ -4,6 +4,7 @@ import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { Client, ClientCredentialsProvider, CrossAppAccessProvider, PrivateKeyJwtProvider, StreamableHTTPClientTransport, UnauthorizedError, requestJwtAuthorizationGrant } from '@modelcontextprotocol/client';
+import fs from 'node:fs';
 import { Gateway } from '../lib/gateway.mjs';
 
 const { MCP_CONFORMANCE_SCENARIO: scenario = '', MCP_CONFORMANCE_PROTOCOL_VERSION: version = '2025-11-25', MCP_CONFORMANCE_CONTEXT: context = '{}' } = process.env;
@@ -141,8 +142,17 @@ const auth = at => authorized(at, async client => {
   await client.callTool({ name: 'test-tool', arguments: {} });
 });
 
+/** A target that asks for no credential, or for OAuth: the gateway's own bearer must not be in the way. */
+class Open extends Gateway {
+  write() {
+    super.write();
+    fs.writeFileSync(this.config, fs.readFileSync(this.config, 'utf8').replace(', credential: { bearer: { file: upstream.token } }', ''));
+  }
+}
+
 async function behindGateway(url) {
-  const gateway = new Gateway({ tls: false, targets: { fixture: { url } }, policy: '- { id: all, allow: { who: "group:engineers" } }' });
+  const extra = ['server_requests: [sampling, elicitation, roots]', ...(SILENT.includes(scenario) ? ['era: modern'] : [])].join(', ');
+  const gateway = new Open({ tls: false, targets: { fixture: { url, extra } }, policy: '- { id: all, allow: { who: "group:engineers" } }' });
   await gateway.start();
   return { gateway, url: gateway.url('fixture'), token: await gateway.token('alice') };
 }

@@ -1,7 +1,7 @@
 // The worked examples of docs/formats, put together to a log as the pages say and judged by the programs: a page that is wrong fails here.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { createDecipheriv, createHash, createHmac, randomBytes } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -134,4 +134,19 @@ test('the tiles of tiles.md are those of the entries of entry.md, and the progra
 test('the pseudonym of payload.md is made as the page says', () => {
   const salt = Buffer.from(Array.from({ length: 16 }, (_, i) => i));
   assert.ok(blocks('payload.md').includes(`~${createHmac('sha256', salt).update('alice').digest('base64url').slice(0, 22)}\n`));
+});
+
+test('the veiled entry of payload.md is what its salts, values and record make, and what pack.md opens of it', () => {
+  const [map, record, entry] = hexes('payload.md'), run = (from, n) => Buffer.from(Array.from({ length: n }, (_, i) => from + i));
+  const hmac = (key, ...parts) => parts.reduce((made, part) => made.update(part), createHmac('sha256', key)).digest();
+  const key = hmac(run(0x60, 32), 'sallyport veiled values', record.subarray(0, 32));
+  const cipher = createDecipheriv('aes-256-gcm', key, Buffer.alloc(12)).setAuthTag(record.subarray(-16));
+  const plain = Buffer.concat([cipher.update(record.subarray(32, -16)), cipher.final()]);
+  assert.equal(plain.toString('hex'), Buffer.concat([run(0xa0, 32), map]).toString('hex'));
+  const text = value => Buffer.concat([Buffer.from([0x60 + value.length]), Buffer.from(value)]);
+  const salt = field => hmac(run(0xa0, 32), Buffer.from([field])), veil = (field, value) => hmac(salt(field), text(value));
+  for (const bytes of [veil(13, 'db'), veil(14, '192.0.2.7'), sha(record)]) assert.ok(entry.includes(bytes));
+  assert.ok(page('payload.md').includes(sha(Buffer.from([0]), entry).toString('hex')));
+  for (const [name, value] of [['salt_13', salt(13)], ['salt_14', salt(14)], ['key    ', key]]) assert.ok(page('payload.md').includes(`${name} = ${value.toString('hex')}`), name);
+  assert.ok(hexes('pack.md').some(fields => fields.equals(Buffer.concat([Buffer.from([0xa1, 14, 0x82, 0x58, 0x20]), salt(14), text('192.0.2.7')]))));
 });

@@ -19,7 +19,7 @@ const ROOT_OF_1000 = 2123677544;  // tests/unit/verify/page_test.cpp
 let browser, key, receipt, pack;
 const dir = folder();
 before(async () => {
-  const { gateway, end } = await ticketsBehind();
+  const { gateway, end } = await ticketsBehind({ more: { evidence: 'veil: [peer, software]\n' } });
   const client = await gateway.client('tickets', await gateway.token('alice'));
   await client.callTool({ name: 'slow', arguments: { ms: 1 } });
   await client.close();
@@ -29,7 +29,7 @@ before(async () => {
   // The newest head is up to 100 ms behind.
   await until(async () => { const { code, err } = await gateway.run(['receipt', request, '-d', gateway.evidence, '-o', receipt]); if (code !== 6) assert.equal(code, 0, err); return code === 0; }, 'it is signed');
   pack = path.join(dir, 'mine.zip');
-  const { code, err } = await gateway.run(['evidence', 'export', '-c', gateway.config, '-o', pack, '--payloads', 'opened']);
+  const { code, err } = await gateway.run(['evidence', 'export', '-c', gateway.config, '-o', pack, '--payloads', 'opened', '--withhold', 'peer']);
   assert.equal(code, 0, err);
   assert.equal(await end(), 0);
   browser = await Chromium.start();

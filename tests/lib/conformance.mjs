@@ -1,5 +1,6 @@
 // The official MCP suite as a child process: against a server directly, and against a gateway in front of it with a policy
 // that allows everything. Used by tests/conformance.
+import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
@@ -23,12 +24,19 @@ export function summary(out) {
 
 /** `kind` is server or client, `args` what goes with it. */
 export async function suite(kind, revision, args) {
-  const child = spawn(process.execPath, [SUITE, kind, ...args, '--requirements', revision, '-o', folder()], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const kept = folder();
+  const child = spawn(process.execPath, [SUITE, kind, ...args, '--requirements', revision, '-o', kept], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   child.stdout.on('data', d => { out += d; });
   child.stderr.on('data', d => { out += d; });
   await once(child, 'close');
-  return summary(out);
+  return { ...summary(out), why: reasons(kept) };
+}
+/** What the suite says of each check that failed: it writes that to files alone. */
+function reasons(kept) {
+  const files = fs.readdirSync(kept, { recursive: true }).filter(name => path.basename(name) === 'checks.json');
+  return files.flatMap(name => JSON.parse(fs.readFileSync(path.join(kept, name), 'utf8')).filter(check => check.status === 'FAILURE')
+    .map(check => `${path.dirname(name)}: ${check.id}: ${check.errorMessage ?? check.description}`)).sort().join('\n');
 }
 export const serverSuite = (url, revision) => suite('server', revision, ['--url', url]);
 
@@ -51,7 +59,7 @@ export async function withToken(token, target) {
 }
 
 /** What a target must be told that it may do for the suite's sake: by default a server may ask clients for nothing. */
-const EVERYTHING = 'server_requests: [sampling, elicitation, roots], extensions: ["io.modelcontextprotocol/tasks"], methods: [tasks/get, tasks/update, tasks/cancel]';
+const EVERYTHING = 'server_requests: [sampling, elicitation, roots], extensions: ["io.modelcontextprotocol/tasks"]';
 
 /** The server suite through a gateway: { run, stopped, evidence, errors }. */
 export async function throughGateway(upstream, revision, extra = EVERYTHING) {

@@ -90,7 +90,7 @@ void remove_member(const json::Document& document, const json::Value& object, st
 }  // namespace
 
 const std::vector<std::string>& versions() {
-  static const std::vector<std::string> kVersions = {"2025-03-26", "2025-06-18", "2025-11-25"};
+  static const std::vector<std::string> kVersions = {"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"};
   return kVersions;
 }
 
@@ -176,7 +176,7 @@ Result<std::string> rewrite_initialize_answer(const Message& answer) {
   const auto version = answer.result["protocolVersion"].as_string();
   if (!is_version(version))
     return fail(ErrorKind::Unavailable, "the target answered with protocol version \"" + std::string(version).substr(0, 40) +
-                                            "\"; spoken here are 2025-03-26, 2025-06-18 and 2025-11-25");
+                                            "\"; spoken here are 2024-11-05, 2025-03-26, 2025-06-18 and 2025-11-25");
   json::Splice splice;
   if (const auto capabilities = answer.result["capabilities"]; capabilities["tasks"].valid())
     remove_member(answer.document, capabilities, "tasks", splice);

@@ -4,8 +4,16 @@ namespace sallyport::protocol::mcp {
 
 using boost::asio::awaitable;
 
+awaitable<void> HttpClientStream::leave(std::string text) {
+  co_await answer(std::move(text));
+  co_await end_stream();
+  http_ = nullptr;
+  gone_ = streaming_ = answered_ = ended_ = false;
+}
+
 awaitable<void> HttpClientStream::send(std::string bytes) {
-  while (writing_ && !gone_) co_await turn_.wait();
+  if (http_ == nullptr) co_return;
+  while (writing_ && !gone_) (void)co_await turn_.wait(net::kNever);
   if (gone_ || ended_) co_return;
   writing_ = true;
   if (!streaming_) {
@@ -14,11 +22,11 @@ awaitable<void> HttpClientStream::send(std::string bytes) {
     headers.add("Content-Type", "text/event-stream");
     headers.add("Cache-Control", "no-cache, no-transform");
     headers.add("X-Accel-Buffering", "no");
-    if (!(co_await http_.begin(200, headers))) gone_ = true;
+    if (!(co_await http_->begin(200, headers))) gone_ = true;
   }
-  if (!gone_ && !bytes.empty() && !(co_await http_.chunk(bytes))) gone_ = true;
+  if (!gone_ && !bytes.empty() && !(co_await http_->chunk(bytes))) gone_ = true;
   writing_ = false;
-  turn_.notify();
+  turn_.changed();
 }
 
 awaitable<void> HttpClientStream::event(SseEvent event) {
@@ -30,6 +38,10 @@ awaitable<void> HttpClientStream::comment(std::string text) {
 }
 
 awaitable<void> HttpClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
+  if (http_ == nullptr) {
+    collected_ = std::move(text);
+    co_return;
+  }
   if (streaming_ || must_stream_) {
     SseEvent event;
     event.event = "message";
@@ -41,7 +53,7 @@ awaitable<void> HttpClientStream::answer(std::string text, std::optional<std::st
   answered_ = true;
   net::Headers headers;
   headers.add("Content-Type", "application/json");
-  if (!gone_ && !(co_await http_.respond(status, headers, text))) gone_ = true;
+  if (!gone_ && !(co_await http_->respond(status, headers, text))) gone_ = true;
 }
 
 awaitable<void> HttpClientStream::end_batch() {
@@ -54,15 +66,15 @@ awaitable<void> HttpClientStream::end_stream() {
 }
 
 awaitable<void> HttpClientStream::finish(bool accepted) {
-  if (answered_ || ended_ || must_stream_) co_return;
+  if (answered_ || ended_ || must_stream_ || http_ == nullptr) co_return;
   if (!streaming_ && accepted) {
     answered_ = true;
-    if (!(co_await http_.respond(202, {}, ""))) gone_ = true;
+    if (!(co_await http_->respond(202, {}, ""))) gone_ = true;
     co_return;
   }
   if (!streaming_) co_await send("");  // a request that was cancelled has no answer: the stream just ends
   ended_ = true;
-  if (!gone_ && !(co_await http_.end())) gone_ = true;
+  if (!gone_ && !(co_await http_->end())) gone_ = true;
 }
 
 }  // namespace sallyport::protocol::mcp

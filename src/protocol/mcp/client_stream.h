@@ -6,11 +6,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "net/condition.h"
 #include "net/http.h"
-#include "protocol/mcp/signal.h"
 #include "protocol/mcp/sse.h"
 
 namespace sallyport::protocol::mcp {
@@ -34,37 +36,55 @@ class ClientStream {
   virtual boost::asio::awaitable<void> answer(std::string text, std::optional<std::string> id = {}, unsigned status = 200) = 0;
   /// Ends what was begun; an answer that never came is 202 for `accepted`, else an empty stream.
   virtual boost::asio::awaitable<void> finish(bool accepted = false) = 0;
+  /// Ends a stream that was begun and left open, as by an error in the middle of an answer.
+  virtual boost::asio::awaitable<void> end_stream() { co_return; }
   /// Resumes when the client goes, or close() is called. At most one at a time.
   virtual boost::asio::awaitable<void> until_gone() = 0;
   virtual void close() = 0;
+
+  /// Called with the request's id when what the client waits for is held for approval: whoever set it may let the client go.
+  void on_hold(std::function<void(const std::string& approval)> held) { on_hold_ = std::move(held); }
+  void held(const std::string& approval) {
+    if (auto told = std::exchange(on_hold_, nullptr)) told(approval);
+  }
+  /// The client gets this as its answer and is gone; from now on the answer is collected here instead.
+  virtual boost::asio::awaitable<void> leave(std::string text) { return answer(std::move(text)); }
+  virtual std::string collected() const { return ""; }
+  virtual std::string take_collected() { return ""; }
+
+ private:
+  std::function<void(const std::string&)> on_hold_;
 };
 
 class HttpClientStream : public ClientStream {
  public:
   /// `must_stream`: more than one answer is coming.
   HttpClientStream(net::HttpServerConnection& http, boost::asio::io_context& context, bool may_stream, bool must_stream = false)
-      : http_(http), turn_(context), may_stream_(may_stream), must_stream_(must_stream) {}
+      : http_(&http), turn_(context), may_stream_(may_stream), must_stream_(must_stream) {}
 
   bool may_stream() const override { return may_stream_; }
   bool gone() const override { return gone_; }
-  bool peer_gone() const override { return gone_ || !http_.is_open() || !http_.stream().idle_and_healthy(); }
-  bool closed_by_client() const override { return gone_ || http_.stream().peer_closed(); }
+  bool peer_gone() const override { return http_ != nullptr && (gone_ || !http_->is_open() || !http_->stream().idle_and_healthy()); }
+  bool closed_by_client() const override { return http_ != nullptr && (gone_ || http_->stream().peer_closed()); }
   bool answered() const override { return answered_ || streaming_; }
   boost::asio::awaitable<void> event(SseEvent event) override;
   boost::asio::awaitable<void> comment(std::string text) override;
   boost::asio::awaitable<void> answer(std::string text, std::optional<std::string> id = {}, unsigned status = 200) override;
   /// Within a batch others may follow, so that only end_batch() ends it.
   boost::asio::awaitable<void> finish(bool accepted = false) override;
-  boost::asio::awaitable<void> until_gone() override { return http_.client_gone(); }
-  void close() override { http_.close(); }
   boost::asio::awaitable<void> end_batch();
-  /// Ends a stream that was begun and left open, as by an error in the middle of an answer.
-  boost::asio::awaitable<void> end_stream();
+  boost::asio::awaitable<void> end_stream() override;
+  boost::asio::awaitable<void> until_gone() override { return http_->client_gone(); }
+  void close() override { http_->close(); }
+  boost::asio::awaitable<void> leave(std::string text) override;
+  std::string collected() const override { return collected_; }
+  std::string take_collected() override { return std::exchange(collected_, {}); }
 
  private:
   boost::asio::awaitable<void> send(std::string bytes);
-  net::HttpServerConnection& http_;
-  Signal turn_;  // whoever writes holds `writing_`; others wait here
+  net::HttpServerConnection* http_;   // null once the client has been let go
+  std::string collected_;             // the answer that came after that
+  net::Condition turn_;               // whoever writes holds `writing_`; others wait here
   bool may_stream_, must_stream_;
   bool streaming_ = false, answered_ = false, gone_ = false, writing_ = false, ended_ = false;
 };

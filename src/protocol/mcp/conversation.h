@@ -31,14 +31,6 @@ struct Observed {
   std::map<std::string, One> targets;
 };
 
-/// What came of an `initialize`: the client's answer, and whether there is a conversation now.
-struct Begun {
-  unsigned status = 200;
-  std::string text;
-  bool alive = false;
-  bool denied = false;  // not there for this person, rather than out of order
-};
-
 class Conversation {
  public:
   virtual ~Conversation() = default;
@@ -66,8 +58,10 @@ class Conversation {
   /// What its clients have given up by closing their connections is cancelled.
   virtual void cancel_abandoned() = 0;
 
-  /// `initialize` from a client.
-  virtual boost::asio::awaitable<Begun> begin(std::string peer, identity::PrincipalPtr who, std::string target, Message message) = 0;
+  /// `initialize` from a client: false when there is no conversation afterwards. `tell` gets the HTTP status, the message and the
+  /// conversation's id, "" when there is none.
+  using Tell = std::function<boost::asio::awaitable<void>(unsigned status, std::string text, std::string session)>;
+  virtual boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) = 0;
   /// Goes on after a restart of the gateway with what was remembered. Errors as Gate::open.
   virtual boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered) = 0;
   /// A modern client's first request. `ready()` is true after it. Errors as Gate::open.
@@ -77,8 +71,13 @@ class Conversation {
 
   /// One message of the client; the answer goes to `client`.
   virtual boost::asio::awaitable<void> post(ClientStream& client, Message message) = 0;
+  /// The same for a client that knows tasks: what has to wait for a human becomes one.
+  virtual boost::asio::awaitable<void> post_as_task(std::shared_ptr<ClientStream> client, Message message) = 0;
+  virtual bool knows_tasks() const = 0;
   /// The client's GET stream; with a `request`, a modern client's subscriptions/listen. `client` is closed at its end.
-  virtual boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request = {}) = 0;
+  virtual boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request) = 0;
+  /// What is said outside of answers goes to this stream, which the client has open anyway, until the conversation ends.
+  virtual boost::asio::awaitable<void> listen(ClientStream& client) = 0;
   /// The end: forgotten and deleted at the target when `remote`, open commands are recorded as interrupted. Only the first
   /// call does it and returns true when it is done.
   virtual boost::asio::awaitable<bool> end(std::string reason, bool remote) = 0;

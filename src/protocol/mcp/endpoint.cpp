@@ -12,11 +12,19 @@ using boost::asio::awaitable;
 
 namespace {
 
-constexpr std::string_view kPrefix = "/mcp/";
 constexpr std::size_t kMaxBatch = 32;
 
-/// The media types an Accept header names, parameters dropped; `*/*` stands for all.
-bool accepts(std::string_view header, std::string_view type) {
+awaitable<void> answer_initialize(net::HttpServerConnection& http, unsigned status, std::string text, std::string session) {
+  net::Headers headers;
+  headers.add("Content-Type", "application/json");
+  if (!session.empty()) headers.add("Mcp-Session-Id", session);
+  (void)co_await http.respond(status, headers, text);
+}
+constexpr std::int64_t kProcessesEnd = 5'000'000'000;   // at the gateway's stop, after what runs had its time
+
+}  // namespace
+
+bool Endpoint::accepts(std::string_view header, std::string_view type) {
   for (;;) {
     const auto comma = header.find(',');
     auto one = header.substr(0, comma);
@@ -30,19 +38,8 @@ bool accepts(std::string_view header, std::string_view type) {
   }
 }
 
-/// Keeps a connection in the set while it is served here.
-struct Registered {
-  Registered(std::set<net::HttpServerConnection*>& all, net::HttpServerConnection& one) : all_(all), one_(&one) { all_.insert(one_); }
-  ~Registered() { all_.erase(one_); }
-  Registered(const Registered&) = delete;
-  std::set<net::HttpServerConnection*>& all_;
-  net::HttpServerConnection* one_;
-};
-
-}  // namespace
-
 Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), options_(std::move(options)), handoff_(std::move(handoff)), sweep_timer_(services.context), tend_timer_(services.context) {}
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), held_(services.worker), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -52,8 +49,11 @@ std::string Endpoint::new_session_id() const {
 }
 
 std::shared_ptr<Conversation> Endpoint::conversation_with(const std::string& target, std::string id, Front front) {
-  if (const auto* server = services_.gate.catalog()->find_virtual(target)) return std::make_shared<VirtualSession>(services_, observed_, std::move(id), front, *server);
-  return std::make_shared<Session>(services_, observed_, std::move(id), front);
+  if (const auto* server = services_.gate.catalog()->find_virtual(target)) {
+    auto make = [this, front](std::string member) { return std::make_shared<Session>(services_, *pool_, observed_, held_, std::move(member), front); };
+    return std::make_shared<VirtualSession>(services_, observed_, held_, std::move(make), std::move(id), front, *server);
+  }
+  return std::make_shared<Session>(services_, *pool_, observed_, held_, std::move(id), front);
 }
 
 std::size_t Endpoint::worker_of(std::string_view session_id) const {
@@ -108,7 +108,8 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
       if (!request.keep_alive || !http.is_open()) co_return;
       continue;
     }
-    const auto session_id = request.headers.get("Mcp-Session-Id");
+    auto session_id = std::string(request.headers.get("Mcp-Session-Id"));
+    if (session_id.empty()) session_id = sse_session_of(request);
     if (const auto worker = session_id.empty() ? services_.worker : worker_of(session_id); worker != services_.worker)
       co_return handoff_(worker, std::move(http), std::move(request));
 
@@ -134,6 +135,16 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
 }
 
 awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  if (target.ends_with(kSseStream)) {
+    target.resize(target.size() - kSseStream.size());
+    co_await handle_sse_stream(http, request, std::move(who), std::move(target));
+    co_return false;
+  }
+  if (target.ends_with(kSseMessages)) {
+    target.resize(target.size() - kSseMessages.size());
+    co_await handle_sse_message(http, std::move(request), std::move(who), std::move(target));
+    co_return true;
+  }
   if (request.method == "POST") co_return co_await handle_post(http, std::move(request), std::move(who), std::move(target));
   if ((request.method != "GET" && request.method != "DELETE") || says_modern(request)) {
     co_await refuse(http, 405, code::kInvalidRequest, says_modern(request) ? "only POST in this revision" : "only POST, GET and DELETE");
@@ -147,7 +158,7 @@ awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpReque
       co_return true;
     }
     HttpClientStream client(http, services_.context, true);
-    co_await session->listen(client, std::string(request.headers.get("Last-Event-ID")));
+    co_await session->listen(client, std::string(request.headers.get("Last-Event-ID")), {});
     if (session->lost()) co_await retire(session, "the target lost it");
     co_return http.is_open();
   }
@@ -196,13 +207,17 @@ awaitable<std::shared_ptr<Conversation>> Endpoint::find(net::HttpServerConnectio
   co_return session;
 }
 
-awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+std::pair<unsigned, std::string> Endpoint::unreadable(const net::HttpRequest& request) {
   const auto type = ascii_lower(request.headers.get("Content-Type"));
+  if (type.substr(0, type.find(';')) != "application/json") return {415, "Content-Type must be application/json"};
+  if (!request.headers.get("Content-Encoding").empty()) return {415, "a compressed body is not read here"};
+  return {0, ""};
+}
+
+awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
+  auto wrong = unreadable(request);
   const auto accept = request.headers.get("Accept");
-  std::pair<unsigned, std::string> wrong;
-  if (type.substr(0, type.find(';')) != "application/json") wrong = {415, "Content-Type must be application/json"};
-  else if (!request.headers.get("Content-Encoding").empty()) wrong = {415, "a compressed body is not read here"};
-  else if (!accepts(accept, "application/json")) wrong = {406, "Accept must name application/json and text/event-stream"};
+  if (wrong.first == 0 && !accepts(accept, "application/json")) wrong = {406, "Accept must name application/json and text/event-stream"};
   if (wrong.first != 0) {
     co_await refuse(http, wrong.first, code::kInvalidRequest, std::move(wrong.second));
     co_return true;
@@ -231,13 +246,9 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
   auto session = conversation_with(target, new_session_id(), Front::Legacy);
   // Known before the client is told of it: its next request may be here before this coroutine goes on.
   sessions_[session->id()] = session;
-  auto begun = co_await session->begin(http.peer(), std::move(who), std::move(target), std::move(message));
-  if (begun.alive) watch(session);
+  const Conversation::Tell tell = [&http](unsigned status, std::string text, std::string begun) { return answer_initialize(http, status, std::move(text), std::move(begun)); };
+  if (co_await session->begin(tell, http.peer(), std::move(who), std::move(target), std::move(message))) watch(session);
   else sessions_.erase(session->id());
-  net::Headers headers;
-  headers.add("Content-Type", "application/json");
-  if (begun.alive) headers.add("Mcp-Session-Id", session->id());
-  (void)co_await http.respond(begun.status, headers, begun.text);
 }
 
 awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream) {
@@ -246,8 +257,8 @@ awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net:
   if (!session) co_return;
   auto texts = split_batch(std::move(request.body), max, kMaxBatch);
   if (!texts) co_return co_await refuse(http, 400, code::kParse, texts.error().what);
-  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") != versions().front())
-    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist in revision 2025-03-26 only");
+  if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") > "2025-03-26")
+    co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist up to revision 2025-03-26 only");
   if (texts->size() > 1) {
     HttpClientStream client(http, services_.context, may_stream, true);
     co_return co_await handle_batch(client, session, std::move(*texts), max);
@@ -275,7 +286,9 @@ void Endpoint::watch(const std::shared_ptr<Conversation>& session) {
 /// Found by nobody from the first moment on, gone from the table when all of its end is done.
 awaitable<void> Endpoint::retire(std::shared_ptr<Conversation> session, std::string reason) {
   session->leave();
-  if (co_await session->end(std::move(reason), true)) sessions_.erase(session->id());
+  if (!co_await session->end(std::move(reason), true)) co_return;
+  sessions_.erase(session->id());
+  close_sse(session->id());
 }
 
 awaitable<void> Endpoint::handle_batch(HttpClientStream& client, std::shared_ptr<Conversation> session, std::vector<std::string> texts, std::size_t max) {
@@ -307,10 +320,10 @@ awaitable<void> Endpoint::sweep() {
       const auto limit = session->front() == Front::Modern ? options_.modern_idle_ns : options_.idle_ns;
       const bool idle = !session->busy() && now - session->last_used_ns() > limit;
       const bool expired = session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns + options_.idle_ns;
-      if (idle || expired) over.push_back(session);
+      if (idle || expired || session->lost()) over.push_back(session);
       else if (session->who()->expires_wall_ns != 0 && wall > session->who()->expires_wall_ns) session->close_streams();
     }
-    for (const auto& session : over) co_await retire(session, "idle too long");
+    for (const auto& session : over) co_await retire(session, session->lost() ? "the target lost it" : "idle too long");
   }
 }
 
@@ -327,8 +340,9 @@ awaitable<void> Endpoint::drain(net::Deadline deadline) {
     co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   }
   // Kept in the state: a client may go on with its session when the gateway is back.
-  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", session->front() == Front::Modern);
+  for (const auto& [id, session] : std::exchange(sessions_, {})) co_await session->end("gateway stopped", session->front() == Front::Modern || fronts_.contains(id));
   for (auto* connection : connections_) connection->close();
+  co_await pool_->end(net::after(kProcessesEnd));
 }
 
 }  // namespace sallyport::protocol::mcp

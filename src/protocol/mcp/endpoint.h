@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/mcp/conversation.h"
+#include "protocol/mcp/session.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -52,10 +52,32 @@ class Endpoint {
 
   struct Counts { std::size_t sessions = 0, connections = 0; std::uint64_t requests = 0, refused = 0; };
   Counts counts() const { return {sessions_.size(), connections_.size(), requests_, refused_}; }
+  StdioPool::Counts processes() const { return pool_->counts(); }
 
  private:
+  static constexpr std::string_view kPrefix = "/mcp/", kSseStream = "/sse", kSseMessages = "/message";
+  struct SseFront;
+  /// Keeps a connection in the set while it is served here.
+  struct Registered {
+    Registered(std::set<net::HttpServerConnection*>& all, net::HttpServerConnection& one) : all_(all), one_(&one) { all_.insert(one_); }
+    ~Registered() { all_.erase(one_); }
+    Registered(const Registered&) = delete;
+    std::set<net::HttpServerConnection*>& all_;
+    net::HttpServerConnection* one_;
+  };
   boost::asio::awaitable<bool> handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
   boost::asio::awaitable<bool> handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
+  /// The media types an Accept header names, parameters dropped; `*/*` stands for all.
+  static bool accepts(std::string_view header, std::string_view type);
+  /// Why a body is not read, with the HTTP status; 0 when it is.
+  static std::pair<unsigned, std::string> unreadable(const net::HttpRequest& request);
+  boost::asio::awaitable<void> handle_sse_stream(net::HttpServerConnection& http, const net::HttpRequest& request, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> handle_sse_message(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
+  boost::asio::awaitable<void> begin_sse(std::shared_ptr<SseFront> front, Message message);
+  boost::asio::awaitable<void> keep_sse(std::shared_ptr<SseFront> front);
+  void close_sse(const std::string& id);
+  /// The session that a message of this transport names in its address; "" when it is none.
+  static std::string sse_session_of(const net::HttpRequest& request);
   boost::asio::awaitable<void> begin_session(net::HttpServerConnection& http, Message message, identity::PrincipalPtr who, std::string target);
   boost::asio::awaitable<void> continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream);
   static bool says_modern(const net::HttpRequest& request);
@@ -71,14 +93,18 @@ class Endpoint {
   std::string why_not(const net::HttpRequest& request, unsigned& status) const;
   std::size_t worker_of(std::string_view session_id) const;
   std::string new_session_id() const;
+  /// With one target, or with several behind one name.
   std::shared_ptr<Conversation> conversation_with(const std::string& target, std::string id, Front front);
 
   Services services_;
+  std::shared_ptr<StdioPool> pool_;
   EndpointOptions options_;
   Handoff handoff_;
   std::map<std::string, std::shared_ptr<Conversation>, std::less<>> sessions_;
   std::map<std::string, std::weak_ptr<Conversation>> conversations_;  // of modern clients, by who asks and with what
   Observed observed_;
+  HeldCalls held_;
+  std::map<std::string, std::shared_ptr<SseFront>> fronts_;      // open streams of 2024-11-05, by session id
   std::set<std::string> resuming_;
   std::uint64_t requests_ = 0, refused_ = 0;
   boost::asio::steady_timer sweep_timer_, tend_timer_;

@@ -20,9 +20,9 @@ MirrorHeaders mirror_headers(const net::HttpRequest& request) {
   return out;
 }
 
-/// The worker whose bridge waits for this, by the front of its state; nullopt when it is nobody's.
+/// The worker that keeps what this state or task is of, by its front; nullopt when it is nobody's.
 std::optional<std::size_t> worker_of_state(std::string_view state) {
-  if (!state.starts_with("sp1.")) return std::nullopt;
+  if (!state.starts_with("sp1.") && !state.starts_with("sph.")) return std::nullopt;
   const auto digits = state.substr(4, state.find('.', 4) - 4);
   if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
   return std::stoul(std::string(digits));
@@ -58,7 +58,12 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
     co_await refuse_modern(http, {404, code::kMethodNotFound, "Method not found: " + message.method + " is of an earlier revision", ""}, id);
     co_return true;
   }
-  const auto worker = worker_of_state(message.params["requestState"].as_string());
+  if (message.method.starts_with("tasks/") && !message.params["_meta"][kMetaCapabilities]["extensions"][kTasks].valid()) {
+    co_await refuse_modern(http, {400, code::kMissingCapability, "Missing required client capability", R"({"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}})"}, id);
+    co_return true;
+  }
+  const auto state = message.params[message.method.starts_with("tasks/") ? "taskId" : "requestState"].as_string();
+  const auto worker = worker_of_state(state);
   if (worker && *worker != services_.worker && *worker < options_.workers) {
     request.body = std::string(message.text());
     handoff_(*worker, std::move(http), std::move(request));
@@ -75,11 +80,19 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
       }
     }
   }
+  if (auto known = held_.answer(message, *who, target)) {
+    net::Headers json_type;
+    json_type.add("Content-Type", "application/json");
+    (void)co_await http.respond(200, json_type, *known);
+    co_return true;
+  }
   auto session = co_await conversation(http, std::move(who), std::move(target), message);
   if (!session) co_return true;
   if (message.method == "subscriptions/listen") {
     HttpClientStream client(http, services_.context, true);
     co_await session->listen(client, "", std::move(message));
+  } else if (message.method == "tools/call" && session->knows_tasks()) {
+    co_await session->post_as_task(std::make_shared<HttpClientStream>(http, services_.context, may_stream), std::move(message));
   } else {
     HttpClientStream client(http, services_.context, may_stream);
     co_await session->post(client, std::move(message));

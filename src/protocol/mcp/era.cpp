@@ -89,7 +89,9 @@ bool is_modern_error(const json::Value& error) {
 
 std::optional<std::string> mirrored_name(const Message& message) {
   if (message.method == "tools/call" || message.method == "prompts/get") return std::string(message.params["name"].as_string());
+  if (message.method == "tasks/get" || message.method == "tasks/update" || message.method == "tasks/cancel") return std::string(message.params["taskId"].as_string());
   if (message.method == "resources/read") return std::string(message.params["uri"].as_string());
+  if (message.method == "tasks/get" || message.method == "tasks/update" || message.method == "tasks/cancel") return std::string(message.params["taskId"].as_string());  // extension tasks
   return std::nullopt;
 }
 

@@ -67,17 +67,29 @@ net::Headers HttpBack::headers(bool stream_only) const {
   return out;
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> HttpBack::request(target::Permit permit, const Message& request) {
-  auto with_names = headers(false);
-  if (version_ == kModern) {
-    with_names.add("Mcp-Method", request.method);
-    if (const auto name = mirrored_name(request)) with_names.add("Mcp-Name", header_encoded(*name));
-    for (const auto& [name, value] : request.mirrored) with_names.add(name, value);
-  }
-  CO_TRY(auto exchange, co_await link_->send(std::move(permit), "POST", std::move(with_names)));
+net::Headers HttpBack::naming(const Message& request) const {
+  auto out = headers(false);
+  if (version_ != kModern) return out;
+  out.add("Mcp-Method", request.method);
+  if (const auto name = mirrored_name(request)) out.add("Mcp-Name", header_encoded(*name));
+  for (const auto& [name, value] : request.mirrored) out.add(name, value);
+  return out;
+}
+
+std::unique_ptr<Answers> HttpBack::answers_to(const Message& request, net::HttpExchange exchange) {
   if (request.method == "initialize") session_ = std::string(exchange.headers().get("Mcp-Session-Id"));
   else if (exchange.status() == 404 && !session_.empty()) lost_ = true;
-  co_return std::make_unique<HttpAnswers>(std::move(exchange), max_message_);
+  return std::make_unique<HttpAnswers>(std::move(exchange), max_message_);
+}
+
+awaitable<Result<std::unique_ptr<Answers>>> HttpBack::request(target::Permit permit, const Message& request) {
+  CO_TRY(auto exchange, co_await link_->send(std::move(permit), "POST", naming(request)));
+  co_return answers_to(request, std::move(exchange));
+}
+
+awaitable<Result<std::unique_ptr<Answers>>> HttpBack::offer(target::Permit& permit, const Message& initialize) {
+  CO_TRY(auto exchange, co_await link_->offer(permit, naming(initialize)));
+  co_return answers_to(initialize, std::move(exchange));
 }
 
 awaitable<Result<void>> HttpBack::post(target::Permit permit) {

@@ -13,6 +13,8 @@ class HttpBack : public Back {
       : link_(std::move(link)), session_(std::move(resume_key)), silence_ns_(settings.timeout_ns), max_message_(settings.max_message) {}
 
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  /// `initialize` to a target that may not take it here: the permit is left when it did not (status 400, 404 or 405).
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> offer(target::Permit& permit, const Message& initialize);
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override;
   boost::asio::awaitable<Result<void>> end(target::Permit permit) override;
@@ -23,6 +25,8 @@ class HttpBack : public Back {
 
  private:
   net::Headers headers(bool stream_only) const;
+  net::Headers naming(const Message& request) const;
+  std::unique_ptr<Answers> answers_to(const Message& request, net::HttpExchange exchange);
   std::shared_ptr<target::Link> link_;
   std::string session_, version_;
   std::int64_t silence_ns_;

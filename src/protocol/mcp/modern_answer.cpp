@@ -33,9 +33,13 @@ std::string server_capabilities(const json::Value& capabilities, const std::vect
   ObjectText out;
   for (const auto member : capabilities) {
     if (member.key() == "tasks") continue;
-    const auto text = member.key() == "extensions" ? only(member, extensions) : std::string(member.raw());
-    if (member.key() != "extensions" || text != "{}") out.add(member.key(), text);
+    if (member.key() != "extensions") out.add(member.key(), member.raw());
   }
+  // Tasks are the gateway's own as well: what waits for a human becomes one.
+  std::string told = R"("io.modelcontextprotocol/tasks":{})";
+  for (const auto one : capabilities["extensions"])
+    if (contains(extensions, one.key()) && one.key() != "io.modelcontextprotocol/tasks") told.append(",").append(json::quote(one.key())).append(":").append(one.raw());
+  out.add("extensions", "{" + told + "}");
   return std::move(out).str();
 }
 

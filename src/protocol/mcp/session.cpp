@@ -33,6 +33,7 @@ const ListKind* kind_of_call(std::string_view method) {
 }  // namespace
 
 void Session::release_holds() {
+  released_ = true;
   for (auto& [id, flight] : flights_)
     if (!flight->running) flight->hold.over = true;
 }
@@ -53,7 +54,7 @@ Result<Back*> Session::back() {
   const auto* target = services_.gate.catalog()->find(gate_->target);
   if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
   if (back_ == nullptr) {
-    TRY(back_, open_back(services_, *target, resume_key_));
+    TRY(back_, open_back(services_, pool_, *target, Owner{gate_->who->person(), gate_->who->agent, id_}, resume_key_));
     if (!version_.empty()) back_->agreed(version_);
   }
   return back_.get();
@@ -77,6 +78,7 @@ awaitable<void> Session::post(ClientStream& client, Message message) {
 }
 
 awaitable<void> Session::notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns) {
+  client.held(approval.id);
   if (!client.may_stream() || client.gone()) co_return;
   co_await client.comment("held for approval, request " + approval.id);
   if (flight.progress_token.empty()) co_return;
@@ -127,7 +129,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
   }
   target = settings();
-  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : target->extra_methods);
+  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : methods_of(*target));
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
   flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();
@@ -135,6 +137,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     return notice_hold(client, *raw, approval, held_ns);
   };
   flight->hold.gone = [&client] { return client.peer_gone(); };
+  flight->hold.over = released_;
   flights_[flight->key] = flight;
 
   auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, &flight->hold);
@@ -149,7 +152,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
       co_return co_await answer(client, error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
                                                    R"({"requestId":)" + json::quote(denial->request_id) + "}"));
-    auto text = denial_text(message, *denial, hidden);
+    auto text = url_for_held(message, *flight, *denial).value_or(denial_text(message, *denial, hidden));
     if (flight->wants_receipt && denial->entry) text = with_receipt(std::move(text), co_await services_.gate.receipts({*denial->entry}));
     co_return co_await answer(client, std::move(text));
   }
@@ -164,18 +167,16 @@ awaitable<void> Session::run(ClientStream& client, const Message& message, std::
   auto to_target = back();
   if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
   auto answers = co_await (*to_target)->request(std::move(permit), message);
-  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what);
+  const std::string again = lost() ? "; initialize again" : "";
+  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what + again);
   flight->answers = answers->get();
   flight->client = &client;
   struct Cleared {
     std::shared_ptr<Flight> flight;
     ~Cleared() { flight->answers = nullptr, flight->client = nullptr; }
   } const cleared{flight};
-  if ((*to_target)->lost()) {
-    // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
-    lost_ = true;
-    co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session; initialize again");
-  }
+  // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
+  if (lost()) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session" + again);
   co_await read_answers(client, flight, **answers);
 }
 
@@ -220,6 +221,7 @@ awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Fligh
   std::string request_id;
   if (flight->running) {
     request_id = flight->running->request_id();
+    services_.gate.mask(*flight->running, why);  // it may quote what the target said last
     enforce::Reply reply;
     reply.result = flight->cancelled ? Outcome::Cancelled : result;
     reply.error = why;
@@ -275,7 +277,6 @@ awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {
     reply.result = Outcome::Failed;
     reply.error = sent.error().what;
   }
-  lost_ = lost_ || (to_target && (*to_target)->lost());
   const auto failed = reply.result == Outcome::Ok ? std::string() : reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
   if (!failed.empty()) co_return fail(ErrorKind::Unavailable, failed);

@@ -15,8 +15,13 @@
 #include "base/bytes.h"
 #include "protocol/mcp/back.h"
 #include "protocol/mcp/conversation.h"
+#include "protocol/mcp/held_calls.h"
+#include "protocol/mcp/stdio_pool.h"
 
 namespace sallyport::protocol::mcp {
+
+/// In a sealed state: the call was held, and is made again to attach to its request.
+inline constexpr std::string_view kHeldState = "held";
 
 /// A request of the client between its arrival and its answer.
 struct Flight {
@@ -31,13 +36,14 @@ struct Flight {
   bool resumable = false;         // the target named event ids: the answer may come on another stream
   Answers* answers = nullptr;     // while they are being read
   ClientStream* client = nullptr; // while a client waits for it
+  std::string task;               // the task asked about, as the client names it
   Digest arguments{};             // of what was asked, for the state that a client brings back
 };
 
 class Session : public Conversation, public std::enable_shared_from_this<Session> {
  public:
-  Session(Services& services, Observed& observed, std::string id, Front front = Front::Legacy)
-      : services_(services), observed_(observed), id_(std::move(id)), front_(front), waiting_(services.context) {}
+  Session(Services& services, StdioPool& pool, Observed& observed, HeldCalls& held, std::string id, Front front = Front::Legacy)
+      : services_(services), pool_(pool), observed_(observed), held_(held), id_(std::move(id)), front_(front), waiting_(services.context) {}
 
   const std::string& id() const override { return id_; }
   Front front() const override { return front_; }
@@ -47,7 +53,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   bool busy() const override { return !flights_.empty() || !streams_.empty(); }
   bool running() const override { return !flights_.empty(); }
   bool ready() const override { return gate_ != nullptr; }
-  bool lost() const override { return lost_; }
+  bool lost() const override { return lost_ || (back_ && back_->lost()); }
   void renew(identity::PrincipalPtr who) override { services_.gate.renew(*gate_, std::move(who)); }
   void on_over(std::function<void(std::string reason)> end) override { gate_->end = std::move(end); }
   void cut() override;
@@ -56,24 +62,27 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   void release_holds() override;
   void cancel_abandoned() override;
 
-  boost::asio::awaitable<Begun> begin(std::string peer, identity::PrincipalPtr who, std::string target, Message message) override;
+  boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) override;
   boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered) override;
   boost::asio::awaitable<Result<void>> begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first) override;
   boost::asio::awaitable<void> begun() override;
   boost::asio::awaitable<void> post(ClientStream& client, Message message) override;
-  boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request = {}) override;
+  boost::asio::awaitable<void> post_as_task(std::shared_ptr<ClientStream> client, Message message) override;
+  bool knows_tasks() const override;
+  boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request) override;
+  boost::asio::awaitable<void> listen(ClientStream& client) override;
   boost::asio::awaitable<bool> end(std::string reason, bool remote) override;
 
  private:
   /// One attempt at `initialize`: what the client gets, and what is recorded once it is known whether it began.
   struct Greeting {
     std::string text;
-    std::optional<enforce::Running> running;  // nullopt when the Gate refused: `text` and `status` say so
+    std::optional<enforce::Running> running;
     enforce::Reply reply;
-    unsigned status = 200;
   };
-  boost::asio::awaitable<Greeting> greet(const Message& message);
   void touch();
+  boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
+  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id);
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
   boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
@@ -113,6 +122,9 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::string sealed_state(const Flight& flight, std::string_view state) const;
   Result<std::string> unsealed_state(const Flight& flight, std::string_view sealed) const;
   std::string state_binding() const;
+  std::string sealed_task(std::string_view id) const;
+  std::string with_task(const Message& answer, const Flight& flight) const;
+  std::optional<std::string> url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial) const;
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
   boost::asio::awaitable<Result<void>> post_one_way(enforce::Allowed allowed);
@@ -121,12 +133,14 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::int64_t silence_limit() const;
 
   Services& services_;
+  StdioPool& pool_;
   Observed& observed_;
+  HeldCalls& held_;
   std::string id_;
   const Front front_;
   std::shared_ptr<enforce::Session> gate_;
   std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said
-  Signal waiting_;                         // told when begin_modern() or open_conversation() ends
+  boost::asio::steady_timer waiting_;      // cancelled when begin_modern() or open_conversation() ends
   bool begun_ = false, opening_ = false;
   std::uint64_t flight_number_ = 0;
   std::unique_ptr<Back> back_;             // made when it is first needed
@@ -137,7 +151,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
   std::set<Answers*> streams_;             // GET streams that are open; closed at the session's end
-  bool lost_ = false, ended_ = false;
+  bool lost_ = false, ended_ = false, released_ = false;
 };
 
 }  // namespace sallyport::protocol::mcp

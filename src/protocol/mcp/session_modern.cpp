@@ -16,12 +16,18 @@ using enforce::Outcome;
 namespace {
 
 constexpr std::int64_t kStateLives = 900LL * 1'000'000'000;  // how long a client may take to bring back what it was asked for
-constexpr std::string_view kStatePrefix = "sp1.";
+constexpr std::string_view kStatePrefix = "sp1.", kTaskPrefix = "spt.";
 constexpr std::string_view kOurselves = R"({"name":"sallyport","version":"0"})";
 
 /// `client_info` "{}": a client that did not say, which a target need not accept from us.
 std::string meta_text(const std::string& client_info, const std::string& capabilities) {
   return "{" + json::quote(kMetaVersion) + ":" + json::quote(kModern) + "," + json::quote(kMetaClient) + ":" + (client_info == "{}" ? std::string(kOurselves) : client_info) + "," + json::quote(kMetaCapabilities) + ":" + capabilities + "}";
+}
+
+awaitable<void> until_cancelled(boost::asio::steady_timer& timer) {
+  timer.expires_at(std::chrono::steady_clock::time_point::max());
+  boost::system::error_code ignored;
+  co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
 }
 
 }  // namespace
@@ -39,14 +45,14 @@ awaitable<Result<void>> Session::begin_modern(identity::PrincipalPtr who, std::s
   auto opened = co_await services_.gate.open(std::move(who), std::move(target), binding, connection);
   if (opened) gate_ = std::move(*opened);
   begun_ = true;
-  waiting_.notify();
+  waiting_.cancel();
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return Result<void>{};
 }
 
 awaitable<void> Session::begun() {
   const auto self = shared_from_this();
-  while (!begun_) co_await waiting_.wait();
+  while (!begun_) co_await until_cancelled(waiting_);
 }
 
 /// A message of the gateway's own, and the answer to it.
@@ -121,12 +127,12 @@ awaitable<bool> Session::turns_out_modern() {
 /// A modern client's way to its target: as it is to one of its era, over a bridge to one of the other.
 awaitable<Result<Back*>> Session::reach() {
   const auto self = shared_from_this();
-  while (opening_) co_await waiting_.wait();
+  while (opening_) co_await until_cancelled(waiting_);
   if (back_ != nullptr) co_return back_.get();
   opening_ = true;
   auto opened = co_await open_conversation();
   opening_ = false;
-  waiting_.notify();
+  waiting_.cancel();
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return back_.get();
 }
@@ -137,7 +143,7 @@ awaitable<Result<void>> Session::open_conversation() {
   if (configured == nullptr || mcp == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
   const auto allowed_requests = mcp->server_requests;
   const bool automatic = mcp->era == target::McpTarget::Era::Auto;
-  CO_TRY(auto back, open_back(services_, *configured, ""));
+  CO_TRY(auto back, open_back(services_, pool_, *configured, Owner{gate_->who->person(), gate_->who->agent, id_}, ""));
   CO_TRY(const auto modern, co_await is_modern(*back));
   if (modern) {
     back->agreed(std::string(kModern));
@@ -197,7 +203,23 @@ Result<Message> Session::prepared(Message message, Flight& flight) {
   json::Splice splice;
   if (const auto state = params["requestState"]; state.valid()) {
     TRY(const auto inner, unsealed_state(flight, state.as_string()));
+    if (inner == kHeldState) {
+      const auto without_state = json::Document::parse(with_member(params, "requestState", ""));
+      auto text = with_member(message.document.root(), "params", with_member(without_state->root(), "inputResponses", ""));
+      auto mirrored = std::move(message.mirrored);
+      TRY(auto again, parse_message(std::move(text), From::Client, SIZE_MAX));
+      again.mirrored = std::move(mirrored);
+      return prepared(std::move(again), flight);
+    }
     splice.replace(state, json::quote(inner));
+  }
+  if (const auto task = params["taskId"]; message.method.starts_with("tasks/") && task.valid()) {
+    flight.task = std::string(task.as_string());
+    const auto dot = flight.task.starts_with(kTaskPrefix) ? flight.task.find('.', kTaskPrefix.size()) : std::string::npos;
+    const auto sealed = dot == std::string::npos ? Result<Bytes>(fail(ErrorKind::Malformed, "")) : from_base64url(std::string_view(flight.task).substr(dot + 1));
+    const auto id = sealed ? services_.vault.unseal(state_binding() + flight.task.substr(0, dot + 1), *sealed) : Result<std::string>(std::unexpected(sealed.error()));
+    if (!id) return fail(ErrorKind::Malformed, "there is no such task");
+    splice.replace(task, json::quote(*id));
   }
   if (const auto capabilities = params["_meta"][kMetaCapabilities]; target != nullptr && capabilities.is_object() && capabilities.size() > 0)
     if (auto allowed = allowed_capabilities(capabilities, target->server_requests, target->extensions); allowed != capabilities.raw()) splice.replace(capabilities, std::move(allowed));
@@ -212,6 +234,19 @@ Result<Message> Session::prepared(Message message, Flight& flight) {
   TRY(message, parse_message(splice.apply(message.text()), From::Client, SIZE_MAX));
   message.mirrored = std::move(mirrored);
   return message;
+}
+
+/// A target's task belongs to who made it: the target sees one credential for all, so that it cannot tell people apart.
+std::string Session::sealed_task(std::string_view id) const {
+  const auto front = std::string(kTaskPrefix) + std::to_string(services_.worker) + ".";
+  return front + base64url(services_.vault.seal(state_binding() + front, id));
+}
+
+std::string Session::with_task(const Message& answer, const Flight& flight) const {
+  json::Splice splice;
+  const auto id = answer.result["taskId"];
+  splice.replace(id, json::quote(flight.task.empty() ? sealed_task(id.as_string()) : flight.task));
+  return splice.apply(answer.text());
 }
 
 std::string Session::state_binding() const { return "mcp-state\n" + gate_->who->person() + "\n" + gate_->who->agent + "\n" + gate_->target + "\n"; }

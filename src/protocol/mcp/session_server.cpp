@@ -143,6 +143,11 @@ std::string Session::shown_answer(enforce::Running& running, Message& message, c
     auto told = parse_message(modern_result(message, method, target == nullptr ? std::vector<std::string>{} : target->extensions, sealed), From::Server, SIZE_MAX);
     if (!told) return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
     message = std::move(*told);
+    if (flight != nullptr && message.result["taskId"].is_string()) {
+      told = parse_message(with_task(message, *flight), From::Server, SIZE_MAX);
+      if (!told) return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
+      message = std::move(*told);
+    }
   }
   return masked(running, message, message.result);
 }
@@ -187,7 +192,7 @@ enforce::Action Session::server_action(const Message& request) const {
 }
 
 awaitable<Session::Delivery> Session::answer_from_server(Message message, std::shared_ptr<Flight> flight) {
-  if (front_ == Front::Modern && message.kind == Message::Kind::Response && is_input_required(message.result)) {
+  if (front_ == Front::Modern && message.kind == Message::Kind::Response && message.result["inputRequests"].valid()) {
     if (auto judged = co_await judge_input(message); !judged) message = refused(message, judged.error());
   }
   flights_.erase(flight->key);

@@ -33,7 +33,7 @@ awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, 
 
 }  // namespace
 
-awaitable<Begun> Session::begin(std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
+awaitable<bool> Session::begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
   const auto self = shared_from_this();
   touch();
   const auto id = message.id_text();
@@ -41,19 +41,20 @@ awaitable<Begun> Session::begin(std::string peer, identity::PrincipalPtr who, st
   auto opened = co_await services_.gate.open(std::move(who), std::move(target), id_, connection);
   if (!opened) {
     const bool denied = opened.error().kind == ErrorKind::Denied;
-    co_return Begun{denied ? 404u : 503u, error_text(id, denied ? code::kDenied : code::kUnavailable, opened.error().what), false, denied};
+    co_await tell(denied ? 404 : 503, error_text(id, denied ? code::kDenied : code::kUnavailable, opened.error().what), "");
+    co_return false;
   }
   gate_ = std::move(*opened);
-  auto greeting = co_await greet(message);
-  if (greeting.running && greeting.reply.result != Outcome::Ok && co_await turns_out_modern()) {
-    (void)co_await services_.gate.finish(std::move(*greeting.running), std::move(greeting.reply));
-    greeting = co_await greet(message);
+  auto greeted = co_await greet(tell, message);
+  if (greeted && greeted->reply.result != Outcome::Ok && co_await turns_out_modern()) {
+    (void)co_await services_.gate.finish(std::move(*greeted->running), std::move(greeted->reply));
+    greeted = co_await greet(tell, message);
   }
-  if (!greeting.running) {
+  if (!greeted) {
     co_await end("refused", false);
-    co_return Begun{greeting.status, std::move(greeting.text), false, greeting.status == 403};
+    co_return false;
   }
-  auto& [text, running, reply, status] = greeting;
+  auto& [text, running, reply] = *greeted;
   const bool ok = reply.result == Outcome::Ok;
   if (text.empty()) text = error_text(id, code::kUnavailable, reply.error + ". Request: " + running->request_id() + ".");
   services_.gate.observe(*running, text);
@@ -66,39 +67,36 @@ awaitable<Begun> Session::begin(std::string peer, identity::PrincipalPtr who, st
   }
   if (!recorded) text = error_text(id, code::kUnavailable, "the session cannot be recorded: " + recorded.error().what);
   const bool alive = ok && recorded.has_value();
+  co_await tell(ok && !recorded ? 503 : 200, std::move(text), alive ? id_ : "");
   if (!alive) co_await end("did not begin", true);
-  co_return Begun{ok && !recorded ? 503u : 200u, std::move(text), alive};
+  co_return alive;
 }
 
-/// Asks the Gate and sends it.
-awaitable<Session::Greeting> Session::greet(const Message& message) {
+/// Asks the Gate and sends it. An error when the Gate refused: the client has been told.
+awaitable<Result<Session::Greeting>> Session::greet(const Tell& tell, const Message& message) {
   const auto id = message.id_text();
   const auto* target = settings();
-  Greeting out;
-  out.reply.result = Outcome::Failed;
-  const auto offered = parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
-                                                             target == nullptr ? std::vector<std::string>{} : target->extensions), From::Client, SIZE_MAX);
-  if (!offered) {
-    out.status = 400;
-    out.text = error_text(id, code::kInvalidRequest, offered.error().what);
-    co_return out;
-  }
-  const auto bytes = greeting(*offered);
+  CO_TRY(const auto offered, parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
+                                                              target == nullptr ? std::vector<std::string>{} : target->extensions), From::Client, SIZE_MAX));
+  const auto bytes = greeting(offered);
   const auto action = action_of(message, From::Client, {});
   auto verdict = co_await services_.gate.ask(gate_, action, bytes.value_or(""), message.params, nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    out.status = denial->kind == ErrorKind::Denied ? 403 : 503;
-    out.text = denial_text(message, *denial, false);
-    co_return out;
+    co_await tell(denial->kind == ErrorKind::Denied ? 403 : 503, denial_text(message, *denial, false), "");
+    co_return fail(ErrorKind::Denied, denial->reason);
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
+  Greeting out;
+  out.reply.result = Outcome::Failed;
   out.running.emplace(std::move(allowed.running));
   Result<std::unique_ptr<Answers>> answers = fail(ErrorKind::Unavailable, bytes ? "" : bytes.error().what);
-  if (bytes) answers = co_await back_->request(std::move(allowed.permit), *offered);
+  if (bytes) answers = co_await back_->request(std::move(allowed.permit), offered);
   if (!answers) {
     out.reply.error = "the target cannot be reached: " + answers.error().what;
+    services_.gate.mask(*out.running, out.reply.error);  // it may quote what the target said last
   } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
     out.reply.error = answer.error().what;
+    services_.gate.mask(*out.running, out.reply.error);
   } else if (answer->kind == Message::Kind::Error) {
     out.reply.error = std::string(answer->error["message"].as_string());
     services_.gate.mask(*out.running, out.reply.error);
@@ -127,6 +125,64 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
   co_return co_await services_.remembered.remember(id_, std::move(remembered));
 }
 
+/// What the target says on the stream goes to the client, until either of them ends.
+awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id) {
+  bool broken = false;
+  while (!broken && !client.gone() && !ended_) {
+    auto next = co_await stream.next(net::kNever);
+    if (!next && next.error().kind == ErrorKind::Malformed) {
+      reply.result = Outcome::Error;
+      reply.error = next.error().what;
+    }
+    if (!next || !*next) break;
+    auto& event = **next;
+    if (event.event == kOwnMessage) {
+      if (auto sent = co_await carry_on(to, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
+      continue;
+    }
+    if (!event.data.empty()) {
+      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
+      if (!delivery) continue;
+      event.data = std::move(delivery->text);
+    }
+    co_await client.event(std::move(event));
+    broken = !(co_await services_.gate.flush(running)).has_value();
+    touch();
+  }
+}
+
+awaitable<void> Session::listen(ClientStream& client) {
+  const auto self = shared_from_this();
+  enforce::McpRequest request;
+  request.method = "listen";
+  request.housekeeping = true;
+  const enforce::Action action = request;
+  while (!ended_ && !client.gone()) {
+    const auto to = back();
+    if (!to) co_return;
+    auto verdict = co_await services_.gate.ask(gate_, action, (*to)->listening(), {}, nullptr);
+    auto* allowed = std::get_if<enforce::Allowed>(&verdict);
+    if (allowed == nullptr) co_return;
+    auto answers = co_await (*to)->listen(std::move(allowed->permit), "");
+    enforce::Reply reply;
+    const bool open = answers && (*answers)->status() == 200;
+    if (open) {
+      streams_.insert(answers->get());
+      co_await pump(**to, **answers, client, allowed->running, reply, "");
+      streams_.erase(answers->get());
+    } else {
+      reply.result = Outcome::Error;
+      reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
+    }
+    (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
+    if (!open || lost()) co_return;
+    // It may end its stream at any time; the client of this transport cannot come again for it.
+    boost::asio::steady_timer pause(services_.context, std::chrono::seconds(1));
+    boost::system::error_code ignored;
+    co_await pause.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+}
+
 awaitable<void> Session::listen(ClientStream& client, std::string last_event_id, std::optional<Message> message) {
   const auto self = shared_from_this();
   touch();
@@ -153,7 +209,6 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   else if (to_target) answers = co_await (*to_target)->listen(std::move(allowed.permit), last_event_id);
   if (!answers || (!message && (*answers)->status() != 200)) {
     const unsigned status = !answers ? 502 : (*answers)->status() == 405 ? 405 : (*answers)->status() == 404 ? 404 : 502;
-    lost_ = lost_ || (to_target && (*to_target)->lost());
     reply.result = Outcome::Error;
     reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
@@ -185,28 +240,7 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
-  bool broken = false;
-  while (!broken && !client.gone() && !ended_) {
-    auto next = co_await stream.next(net::kNever);
-    if (!next && next.error().kind == ErrorKind::Malformed) {
-      reply.result = Outcome::Error;
-      reply.error = next.error().what;
-    }
-    if (!next || !*next) break;
-    auto& event = **next;
-    if (event.event == kOwnMessage) {
-      if (auto sent = co_await carry_on(**to_target, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
-      continue;
-    }
-    if (!event.data.empty()) {
-      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
-      if (!delivery) continue;
-      event.data = std::move(delivery->text);
-    }
-    co_await client.event(std::move(event));
-    broken = !(co_await services_.gate.flush(running)).has_value();
-    touch();
-  }
+  co_await pump(**to_target, stream, client, running, reply, id);
   *done = true;
   stream.close();
   stop->cancel();

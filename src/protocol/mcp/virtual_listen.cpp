@@ -19,10 +19,10 @@ constexpr std::int64_t kKeepAlive = 15'000'000'000, kFirstPause = 500'000'000, k
 void VirtualSession::close_streams() {
   for (const auto& one : listeners_) {
     one->over = true;
-    one->changed.notify();
+    one->changed.changed();
     for (auto* member : one->members) member->close();
   }
-  changed_.notify();
+  changed_.changed();
 }
 
 /// A modern client's subscriptions/listen as one member gets it: with the resources that are its own.
@@ -42,7 +42,7 @@ awaitable<void> VirtualSession::follow(std::shared_ptr<Listener> listener, std::
   while (!listener->over && !ended_) {
     const auto session = members_[at].session;
     if (!session || session->lost() || members_[at].down) {
-      co_await changed_.wait();
+      (void)co_await changed_.wait(net::kNever);
       continue;
     }
     const auto begun = system_clock().mono_ns();
@@ -56,10 +56,10 @@ awaitable<void> VirtualSession::follow(std::shared_ptr<Listener> listener, std::
     const auto until = net::after(refused ? kLongestPause : pause);
     // A stream that broke may be all that tells of a member that went away.
     if (!refused && members_[at].session == session && !members_[at].down) co_await probe(at);
-    while (!listener->over && !ended_ && members_[at].session == session && !members_[at].down && system_clock().mono_ns() < until) co_await changed_.wait(until);
+    while (!listener->over && !ended_ && members_[at].session == session && !members_[at].down && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
   }
   --listener->running;
-  listener->changed.notify();
+  listener->changed.changed();
 }
 
 /// A modern client is told what it subscribed to once all members have said so, or are late.
@@ -68,10 +68,10 @@ awaitable<void> VirtualSession::acknowledge(Listener& listener) {
   const auto waits = [&] {
     std::size_t heard = 0, there = 0;
     for (const auto& member : members_) there += member.session != nullptr && !member.down;
-    for (auto* one : listener.members) heard += static_cast<ListenStream*>(one)->acknowledged() || static_cast<ListenStream*>(one)->refused();
+    for (auto* one : listener.members) heard += one->acknowledged() || one->refused();
     return heard < there;
   };
-  while (!listener.over && waits() && system_clock().mono_ns() < until) co_await listener.changed.wait(std::min(until, net::after(kFirstPause)));
+  while (!listener.over && waits() && system_clock().mono_ns() < until) (void)co_await listener.changed.wait(std::min(until, net::after(kFirstPause)));
   const auto wanted = listener.request->params["notifications"];
   std::string agreed;
   for (const auto key : {"toolsListChanged", "promptsListChanged", "resourcesListChanged"})
@@ -83,7 +83,7 @@ awaitable<void> VirtualSession::acknowledge(Listener& listener) {
                R"(},"notifications":{)" + agreed + "}}}";
   co_await listener.client.event(std::move(event));
   listener.open = true;
-  listener.changed.notify();
+  listener.changed.changed();
 }
 
 awaitable<void> VirtualSession::listen(ClientStream& client, std::string last_event_id, std::optional<Message> request) {
@@ -96,13 +96,34 @@ awaitable<void> VirtualSession::listen(ClientStream& client, std::string last_ev
     const auto session = at == server_.members.end() || colon == std::string::npos ? nullptr : members_[static_cast<std::size_t>(at - server_.members.begin())].session;
     if (!session) co_return co_await client.answer(error_text("", code::kInvalidRequest, "there is no such event"), {}, 404);
     MemberStream stream(client, at->name);
-    co_return co_await session->listen(stream, last_event_id.substr(colon + 1));
+    co_return co_await session->listen(stream, last_event_id.substr(colon + 1), {});
   }
   auto listener = std::make_shared<Listener>(client, services_.context);
   listener->open = !request;
   listener->request = std::move(request);
-  listeners_.insert(listener);
+  bool gone = false;
+  boost::asio::co_spawn(services_.context, [&client, listener, &gone]() -> awaitable<void> {
+    co_await client.until_gone();
+    gone = listener->over = true;
+    listener->changed.changed();
+  }, boost::asio::detached);
   co_await client.comment("open");
+  co_await hear(listener);
+  co_await client.finish();
+  client.close();
+  while (!gone) (void)co_await listener->changed.wait(net::kNever);
+  last_used_ns_ = system_clock().mono_ns();
+}
+
+awaitable<void> VirtualSession::listen(ClientStream& client) {
+  const auto self = shared_from_this();
+  co_await hear(std::make_shared<Listener>(client, services_.context));
+}
+
+/// Until the client goes or the conversation ends; nobody uses the listener afterwards.
+awaitable<void> VirtualSession::hear(std::shared_ptr<Listener> listener) {
+  const auto self = shared_from_this();
+  listeners_.insert(listener);
   if (listener->request && listener->request->params["notifications"]["resourceSubscriptions"].size() > 0 && listed_.empty())
     for (const std::string method : {"resources/list", "resources/templates/list"}) merge(*co_await gather(method, {}, true), *list_kind(method));
   for (std::size_t at = 0; at < members_.size(); ++at) {
@@ -110,29 +131,20 @@ awaitable<void> VirtualSession::listen(ClientStream& client, std::string last_ev
     boost::asio::co_spawn(services_.context, [self, listener, at]() -> awaitable<void> { co_await self->follow(listener, at); }, boost::asio::detached);
   }
   if (!std::exchange(watching_, true)) boost::asio::co_spawn(services_.context, [self]() -> awaitable<void> { co_await self->watch_members(); }, boost::asio::detached);
-  bool gone = false;
-  boost::asio::co_spawn(services_.context, [&client, listener, &gone]() -> awaitable<void> {
-    co_await client.until_gone();
-    gone = listener->over = true;
-    listener->changed.notify();
-  }, boost::asio::detached);
   if (listener->request) co_await acknowledge(*listener);
-  while (!listener->over && !ended_ && !client.gone()) {
+  while (!listener->over && !ended_ && !listener->client.gone()) {
     const auto until = net::after(kKeepAlive);
-    co_await listener->changed.wait(until);
-    if (!listener->over && system_clock().mono_ns() >= until) co_await client.comment("");
+    (void)co_await listener->changed.wait(until);
+    if (!listener->over && system_clock().mono_ns() >= until) co_await listener->client.comment("");
     last_used_ns_ = system_clock().mono_ns();
   }
   listener->over = true;
   for (auto* member : listener->members) member->close();
-  changed_.notify();
-  while (listener->running > 0) co_await listener->changed.wait();
+  listener->changed.changed();
+  changed_.changed();
+  while (listener->running > 0) (void)co_await listener->changed.wait(net::kNever);
   listeners_.erase(listener);
-  changed_.notify();
-  co_await client.finish();
-  client.close();
-  while (!gone) co_await listener->changed.wait();
-  last_used_ns_ = system_clock().mono_ns();
+  changed_.changed();
 }
 
 /// What is there has changed: whoever listens is told, once for all that changes at a time.
@@ -155,7 +167,7 @@ awaitable<void> VirtualSession::tell_changed() {
       co_await listener->client.event(std::move(event));
     }
     --listener->running;
-    listener->changed.notify();
+    listener->changed.changed();
   }
 }
 

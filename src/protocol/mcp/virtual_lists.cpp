@@ -30,7 +30,7 @@ struct VirtualSession::ListWork {
   std::optional<Cursors> cursors;            // where to go on; nullopt begins
   bool all_pages = false;
   std::size_t left = 0;
-  Signal done;
+  net::Condition done;
   std::vector<std::vector<Message>> pages;   // by member
   std::vector<std::optional<std::string>> why;  // it has none
   Cursors next;
@@ -48,7 +48,7 @@ awaitable<void> VirtualSession::list_one(std::shared_ptr<ListWork> work, std::si
   const auto until = net::after(server_.timeout_ns);
   std::string cursor = work->cursors ? work->cursors->at(member_name(at)) : std::string();
   begin_opening(at, false);
-  while (members_[at].opening && system_clock().mono_ns() < until) co_await changed_.wait(until);
+  while (members_[at].opening && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
   const auto area = work->method.substr(0, work->method.find('/'));
   const auto capabilities = members_[at].greeted.result["capabilities"];
   const bool has = !capabilities.valid() || work->method == "server/discover" || capabilities[area].valid();
@@ -57,7 +57,7 @@ awaitable<void> VirtualSession::list_one(std::shared_ptr<ListWork> work, std::si
     auto answer = co_await ask(at, work->method, cursor.empty() ? "" : R"("cursor":)" + json::quote(cursor), until);
     if (!answer && members_[at].session && members_[at].session->lost() && std::exchange(again, false)) {
       begin_opening(at, true);  // nothing is lost with a list: it is asked of the new conversation
-      while (members_[at].opening && system_clock().mono_ns() < until) co_await changed_.wait(until);
+      while (members_[at].opening && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
       cursor.clear();
       continue;
     }
@@ -82,7 +82,7 @@ awaitable<void> VirtualSession::list_one(std::shared_ptr<ListWork> work, std::si
     break;
   }
   --work->left;
-  work->done.notify();
+  work->done.changed();
 }
 
 /// Asks the members, all at once, each with its own deadline.
@@ -99,7 +99,7 @@ awaitable<std::shared_ptr<VirtualSession::ListWork>> VirtualSession::gather(cons
     ++work->left;
     boost::asio::co_spawn(services_.context, [self = shared_from_this(), work, at]() -> awaitable<void> { co_await self->list_one(work, at); }, boost::asio::detached);
   }
-  while (work->left > 0) co_await work->done.wait();
+  while (work->left > 0) (void)co_await work->done.wait(net::kNever);
   --pending_;
   for (std::size_t at = 0; at < members_.size(); ++at)
     if (work->why[at]) work->missing.push_back({member_name(at), *work->why[at]});

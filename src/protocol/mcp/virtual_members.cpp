@@ -27,17 +27,23 @@ awaitable<void> VirtualSession::open(std::size_t at) {
   if (front_ == Front::Legacy) co_await open_legacy(at);
   else co_await open_modern(at);
   members_[at].opening = false;
-  changed_.notify();
+  changed_.changed();
 }
 
 awaitable<void> VirtualSession::open_legacy(std::size_t at) {
-  auto session = std::make_shared<Session>(services_, observed_, id_ + "." + member_name(at));
+  auto session = make_(id_ + "." + member_name(at));
   auto message = parse_message(R"({"jsonrpc":"2.0","id":"sallyport-initialize","method":"initialize","params":)" + greeting_ + "}", From::Client, SIZE_MAX);
   if (!message) co_return failed(at, message.error().what);
-  const auto begun = co_await session->begin(peer_, who_, server_.members[at].target, std::move(*message));
-  auto said = parse_message(begun.text, From::Server, SIZE_MAX);
-  if (!begun.alive) {
-    members_[at].denied = begun.denied;
+  unsigned status = 200;
+  std::string text;
+  const Tell keep = [&](unsigned answered, std::string told, std::string) -> awaitable<void> {
+    std::tie(status, text) = std::tuple(answered, std::move(told));
+    co_return;
+  };
+  const bool begun = co_await session->begin(keep, peer_, who_, server_.members[at].target, std::move(*message));
+  auto said = parse_message(std::move(text), From::Server, SIZE_MAX);
+  if (!begun) {
+    members_[at].denied = status == 404 || status == 403;
     co_return failed(at, said && said->kind == Message::Kind::Error ? std::string(said->error["message"].as_string()) : "it refused to begin");
   }
   if (initialized_) co_await tell(services_.context, session, R"({"jsonrpc":"2.0","method":"notifications/initialized"})");
@@ -51,7 +57,7 @@ awaitable<void> VirtualSession::open_legacy(std::size_t at) {
 }
 
 awaitable<void> VirtualSession::open_modern(std::size_t at) {
-  auto session = std::make_shared<Session>(services_, observed_, id_ + "." + member_name(at), Front::Modern);
+  auto session = make_(id_ + "." + member_name(at));
   const auto first = parse_message(R"({"jsonrpc":"2.0","id":0,"method":"server/discover","params":{"_meta":)" + greeting_ + "}}", From::Client, SIZE_MAX);
   if (!first) co_return failed(at, first.error().what);
   const auto begun = co_await session->begin_modern(who_, server_.members[at].target, peer_, *first);
@@ -96,7 +102,7 @@ void VirtualSession::failed(std::size_t at, std::string why) {
   member.wait_ns = member.denied ? kDeniedWait : std::clamp(member.wait_ns * 2, kFirstWait, kLongestWait);
   member.retry_at_ns = system_clock().mono_ns() + member.wait_ns;
   if (!std::exchange(member.down, true)) lists_changed();
-  changed_.notify();
+  changed_.changed();
 }
 
 void VirtualSession::answered(std::size_t at) {
@@ -104,7 +110,7 @@ void VirtualSession::answered(std::size_t at) {
   member.wait_ns = 0;
   member.why.clear();
   if (std::exchange(member.down, false)) lists_changed();
-  changed_.notify();
+  changed_.changed();
 }
 
 void VirtualSession::begin_opening(std::size_t at, bool again) {
@@ -119,14 +125,14 @@ void VirtualSession::begin_opening(std::size_t at, bool again) {
 awaitable<bool> VirtualSession::open_all(net::Deadline until) {
   for (std::size_t at = 0; at < members_.size(); ++at) begin_opening(at, false);
   const auto opening = [&] { return std::ranges::any_of(members_, [](const auto& one) { return one.opening; }); };
-  while (opening() && system_clock().mono_ns() < until) co_await changed_.wait(until);
+  while (opening() && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
   co_return std::ranges::any_of(members_, [](const auto& one) { return one.session != nullptr; });
 }
 
 /// A request waits for the member that it is for, whenever that was tried last.
 awaitable<std::shared_ptr<Session>> VirtualSession::reach(std::size_t at, net::Deadline until) {
   begin_opening(at, true);
-  while (members_[at].opening && system_clock().mono_ns() < until) co_await changed_.wait(until);
+  while (members_[at].opening && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
   co_return members_[at].session;
 }
 
@@ -141,9 +147,9 @@ awaitable<Result<Message>> VirtualSession::ask(std::size_t at, std::string metho
   boost::asio::co_spawn(services_.context, [session, kept, message = std::move(message)]() mutable -> awaitable<void> {
     co_await session->post(*kept, std::move(message));
     kept->over = true;
-    kept->done.notify();
+    kept->done.changed();
   }, boost::asio::detached);
-  while (!kept->text && !kept->over && system_clock().mono_ns() < until) co_await kept->done.wait(until);
+  while (!kept->text && !kept->over && system_clock().mono_ns() < until) (void)co_await kept->done.wait(until);
   if (kept->text) {
     CO_TRY(auto answer, parse_message(std::move(*kept->text), From::Server, SIZE_MAX));
     if (answer.kind == Message::Kind::Error && answer.error["code"].as_int() == code::kUnavailable) co_return fail(ErrorKind::Unavailable, std::string(answer.error["message"].as_string()));
@@ -158,7 +164,7 @@ awaitable<Result<Message>> VirtualSession::ask(std::size_t at, std::string metho
 awaitable<void> VirtualSession::probe(std::size_t at) {
   const auto until = net::after(server_.timeout_ns);
   begin_opening(at, true);
-  while (members_[at].opening && system_clock().mono_ns() < until) co_await changed_.wait(until);
+  while (members_[at].opening && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
   if (!members_[at].session) co_return;
   auto answer = co_await ask(at, "tools/list", "", until);
   if (answer) co_return answered(at);
@@ -176,7 +182,7 @@ awaitable<void> VirtualSession::watch_members() {
       if (system_clock().mono_ns() >= member.retry_at_ns) co_await probe(at);
       if (members_[at].down || !members_[at].session) next = std::min(next, std::max(members_[at].retry_at_ns, system_clock().mono_ns() + kFirstWait));
     }
-    co_await changed_.wait(next);
+    (void)co_await changed_.wait(next);
   }
   watching_ = false;
 }

@@ -54,7 +54,34 @@ awaitable<void> VirtualSession::request(ClientStream& client, Message message) {
   if (method == "tools/call") co_return co_await call(client, std::move(message), name, "tool");
   if (method == "prompts/get") co_return co_await call(client, std::move(message), name, "prompt");
   if (method == "resources/read" || method == "resources/subscribe" || method == "resources/unsubscribe") co_return co_await resource(client, std::move(message), uri);
+  if (method.starts_with("tasks/")) co_return co_await task(client, std::move(message));
   co_await refuse(client, message, code::kMethodNotFound, "Method not found: " + method);
+}
+
+/// A task's id does not say whose it is, and nobody but its member takes it for one: each is asked in turn.
+awaitable<void> VirtualSession::task(ClientStream& client, Message message) {
+  for (std::size_t at = 0; at < members_.size(); ++at) {
+    if (auto known = held_.answer(message, *who_, server_.members[at].target)) co_return co_await client.answer(std::move(*known));
+    const auto session = members_[at].session;
+    auto theirs = parse_message(std::string(message.text()), From::Client, SIZE_MAX);
+    if (!session || !theirs) continue;
+    KeptAnswer answer(services_.context);
+    co_await session->post(answer, std::move(*theirs));
+    const auto said = parse_message(answer.text.value_or(""), From::Server, SIZE_MAX);
+    if (said && said->kind == Message::Kind::Response) co_return co_await client.answer(std::move(*answer.text));
+  }
+  co_await refuse(client, message, code::kInvalidParams, "there is no such task");
+}
+
+awaitable<void> VirtualSession::post_as_task(std::shared_ptr<ClientStream> client, Message message) {
+  const auto self = shared_from_this();
+  const auto name = message.params["name"];
+  const bool searches = server_.search.over != 0 && name.as_string() == kSearchTool;
+  const auto owned = searches ? std::nullopt : owner_of(server_, name.as_string());
+  auto theirs = owned ? with_value(message, name, json::quote(owned->name), From::Client) : Result<Message>(fail(ErrorKind::Malformed, ""));
+  if (theirs) co_await hand_on(*client, std::move(*theirs), owned->member, client);
+  else co_await post(*client, std::move(message));
+  co_await client->end_stream();
 }
 
 awaitable<void> VirtualSession::refuse(ClientStream& client, const Message& request, int code, std::string what) {
@@ -92,7 +119,7 @@ awaitable<void> VirtualSession::call(ClientStream& client, Message message, cons
 }
 
 /// The message is in the member's own words. Whoever may not reach the member learns nothing of it.
-awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, std::size_t at) {
+awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, std::size_t at, std::shared_ptr<ClientStream> as_task) {
   const auto session = co_await reach(at, net::after(server_.timeout_ns));
   if (!session && members_[at].denied) co_return co_await refuse(client, message, code::kInvalidParams, "there is no such thing here");
   if (!session) co_return co_await refuse(client, message, code::kUnavailable, "the server " + member_name(at) + " of " + name_ + " cannot be reached: " + (members_[at].why.empty() ? "it does not answer" : members_[at].why));
@@ -106,8 +133,15 @@ awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, s
       if (const auto wrong = check_params(message, headers, tool->second))
         co_return co_await client.answer(error_text(message.id.raw(), wrong->code, wrong->what, wrong->data), {}, wrong->status);
   }
-  MemberStream stream(client, member_name(at), [this, at](const std::string& answer) { learn_links(at, answer); });
-  co_await session->post(stream, std::move(message));
+  auto seen = [weak = weak_from_this(), at](const std::string& answer) {
+    if (const auto self = weak.lock()) self->learn_links(at, answer);
+  };
+  if (as_task) {
+    co_await session->post_as_task(std::make_shared<MemberStream>(client, member_name(at), std::move(seen), as_task), std::move(message));
+  } else {
+    MemberStream stream(client, member_name(at), std::move(seen));
+    co_await session->post(stream, std::move(message));
+  }
   if (session->lost() && members_[at].session == session) drop(at, "the target lost it");
 }
 

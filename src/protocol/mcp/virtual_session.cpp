@@ -10,8 +10,8 @@ namespace sallyport::protocol::mcp {
 
 using boost::asio::awaitable;
 
-VirtualSession::VirtualSession(Services& services, Observed& observed, std::string id, Front front, const target::VirtualServer& server)
-    : services_(services), observed_(observed), id_(std::move(id)), front_(front), server_(server), members_(server.members.size()), changed_(services.context),
+VirtualSession::VirtualSession(Services& services, Observed& observed, HeldCalls& held, Make make, std::string id, Front front, const target::VirtualServer& server)
+    : services_(services), observed_(observed), held_(held), make_(std::move(make)), id_(std::move(id)), front_(front), server_(server), members_(server.members.size()), changed_(services.context),
       last_used_ns_(system_clock().mono_ns()) {}
 
 bool VirtualSession::running() const {
@@ -19,7 +19,7 @@ bool VirtualSession::running() const {
 }
 
 bool VirtualSession::lost() const {
-  if (lost_) return true;
+  if (lost_ || name_.empty()) return lost_;
   const auto* now = services_.gate.catalog()->find_virtual(name_);
   return now == nullptr || !(*now == server_);
 }
@@ -46,35 +46,43 @@ void VirtualSession::cancel_abandoned() {
 }
 
 /// Why there is no conversation: nobody is there for this person, or nobody can be reached.
-Begun VirtualSession::not_begun(const std::string& id) const {
+Error VirtualSession::not_begun() const {
   const auto none = missing();
-  if (none.empty()) return {404, error_text(id, code::kDenied, "there is no target \"" + name_ + "\" for " + who_->display()), false, true};
+  if (none.empty()) return {ErrorKind::Denied, "there is no target \"" + name_ + "\" for " + who_->display()};
   std::string reasons;
   for (const auto& one : none) reasons += (reasons.empty() ? "" : "; ") + one.member + ": " + one.reason;
-  return {503, error_text(id, code::kUnavailable, "no server of " + name_ + " can be reached: " + reasons), false, false};
+  return {ErrorKind::Unavailable, "no server of " + name_ + " can be reached: " + reasons};
 }
 
-awaitable<Begun> VirtualSession::begin(std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
+bool VirtualSession::knows_tasks() const {
+  const auto meta = json::Document::parse(greeting_);
+  return meta && meta->root()[kMetaCapabilities]["extensions"][kTasks].valid();
+}
+
+awaitable<bool> VirtualSession::begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
   const auto self = shared_from_this();
   const auto id = message.id_text();
   std::tie(name_, peer_, who_) = std::tuple(std::move(target), std::move(peer), std::move(who));
   greeting_ = message.params.is_object() ? std::string(message.params.raw()) : "{}";
   const std::string asked(message.params["protocolVersion"].as_string());
   version_ = is_version(asked) ? asked : versions().back();
-  if (!co_await open_all(net::after(server_.timeout_ns))) {
-    auto none = not_begun(id);
-    co_await end("did not begin", true);
-    co_return none;
+  std::optional<Error> none;
+  if (!co_await open_all(net::after(server_.timeout_ns))) none = not_begun();
+  if (!none) {
+    enforce::RememberedSession remembered{who_->person(), who_->agent, name_, greeting_, version_, "", ""};
+    if (auto kept = co_await services_.remembered.remember(id_, std::move(remembered)); !kept) none = Error{ErrorKind::Unavailable, "the session cannot be recorded: " + kept.error().what};
   }
-  enforce::RememberedSession remembered{who_->person(), who_->agent, name_, greeting_, version_, "", ""};
-  if (auto kept = co_await services_.remembered.remember(id_, std::move(remembered)); !kept) {
+  if (none) {
     co_await end("did not begin", true);
-    co_return Begun{503, error_text(id, code::kUnavailable, "the session cannot be recorded: " + kept.error().what)};
+    const bool denied = none->kind == ErrorKind::Denied;
+    co_await tell(denied ? 404 : 503, error_text(id, denied ? code::kDenied : code::kUnavailable, none->what), "");
+    co_return false;
   }
   ready_ = begun_ = true;
   std::string text = R"({"protocolVersion":)" + json::quote(version_) + "," + description();
   if (const auto meta = meta_of(missing()); !meta.empty()) text += "," + meta;
-  co_return Begun{200, result_text(id, text + "}"), true};
+  co_await tell(200, result_text(id, text + "}"), id_);
+  co_return true;
 }
 
 awaitable<Result<void>> VirtualSession::resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered) {
@@ -87,15 +95,12 @@ awaitable<Result<void>> VirtualSession::resume(identity::PrincipalPtr who, std::
     const auto id = id_ + "." + member_name(at);
     CO_TRY(auto kept, co_await services_.remembered.recall(id));
     if (!kept || kept->target != server_.members[at].target) continue;
-    auto session = std::make_shared<Session>(services_, observed_, id);
+    auto session = make_(id);
     auto resumed = co_await session->resume(who_, peer_, std::move(*kept));
     if (resumed) adopt(at, std::move(session));
     else members_[at].denied = resumed.error().kind == ErrorKind::Denied;
   }
-  if (!co_await open_all(net::after(server_.timeout_ns))) {
-    const auto none = not_begun("null");
-    co_return fail(none.denied ? ErrorKind::Denied : ErrorKind::Unavailable, none.denied ? "there is no target \"" + name_ + "\" for " + who_->display() : "no server of " + name_ + " can be reached");
-  }
+  if (!co_await open_all(net::after(server_.timeout_ns))) co_return std::unexpected(not_begun());
   ready_ = begun_ = true;
   co_return Result<void>{};
 }
@@ -106,17 +111,16 @@ awaitable<Result<void>> VirtualSession::begin_modern(identity::PrincipalPtr who,
   greeting_ = with_member(first.params["_meta"], "progressToken", "");
   ready_ = co_await open_all(net::after(server_.timeout_ns));
   begun_ = true;
-  changed_.notify();
+  changed_.changed();
   if (ready_) co_return Result<void>{};
-  const auto none = not_begun("null");
-  const auto said = parse_message(none.text, From::Server, SIZE_MAX);
+  auto none = not_begun();
   co_await end("did not begin", true);
-  co_return fail(none.denied ? ErrorKind::Denied : ErrorKind::Unavailable, said ? std::string(said->error["message"].as_string()) : "no server can be reached");
+  co_return std::unexpected(std::move(none));
 }
 
 awaitable<void> VirtualSession::begun() {
   const auto self = shared_from_this();
-  while (!begun_) co_await changed_.wait();
+  while (!begun_) (void)co_await changed_.wait(net::kNever);
 }
 
 awaitable<bool> VirtualSession::end(std::string reason, bool remote) {
@@ -125,7 +129,7 @@ awaitable<bool> VirtualSession::end(std::string reason, bool remote) {
   lost_ = begun_ = true;
   if (remote && front_ == Front::Legacy) (void)co_await services_.remembered.forget(id_);
   close_streams();
-  changed_.notify();
+  changed_.changed();
   for (auto& one : members_)
     if (const auto session = std::exchange(one.session, nullptr)) co_await session->end(reason, remote);
   co_return true;

@@ -17,7 +17,9 @@ namespace sallyport::protocol::mcp {
 
 class VirtualSession : public Conversation, public std::enable_shared_from_this<VirtualSession> {
  public:
-  VirtualSession(Services& services, Observed& observed, std::string id, Front front, const target::VirtualServer& server);
+  /// `make` gives a Session with this id, for a member.
+  using Make = std::function<std::shared_ptr<Session>(std::string id)>;
+  VirtualSession(Services& services, Observed& observed, HeldCalls& held, Make make, std::string id, Front front, const target::VirtualServer& server);
 
   const std::string& id() const override { return id_; }
   Front front() const override { return front_; }
@@ -37,12 +39,15 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   void release_holds() override;
   void cancel_abandoned() override;
 
-  boost::asio::awaitable<Begun> begin(std::string peer, identity::PrincipalPtr who, std::string target, Message message) override;
+  boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) override;
   boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered) override;
   boost::asio::awaitable<Result<void>> begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first) override;
   boost::asio::awaitable<void> begun() override;
   boost::asio::awaitable<void> post(ClientStream& client, Message message) override;
-  boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request = {}) override;
+  boost::asio::awaitable<void> post_as_task(std::shared_ptr<ClientStream> client, Message message) override;
+  bool knows_tasks() const override;
+  boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request) override;
+  boost::asio::awaitable<void> listen(ClientStream& client) override;
   boost::asio::awaitable<bool> end(std::string reason, bool remote) override;
 
  private:
@@ -72,13 +77,14 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   boost::asio::awaitable<Result<Message>> ask(std::size_t at, std::string method, std::string members, net::Deadline until);
   boost::asio::awaitable<void> watch_members();
   boost::asio::awaitable<void> probe(std::size_t at);
-  Begun not_begun(const std::string& id) const;
+  Error not_begun() const;
 
   // Requests of the client.
   boost::asio::awaitable<void> request(ClientStream& client, Message message);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
   boost::asio::awaitable<void> call(ClientStream& client, Message message, const json::Value& name, std::string_view what);
-  boost::asio::awaitable<void> hand_on(ClientStream& client, Message message, std::size_t at);
+  boost::asio::awaitable<void> hand_on(ClientStream& client, Message message, std::size_t at, std::shared_ptr<ClientStream> as_task = {});
+  boost::asio::awaitable<void> task(ClientStream& client, Message message);
   boost::asio::awaitable<void> resource(ClientStream& client, Message message, const json::Value& uri);
   boost::asio::awaitable<void> complete(ClientStream& client, Message message);
   boost::asio::awaitable<void> set_level(ClientStream& client, Message message);
@@ -100,6 +106,7 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   std::string meta_of(const std::vector<Missing>& missing, std::string_view more = "") const;
 
   // Streams.
+  boost::asio::awaitable<void> hear(std::shared_ptr<Listener> listener);
   boost::asio::awaitable<void> follow(std::shared_ptr<Listener> listener, std::size_t at);
   boost::asio::awaitable<void> acknowledge(Listener& listener);
   std::optional<Message> listen_request(const Listener& listener, std::size_t at) const;
@@ -108,6 +115,8 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
 
   Services& services_;
   Observed& observed_;
+  HeldCalls& held_;
+  const Make make_;
   const std::string id_;
   const Front front_;
   const target::VirtualServer server_;  // as it was when this began
@@ -119,7 +128,7 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   std::vector<Member> members_;
   std::map<std::string, std::size_t, std::less<>> listed_, linked_, templates_;  // URIs (and templates) to members
   std::set<std::shared_ptr<Listener>> listeners_;
-  Signal changed_;                      // of members
+  net::Condition changed_;                      // of members
   std::function<void(std::string)> over_;
   std::uint64_t last_id_ = 0;
   std::size_t pending_ = 0;             // merged requests that run

@@ -35,7 +35,7 @@ awaitable<void> MemberStream::answer(std::string text, std::optional<std::string
 
 awaitable<void> KeptAnswer::answer(std::string said, std::optional<std::string>, unsigned) {
   text = std::move(said);
-  done.notify();
+  done.changed();
   co_return;
 }
 
@@ -50,10 +50,10 @@ awaitable<void> ListenStream::event(SseEvent event) {
     for (const auto uri : message->params["notifications"]["resourceSubscriptions"])
       listener_->subscriptions.append(listener_->subscriptions.empty() ? "" : ",").append(uri.raw());
     acknowledged_ = true;
-    listener_->changed.notify();
+    listener_->changed.changed();
     co_return;
   }
-  while (!listener_->open && !gone()) co_await listener_->changed.wait();
+  while (!listener_->open && !gone()) (void)co_await listener_->changed.wait(net::kNever);
   if (gone()) co_return;
   SseEvent out;
   out.event = "message";
@@ -63,17 +63,17 @@ awaitable<void> ListenStream::event(SseEvent event) {
 
 awaitable<void> ListenStream::answer(std::string, std::optional<std::string>, unsigned) {
   refused_ = true;
-  listener_->changed.notify();
+  listener_->changed.changed();
   co_return;
 }
 
 awaitable<void> ListenStream::until_gone() {
-  while (!gone()) co_await closed_.wait();
+  while (!gone()) (void)co_await closed_.wait(net::kNever);
 }
 
 void ListenStream::close() {
   is_closed_ = true;
-  closed_.notify();
+  closed_.changed();
 }
 
 }  // namespace sallyport::protocol::mcp

@@ -64,6 +64,53 @@ TEST_F(ConfigFile, FillsInDefaultsAndResolvesPathsBesideTheFile) {
   EXPECT_EQ(mcp.bearer.name, (folder_ / "t/x").string());
 }
 
+TEST_F(ConfigFile, ReadsAnMcpServerThatIsACommand) {
+  const auto plain = load(with(kMcp, "{ command: [node, server.mjs] }"));
+  ASSERT_TRUE(plain.config) << plain.problems;
+  const auto& command = *std::get<target::McpTarget>(plain.config->targets->find("tickets")->kind).command;
+  EXPECT_EQ(command.argv, (std::vector<std::string>{"node", "server.mjs"}));
+  EXPECT_FALSE(command.network);
+  EXPECT_EQ(command.pool, target::McpCommand::Pool::Principal);
+  const auto full = load(with(kMcp, "{ command: [bin/server, -x], env: { HOME: /srv, EMPTY: '', KEY: { env: K } }, user: nobody, network: host, directory: d, pool: shared, idle: 1m, "
+                                    "limits: { memory: 64MiB, cpu: 90s, files: 40, processes: 9, instances: 3 } }"));
+  ASSERT_TRUE(full.config) << full.problems;
+  target::McpCommand expected;
+  expected.argv = {(folder_ / "bin/server").string(), "-x"};
+  expected.env = {{"HOME", "/srv"}, {"EMPTY", ""}};
+  expected.secrets = {{"KEY", {SecretRef::From::Env, "K"}}};
+  expected.user = "nobody";
+  expected.network = true;
+  expected.directory = (folder_ / "d").string();
+  expected.pool = target::McpCommand::Pool::Shared;
+  expected.idle_ns = 60'000'000'000;
+  expected.memory = 64u << 20;
+  expected.cpu_seconds = 90;
+  expected.files = 40;
+  expected.processes = 9;
+  expected.instances = 3;
+  EXPECT_EQ(*std::get<target::McpTarget>(full.config->targets->find("tickets")->kind).command, expected);
+  EXPECT_EQ(secrets_of(*full.config).size(), 1u);
+  const auto again = load(show_yaml(*full.config));
+  ASSERT_TRUE(again.config) << again.problems;
+  EXPECT_EQ(show_json(*again.config), show_json(*full.config));
+}
+
+TEST_F(ConfigFile, RefusesACommandThatIsHalfAServerWithAUrl) {
+  refuses(with(kMcp, "{}"), "an mcp target has a url, or a command");
+  refuses(with(kMcp, "{ command: [] }"), "command is a list, the program first");
+  refuses(with(kMcp, "{ command: node server.mjs }"), "command");
+  refuses(with(kMcp, "{ command: [a], url: \"http://127.0.0.1:1/\" }"), "url is for a server with a url");
+  refuses(with(kMcp, "{ command: [a], credential: { bearer: { env: A } } }"), "credential is for a server with a url");
+  refuses(with(kMcp, "{ url: \"http://127.0.0.1:1/\", network: none }"), "network is for a command");
+  refuses(with(kMcp, "{ url: \"http://127.0.0.1:1/\", transport: ws }"), "transport");
+  refuses(with(kMcp, "{ command: [a], network: some }"), "network");
+  refuses(with(kMcp, "{ command: [a], pool: global }"), "pool");
+  refuses(with(kMcp, "{ command: [a], env: { 'A=B': c } }"), "a variable's name is letters");
+  refuses(with(kMcp, "{ command: [a], env: { KEY: { value: hunter2 } } }"), "KEY has exactly one of env and file");
+  refuses(with(kMcp, "{ command: [a], limits: { files: 1 } }"), "files");
+  EXPECT_EQ(load(with(kMcp, "{ command: [a], env: { KEY: hunter2 }, bogus: 1 }")).problems.find("hunter2"), std::string::npos);
+}
+
 TEST_F(ConfigFile, TheExampleLoads) {
   const auto loaded = load_config(SALLYPORT_SOURCE_DIR "/deploy/sallyport.example.yaml");
   ASSERT_TRUE(loaded.config) << loaded.problems;
@@ -100,6 +147,8 @@ TEST_F(ConfigFile, ReportsEachMistakeAtItsPlace) {
   refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, algorithms: [RS255] } ] }"), "RS255 is no known algorithm");
   refuses(with(kIdentity, "{ oidc: [ { issuer: 'https://i.example', audience: a, leeway: 3m } ] }"), "leeway is a duration from 0s to 2m");
   refuses(with("targets:", "evidence: { high_water: 30% }\ntargets:"), "high_water is a share of the disk from 50% to 99%");
+  for (const char* veil : {"[subject]", "[peer, peer]", "[groups]"})
+    refuses(with("targets:", std::string("evidence: { veil: ") + veil + " }\ntargets:"), "veil is a list of target, peer, software, action, object, facts, error and reason, each once");
   refuses(with("targets:", "evidence: { segment: 64MB }\ntargets:"), "segment is a size");
   refuses(with("http://127", "ftp://127"), "url is no http or https URL");
   refuses(with("http://127", "http://u:p@127"), "url has user information");
@@ -289,7 +338,7 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
       {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
       {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"access[].", "access: [ { zzzzzzzz: 1 } ]\n"}, {"access[].break_glass.", "access: [ { break_glass: { zzzzzzzz: 1 } } ]\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
-      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}};
+      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
     const auto problems = load(text).problems;
     std::smatch found;

@@ -156,6 +156,7 @@ std::uint64_t play(const std::string& folder, const Keys& keys, std::mt19937_64&
   options.segment_bytes = 64U << 10;
   options.checkpoint_ns = 2'000'000;
   options.version = "crash";
+  options.veil = 0xFF;  // what has such fields is of version 2, the rest of version 1
   options.files = disk;
   auto log = Log::open(options, std::make_unique<Witnessed>(std::move(*signer)));
   EXPECT_TRUE(log) << log.error().what;

@@ -65,6 +65,7 @@ struct Node {
   std::shared_ptr<FailingDisk> disk = std::make_shared<FailingDisk>();
   std::uint64_t segment_bytes = 256U << 10;
   std::int64_t epoch_ns = 0;
+  FieldSet veil = 0;
 
   Result<std::unique_ptr<Log>> try_open() {
     TRY(auto signer, ed25519_signer("node.test/evidence", keys.first, folder.path + "/signer-head"));
@@ -75,6 +76,7 @@ struct Node {
     options.version = "test";
     options.files = disk;
     options.epoch_ns = epoch_ns;
+    options.veil = veil;
     return Log::open(options, std::move(signer));
   }
   std::unique_ptr<Log> open() {

@@ -137,6 +137,19 @@ TEST(Flip, EveryBitOfSealedAndSignedSegmentsCounts) {
   EXPECT_EQ(subject.check().verdict, Report::Valid) << "every bit was put back";
 }
 
+TEST(Flip, EveryBitOfASegmentWithVeiledFieldsCounts) {
+  const Kept log(0xFF);
+  const Subject subject(log.folder.path, log.keys.second);
+  std::filesystem::remove(subject.file("checkpoints"));
+  const auto whole = subject.check();
+  ASSERT_EQ(whole.verdict, Report::Valid) << verify::to_text(whole);
+  ASSERT_EQ(whole.veiled_fields, 6U);
+  std::mt19937_64 random(1);
+  const auto count = flip(subject, subject.segments.back(), regions_of(subject.segments.back(), whole.signed_entries, whole.entries), random);
+  say("a segment with veiled fields", count);
+  EXPECT_EQ(count.bits, count.of);
+}
+
 TEST(Flip, EveryBitOfSignedHeadsAndKeysCounts) {
   const Kept log;
   Subject subject(log.folder.path, log.keys.second);

@@ -75,13 +75,13 @@ TEST(McpList, HiddenElementsAreCutAndTheRestStaysByteForByte) {
 
 TEST(McpInitialize, AnUnknownVersionIsReplacedAndTasksAreNotOffered) {
   const auto request = message(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2099-01-01","capabilities":{"tasks":{},"roots":{}}}})", From::Client);
-  EXPECT_EQ(rewrite_initialize(request),
+  EXPECT_EQ(rewrite_initialize(request, {"roots"}, {}),
             R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":{}}}})");
   const auto last = message(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"roots":{}, "tasks":{"a":{}}}}})", From::Client);
-  EXPECT_EQ(rewrite_initialize(last),
+  EXPECT_EQ(rewrite_initialize(last, {"roots"}, {}),
             R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"roots":{}}}})");
   const auto only = message(R"({"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{ "tasks":{"a":{}} }}})", From::Client);
-  const auto rewritten = message(rewrite_initialize(only), From::Client);
+  const auto rewritten = message(rewrite_initialize(only, {}, {}), From::Client);
   EXPECT_EQ(rewritten.params["capabilities"].size(), 0u);
 }
 

@@ -72,8 +72,10 @@ inline void mend(Bytes& file, std::size_t at) {
 
 /// Three sessions over three starts, with payloads, a blocked command and an approval: three sealed segments, small ones.
 struct Kept : Node {
-  Kept() {
+  /// `fields`: those that are veiled from the second start on.
+  explicit Kept(FieldSet fields = 0) {
     for (int i = 0; i < 3; ++i) {
+      veil = i == 0 ? FieldSet{0} : fields;
       auto log = open();
       auto s = log->new_session();
       EXPECT_TRUE(log->append_wait(opened(s)));
@@ -128,7 +130,7 @@ class Forge {
       if (entry.kind() == Kind::SessionClose) place.totals = s;
     }
     if (bend) bend(place);
-    Bytes leaf = {1};
+    Bytes leaf = {static_cast<std::uint8_t>(entry.veiled().empty() ? 1 : 2)};
     cbor::put_map(leaf, 5U + (place.session ? 2U : 0U) + (place.totals ? 1U : 0U) + entry.body_fields());
     const auto field = [&](std::uint8_t k, std::uint64_t n) { leaf.push_back(k), cbor::put_uint(leaf, n); };
     field(1, place.index), field(2, 1'700'000'000'000'000'000), field(3, place.mono);
@@ -142,14 +144,16 @@ class Forge {
       for (const auto n : *place.totals) cbor::put_uint(leaf, n);
     }
     leaf.insert(leaf.end(), body.begin() + static_cast<std::ptrdiff_t>(entry.totals_at()), body.end());
-    return add_leaf(leaf, chunks_of ? *chunks_of : entry.session() ? entry.session()->id() : Id16{}, const_cast<Entry&>(entry).chunks());
+    if (bend_leaf) bend_leaf(leaf);
+    return add_leaf(leaf, chunks_of ? *chunks_of : entry.session() ? entry.session()->id() : Id16{}, const_cast<Entry&>(entry).chunks(), record ? *record : entry.veiled());
   }
-  std::uint64_t add_leaf(const Bytes& leaf, const Id16& session = {}, const std::vector<Chunk>& chunks = {}) {
+  std::uint64_t add_leaf(const Bytes& leaf, const Id16& session = {}, const std::vector<Chunk>& chunks = {}, const Bytes& veiled = {}) {
     FrameBuilder frame;
     frame.begin({});
     for (const auto& chunk : chunks) frame.chunk(session, chunk);
     frame.entry(leaf.size());
     frame.payload().insert(frame.payload().end(), leaf.begin(), leaf.end());
+    if (!veiled.empty()) frame.veiled(veiled);
     frame.close(FrameType::Batch, tree_.size(), salt_);
     file_.insert(file_.end(), frame.bytes().begin(), frame.bytes().end());
     tree_.append(evidence::leaf_hash(leaf));
@@ -157,11 +161,11 @@ class Forge {
   }
   /// Adds the signed head of what there is to the archive.
   void archive() { archive_ += note() + "\n"; }
-  verify::Report verified() {
+  verify::Report verified(bool with_keys = false) {
     write_file(folder.path + "/segments/" + segment_name(0), file_);
     write_file(folder.path + "/checkpoint", as_bytes(note()));
     write_file(folder.path + "/checkpoints", as_bytes(archive_));
-    return tamper::verified(folder.path, verifier);
+    return tamper::verified(folder.path, verifier, with_keys);
   }
   SessionPtr session() {
     Id16 id{};
@@ -174,6 +178,8 @@ class Forge {
   Folder folder;
   std::string verifier;
   Id16 incarnation{};
+  std::function<void(Bytes& leaf)> bend_leaf;
+  std::optional<Bytes> record;    // of veiled values, in place of the entry's own; empty: none
   std::optional<Id16> chunks_of;  // the session that the chunks of the next entries say they are of
 
  private:

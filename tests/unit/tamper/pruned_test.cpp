@@ -7,6 +7,7 @@
 #include "cli/held_packs.h"
 #include "evidence/keeping.h"
 #include "evidence/reader.h"
+#include "evidence/veil.h"
 #include "pack_case.h"
 
 namespace sallyport::tamper {
@@ -21,7 +22,8 @@ struct QuickDisk : FailingDisk {
 
 /// A hundred small sessions in segments of 64 KiB, and one that spans nearly all of them.
 struct Long : Node {
-  Long() {
+  explicit Long(FieldSet fields = 0) {
+    veil = fields;
     disk = std::make_shared<QuickDisk>();
     segment_bytes = 64U << 10;
     epoch_ns = 1;
@@ -217,7 +219,7 @@ TEST(Pruned, APackHoldsWhatIsKeptAndNoRangeBeginsBefore) {
 }
 
 TEST(Pruned, AHeldSessionIsCarriedOverWholeAndGoesWithItsHold) {
-  Long node;
+  Long node(bit_of(Field::Target));
   const auto held = node.sessions[3];
   std::uint64_t entries = 0;
   ASSERT_TRUE(Reader::open(node.folder.path)->each([&](const StoredEntry& entry) { return entries += entry.session == held, true; }));
@@ -230,6 +232,7 @@ TEST(Pruned, AHeldSessionIsCarriedOverWholeAndGoesWithItsHold) {
   EXPECT_TRUE(report.valid) << said(report);
   const auto manifest = Taken(bytes_of(path)).manifest();
   EXPECT_EQ(manifest.sealed, 1U);
+  EXPECT_EQ(manifest.fields_sealed, 1U);
   ASSERT_EQ(manifest.sessions.size(), 1U);
   EXPECT_EQ(manifest.sessions[0].entries, 4U);
   EXPECT_TRUE(manifest.sessions[0].complete);
@@ -290,6 +293,16 @@ TEST(Pruned, WhatIsYoungOpenOrHeldKeepsItsSegmentAndSaysSo) {
   EXPECT_EQ(node.keeping->hold(node.who, {std::nullopt, "2020-01-02", ""}, "other bounds", true).error().kind, ErrorKind::Denied);
   ASSERT_TRUE(node.keeping->hold(node.who, {std::nullopt, "2020-01-01T00:00:00Z", ""}, "audit over", true));
   EXPECT_TRUE(node.plan().pruned);
+}
+
+TEST(Pruned, TheClassOfAVeiledTargetIsKnownUntilItsKeyIsErased) {
+  Long node(bit_of(Field::Target));
+  const auto day = 86'400'000'000'000;
+  const auto labs = [&] { return node.plan({Keep{"default", 0}, {{"lab", {"env=lab", day}}}}, system_clock().wall_ns() + 2 * day).classes.at("env=lab").sessions; };
+  const auto before = labs();
+  EXPECT_GT(before, 5U);
+  ASSERT_TRUE(node.keeping->erase(node.who, node.sessions[0], "request 1"));
+  EXPECT_EQ(labs(), before + 1) << "of a target that nobody knows any more the longest class counts";
 }
 
 TEST(Pruned, AnOpenSessionKeepsItsSegmentAndAllBehind) {

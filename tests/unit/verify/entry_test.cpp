@@ -185,10 +185,10 @@ TEST(Entry, ItIs1To65535BytesOfAKnownVersion) {
   ASSERT_EQ(sized(65535).size(), 65535U);
   EXPECT_EQ(read_entry(sized(65535), entry), "");
   EXPECT_EQ(read_entry(sized(65536), entry), "its size is not 1 to 65535 bytes");
-  for (const std::uint8_t version : {0, 2, 255}) {
+  for (const std::uint8_t version : {0, 2, 3, 255}) {
     auto raw = entry_of(heartbeat());
     raw[0] = version;
-    EXPECT_EQ(read_entry(raw, entry), "its format version is unknown");
+    EXPECT_EQ(read_entry(raw, entry), version == 2 ? "veils and their digest belong to version 2, and always" : "its format version is unknown");
   }
   auto twice = entry_of(heartbeat());
   twice[1] = 0xA6, twice.push_back(7), twice.push_back(4);

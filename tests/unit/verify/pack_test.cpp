@@ -132,21 +132,22 @@ TEST(Range, OfEverySizeLeadsToTheRootOfTheTree) {
 }
 
 TEST(Leaves, AreReadWhereverTheyAreCut) {
-  const std::string bytes = std::string("\1\3\0\0\0abc", 8) + std::string(33, '\0') + std::string("\1\1\0\0\0x", 6);
+  const std::string bytes = std::string("\1\3\0\0\0abc", 8) + std::string(33, '\0') + std::string("\1\1\0\0\0x", 6) + std::string("\2\2\0\0\0\3\0\0\0yzfgh", 14) +
+                            std::string("\3\1\0\0\0\1\0\0\0ws", 11);
   for (std::size_t one = 0; one <= bytes.size(); ++one)
     for (std::size_t two = one; two <= bytes.size(); ++two) {
       std::string seen;
-      Leaves leaves([&](View entry) { seen += std::string(entry.begin(), entry.end()) + ","; }, [&](const Hash&) { seen += "-,"; });
+      Leaves leaves([&](View entry, View more, bool sealed) { seen += std::string(entry.begin(), entry.end()) + std::string(more.begin(), more.end()) + (sealed ? "!," : ","); }, [&](const Hash&) { seen += "-,"; });
       ASSERT_TRUE(leaves.feed(view(bytes).first(one)) && leaves.feed(view(bytes).subspan(one, two - one)) && leaves.feed(view(bytes).subspan(two)));
       ASSERT_TRUE(leaves.ended());
-      ASSERT_EQ(seen, "abc,-,x,");
+      ASSERT_EQ(seen, "abc,-,x,yzfgh,ws!,");
     }
-  for (const auto& bad : {std::string("\2"), std::string("\1\0\0\0\0", 5), std::string("\1\0\0\1\0", 5)}) {
-    Leaves leaves([](View) {}, [](const Hash&) {});
+  for (const auto& bad : {std::string("\4"), std::string("\1\0\0\0\0", 5), std::string("\1\0\0\1\0", 5), std::string("\2\1\0\0\0\0\0\0\0", 9), std::string("\3\1\0\0\0\x71\x11\1\0", 9)}) {
+    Leaves leaves([](View, View, bool) {}, [](const Hash&) {});
     bool good = true;
     for (const char c : bad) good = leaves.feed(view(std::string_view(&c, 1)));
     EXPECT_FALSE(good);
-    EXPECT_FALSE(Leaves([](View) {}, [](const Hash&) {}).feed(view(bad)));
+    EXPECT_FALSE(Leaves([](View, View, bool) {}, [](const Hash&) {}).feed(view(bad)));
   }
 }
 

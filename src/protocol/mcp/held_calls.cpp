@@ -1,0 +1,70 @@
+#include "protocol/mcp/held_calls.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+namespace sallyport::protocol::mcp {
+namespace {
+constexpr std::size_t kMaxTasks = 4096;
+constexpr std::int64_t kKept = 3600LL * 1'000'000'000;  // of an outcome that nobody fetches
+}  // namespace
+
+void HeldCalls::forget_old() {
+  const auto now = system_clock().wall_ns();
+  std::erase_if(tasks_, [&](const auto& one) { return !one.second.answer.empty() && now - one.second.changed_wall_ns > kKept; });
+}
+
+std::string HeldCalls::add(const identity::Principal& who, std::string target, std::string status_message, std::function<void()> cancel) {
+  forget_old();
+  if (tasks_.size() >= kMaxTasks) return "";
+  auto id = random_name("sph." + std::to_string(worker_) + ".");
+  const auto now = system_clock().wall_ns();
+  tasks_[id] = {who.person(), who.agent, std::move(target), std::move(status_message), "", now, now, false, std::move(cancel)};
+  return id;
+}
+
+void HeldCalls::settle(const std::string& id, std::string answer) {
+  const auto at = tasks_.find(id);
+  if (at == tasks_.end()) return;
+  at->second.answer = answer.empty() ? error_text("null", code::kUnavailable, "the call ended without an answer") : std::move(answer);
+  at->second.changed_wall_ns = system_clock().wall_ns();
+  at->second.cancel = nullptr;
+}
+
+std::string HeldCalls::fields(const std::string& id, const Task& task) const {
+  std::string out = R"("taskId":)" + json::quote(id) + R"(,"status":)";
+  std::string more;
+  if (task.answer.empty()) {
+    out += R"("working")";
+    more = R"(,"statusMessage":)" + json::quote(task.message);
+  } else if (task.cancelled) {
+    out += R"("cancelled")";
+  } else {
+    const auto parsed = parse_message(task.answer, From::Server, SIZE_MAX);
+    const bool good = parsed && parsed->kind == Message::Kind::Response;
+    out += good ? R"("completed")" : R"("failed")";
+    if (parsed) more = good ? R"(,"result":)" + std::string(parsed->result.raw()) : R"(,"error":)" + std::string(parsed->error.raw());
+  }
+  return out + R"(,"createdAt":)" + json::quote(utc_text(task.created_wall_ns)) + R"(,"lastUpdatedAt":)" + json::quote(utc_text(task.changed_wall_ns)) +
+         R"(,"ttlMs":3600000,"pollIntervalMs":2000)" + more;
+}
+
+std::string HeldCalls::created(const std::string& id, std::string_view request_id) const {
+  return result_text(request_id, R"({"resultType":"task",)" + fields(id, tasks_.find(id)->second) + "}");
+}
+
+std::optional<std::string> HeldCalls::answer(const Message& request, const identity::Principal& who, std::string_view target) {
+  if (request.method != "tasks/get" && request.method != "tasks/update" && request.method != "tasks/cancel") return std::nullopt;
+  const auto at = tasks_.find(request.params["taskId"].as_string());
+  if (at == tasks_.end()) return std::nullopt;
+  auto& task = at->second;
+  if (task.person != who.person() || task.agent != who.agent || task.target != target) return std::nullopt;
+  if (request.method == "tasks/cancel" && task.answer.empty()) {
+    task.cancelled = true;
+    if (auto cancel = task.cancel) cancel();
+  }
+  if (request.method == "tasks/get") return result_text(request.id.raw(), R"({"resultType":"complete",)" + fields(at->first, task) + "}");
+  return result_text(request.id.raw(), R"({"resultType":"complete"})");
+}
+
+}  // namespace sallyport::protocol::mcp

@@ -1,0 +1,97 @@
+// How a modern client waits for a human (docs/protocols/mcp.md, "Held calls"): as a task when it knows tasks, else on its stream, and when
+// that takes too long with a URL to open or the words of a refusal. See session.h.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "protocol/mcp/modern_answer.h"
+#include "protocol/mcp/session.h"
+
+namespace sallyport::protocol::mcp {
+
+using boost::asio::awaitable;
+
+namespace {
+
+bool was_left_pending(const std::string& text) {
+  const auto answer = parse_message(text, From::Server, SIZE_MAX);
+  if (!answer) return false;
+  const auto& decision = answer->kind == Message::Kind::Response ? answer->result["_meta"]["sallyport/decision"] : answer->error["data"];
+  return decision["decision"].as_string() == "held";
+}
+
+}  // namespace
+
+bool Session::knows_tasks() const {
+  const auto capabilities = json::Document::parse(client_capabilities_);
+  return capabilities && capabilities->root()["extensions"][kTasks].valid();
+}
+
+/// A call that may take as long as a human does. Its client is answered with a task in the moment it is held; the call goes on by itself.
+awaitable<void> Session::post_as_task(std::shared_ptr<ClientStream> client, Message message) {
+  struct Work {
+    explicit Work(boost::asio::io_context& context) : changed(context, std::chrono::steady_clock::time_point::max()) {}
+    boost::asio::steady_timer changed;
+    bool held = false, finished = false, cancelled = false;
+    std::string approval, task;
+  };
+  const auto self = shared_from_this();
+  const auto work = std::make_shared<Work>(services_.context);
+  const std::string id = message.id_text(), text(message.text());
+  const auto mirrored = message.mirrored;
+  client->on_hold([work](const std::string& approval) {
+    work->held = true;
+    work->approval = approval;
+    work->changed.cancel();
+  });
+  auto until_done = [](std::shared_ptr<Session> session, std::shared_ptr<ClientStream> to, std::shared_ptr<Work> state, Message first, std::string again,
+                       std::vector<std::pair<std::string, std::string>> headers) -> awaitable<void> {
+    co_await session->call(*to, std::move(first));
+    // Each hold ends in time; the request lives on, and the same call attaches to it, until somebody answers or it expires.
+    while (!state->task.empty() && !state->cancelled && !session->released_ && !session->ended_ && was_left_pending(to->collected())) {
+      auto same = parse_message(again, From::Client, SIZE_MAX);
+      if (!same) break;
+      same->mirrored = headers;
+      (void)to->take_collected();
+      co_await session->call(*to, std::move(*same));
+    }
+    state->finished = true;
+    if (!state->task.empty()) session->held_.settle(state->task, to->take_collected());
+    state->changed.cancel();
+  };
+  boost::asio::co_spawn(services_.context, until_done(self, client, work, std::move(message), text, mirrored), boost::asio::detached);
+  while (!work->held && !work->finished) {
+    boost::system::error_code ignored;
+    co_await work->changed.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+  }
+  if (work->finished) co_return co_await client->end_stream();
+  work->task = held_.add(*gate_->who, gate_->target, "held for approval, request " + work->approval, [self, work] {
+    work->cancelled = true;
+    for (const auto& [key, flight] : self->flights_)
+      if (flight->hold.approval == work->approval && !flight->running)
+        boost::asio::co_spawn(self->services_.context, [](std::shared_ptr<Session> session, std::shared_ptr<Flight> of) -> awaitable<void> {
+          co_await session->services_.gate.cancel(of->hold);
+        }(self, flight), boost::asio::detached);
+  });
+  if (work->task.empty()) {
+    // Too many: it stays on its stream, as for a client that knows no tasks.
+    while (!work->finished) {
+      boost::system::error_code ignored;
+      co_await work->changed.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    }
+    co_return co_await client->end_stream();
+  }
+  co_await client->leave(held_.created(work->task, id));
+}
+
+/// A held call whose time on the stream is over: its client may open the request's page and make the call again, which attaches to it.
+std::optional<std::string> Session::url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial) const {
+  const auto capabilities = json::Document::parse(client_capabilities_);
+  if (front_ != Front::Modern || !denial.pending || !may_need_input(message.method) || services_.admin_origin.empty() || !capabilities) return std::nullopt;
+  if (!capabilities->root()["elicitation"]["url"].valid()) return std::nullopt;
+  const auto text = "This waits for a human's approval (request " + denial.approval + "). Open the page to see how it is answered, then go on.";
+  return result_text(message.id.raw(), R"({"resultType":"input_required","inputRequests":{"approval":{"method":"elicitation/create","params":{"mode":"url","message":)" + json::quote(text) +
+                                           R"(,"url":)" + json::quote(services_.admin_origin + "/requests/" + denial.approval) + R"(}}},"requestState":)" +
+                                           json::quote(sealed_state(flight, kHeldState)) + "}");
+}
+
+}  // namespace sallyport::protocol::mcp

@@ -1,0 +1,174 @@
+// What users of MCP gateways complain of again and again, one test each: the gateway must not earn the same issue.
+import test, { before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import * as t from '@modelcontextprotocol/sdk/types.js';
+import { ticketsBehind, pending, approve } from '../lib/tickets.mjs';
+import { Gateway, until } from '../lib/gateway.mjs';
+import { event, result, startRaw } from '../fixtures/raw_mcp.mjs';
+
+let gateway, tickets, end, alice, bob;
+before(async () => {
+  ({ gateway, tickets, end } = await ticketsBehind({ extra: 'server_requests: [sampling, elicitation, roots]', users: { alice: ['engineers'], bob: ['leads'], erin: ['engineers'] } }));
+  [alice, bob] = [await gateway.token('alice'), await gateway.token('bob')];
+});
+after(async () => {
+  assert.equal(await end(), 0);
+  const { code, out } = gateway.verify();
+  assert.equal(code, 0, out);
+});
+const message = (method, params = {}, id = 1) => ({ jsonrpc: '2.0', id, method, params });
+const call = (name, args = {}, id = 1) => message('tools/call', { name, arguments: args }, id);
+const events = answer => answer.body.split('\n').filter(line => line.startsWith('data: {')).map(line => JSON.parse(line.slice(6)));
+const json = answer => answer.headers['content-type']?.startsWith('text/event-stream') ? events(answer).at(-1) : JSON.parse(answer.body);
+const written = text => tickets.calls.filter(one => one.name === 'write_ticket' && one.args.text === text).length;
+/** A gateway of its own in front of a server written by the test; both end with it. */
+async function behind(context, server, options = {}) {
+  const raw = await startRaw(server);
+  const own = new Gateway({ tls: false, targets: { raw: { url: raw.url, extra: options.extra } }, policy: '- { id: all, allow: { who: "group:engineers" } }', ...options });
+  context.after(async () => {
+    const code = await own.stop();
+    await raw.close();
+    assert.equal(code, 0);
+  });
+  await own.start();
+  return { raw, own, token: await own.token('alice') };
+}
+
+test('complaint 1: an approval covers the arguments that were shown to the approver and no others', async () => {
+  const client = await gateway.client('tickets', alice);
+  const held = client.callTool({ name: 'write_ticket', arguments: { id: 1, text: 'shown' } });
+  const shown = await pending(gateway, bob);
+  assert.equal((await approve(gateway, bob, shown.id)).code, 0);
+  assert.match((await held).content[0].text, /says: shown/);
+  const other = client.callTool({ name: 'write_ticket', arguments: { id: 1, text: 'swapped' } });
+  const again = await pending(gateway, bob);
+  assert.notEqual(again.id, shown.id);
+  assert.equal(written('swapped'), 0);
+  await gateway.run(['deny', again.id, '--reason', 'not what was shown'], { token: bob });
+  assert.equal((await other).isError, true);
+  assert.deepEqual([written('shown'), written('swapped')], [1, 0]);
+  await client.close();
+});
+
+test('complaint 2: a call that waits for a person does not end in the client’s time-out: it answers before, and the same call goes on', async () => {
+  gateway.change({ policy: gateway.options.policy.replace('hold: 20s', 'hold: 1s') });
+  assert.equal((await gateway.reload()).event, 'reloaded');
+  const client = await gateway.client('tickets', alice);
+  const progress = [];
+  const write = () => client.callTool({ name: 'write_ticket', arguments: { id: 2, text: 'patient' } }, undefined, { timeout: 10_000, onprogress: one => progress.push(one) });
+  const first = await write();
+  assert.equal(first.isError, true);
+  assert.ok(progress.length > 0, 'the client heard that it waits');
+  const request = await pending(gateway, bob);
+  assert.ok(first.content[0].text.includes(request.id), 'the answer names what it waits for');
+  assert.equal((await approve(gateway, bob, request.id)).code, 0);
+  assert.match((await write()).content[0].text, /says: patient/);
+  assert.equal(written('patient'), 1, 'once');
+  await client.close();
+});
+
+test('complaint 3: a target that lost the session is an error, never an empty success, and a new session writes', async context => {
+  const { raw, own, token } = await behind(context, { call: (one, res, { json }) => json(result(one.id, 'written')) });
+  const session = await own.initialize('raw', token);
+  raw.forget();
+  const lost = json(await own.mcpPost('raw', call('quiet'), { token, session }));
+  assert.ok(lost.error && !lost.result, JSON.stringify(lost));
+  assert.equal((await own.mcpPost('raw', call('quiet'), { token, session })).status, 404, 'by which the client knows to begin again');
+  const next = await own.initialize('raw', token);
+  assert.equal(json(await own.mcpPost('raw', call('quiet'), { token, session: next })).result.content[0].text, 'written');
+});
+
+test('complaint 5: "Session not found" after a restart or on another worker: the session is found from every connection and goes on', async context => {
+  const { own, token } = await behind(context, { call: (one, res, { json }) => json(result(one.id, 'fine')) });
+  const session = await own.initialize('raw', token);
+  const all = () => Promise.all(Array.from({ length: 12 }, (_, id) => own.mcpPost('raw', call('quiet', {}, id), { token, session })));
+  assert.deepEqual((await all()).map(one => one.status), Array(12).fill(200));
+  own.keepPorts();
+  assert.equal(await own.stop(), 0);
+  await own.start();
+  assert.equal(json(await own.mcpPost('raw', call('quiet'), { token, session })).result?.content[0].text, 'fine', 'the first request brings it back');
+  assert.deepEqual((await all()).map(one => json(one).result?.content[0].text), Array(12).fill('fine'));
+});
+
+test('complaint 6: who asked is lost between hops: each call of each connection is recorded with its person, and the client’s token ends at the gateway', async () => {
+  const erin = await gateway.token('erin', ['--agent', 'bot']);
+  const sessions = { alice: [alice, await gateway.initialize('tickets', alice)], erin: [erin, await gateway.initialize('tickets', erin)] };
+  const before = tickets.requests.length;
+  for (const answer of await Promise.all(Array.from({ length: 16 }, (_, n) => {
+    const [token, session] = sessions[n % 2 ? 'alice' : 'erin'];
+    return gateway.mcpPost('tickets', call('slow', { ms: 1, steps: 16 + n }, n), { token, session });
+  }))) assert.equal(answer.status, 200, answer.body);
+  const whose = gateway.entries('command').filter(one => one.action === 'tools/call' && one.object === 'slow').slice(-16).map(one => one.user ?? one.who ?? JSON.stringify(one));
+  assert.equal(whose.filter(name => name.includes('erin')).length, 8, whose.join());
+  assert.equal(whose.filter(name => name.includes('alice')).length, 8, whose.join());
+  for (const request of tickets.requests.slice(before)) assert.equal(request.authorization, 'Bearer upstream-secret');
+  assert.ok(!JSON.stringify(tickets.requests).includes(alice));
+});
+
+test('complaint 10: the audit says who, as which agent, on which target, which tool, with what decision and what came of it', async () => {
+  const bot = await gateway.token('alice', ['--agent', 'claude']);
+  const session = await gateway.initialize('tickets', bot);
+  const denied = json(await gateway.mcpPost('tickets', call('run_command', { command: 'id' }), { token: bot, session }));
+  const read = await gateway.mcpPost('tickets', call('read_ticket', { id: 1 }, 2), { token: bot, session });
+  assert.equal(read.status, 200);
+  const commands = gateway.entries('command').slice(-2);
+  assert.deepEqual(commands.map(one => [one.action, one.object, one.decision]), [['tools/call', 'run_command', 'blocked'], ['tools/call', 'read_ticket', 'allowed']]);
+  for (const one of commands) assert.match(JSON.stringify(one), /alice.*claude|claude.*alice/);
+  assert.ok(JSON.stringify(denied).includes(commands[0].request_id));
+  const outcome = gateway.entries('outcome').find(one => one.command_index === commands[1].index);
+  assert.equal(outcome.result, 'ok');
+});
+
+test('complaint 12: tools alone are not MCP: resources, templates, prompts, completion, sampling, elicitation and roots work as well', async () => {
+  const client = await gateway.client('tickets', alice, {
+    capabilities: { sampling: {}, elicitation: {}, roots: {} },
+    setup: one => {
+      one.setRequestHandler(t.CreateMessageRequestSchema, () => ({ role: 'assistant', model: 'm', content: { type: 'text', text: 'sampled' } }));
+      one.setRequestHandler(t.ElicitRequestSchema, () => ({ action: 'accept', content: { name: 'Ann' } }));
+      one.setRequestHandler(t.ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///x', name: 'X' }] }));
+    },
+  });
+  assert.equal((await client.listResources()).resources[0].uri, 'tickets://1');
+  assert.equal((await client.listResourceTemplates()).resourceTemplates[0].uriTemplate, 'tickets://{id}');
+  assert.match((await client.readResource({ uri: 'tickets://1' })).contents[0].text, /Refund/);
+  assert.equal((await client.listPrompts()).prompts[0].name, 'answer');
+  assert.match((await client.getPrompt({ name: 'answer' })).messages[0].content.text, /^answer to/);
+  assert.equal((await client.complete({ ref: { type: 'ref/prompt', name: 'answer' }, argument: { name: 'a', value: 'o' } })).completion.values[0], 'one');
+  for (const [what, said] of [['sampling', /sampled/], ['elicitation', /Ann/], ['roots', /file:\/\/\/x/]]) assert.match((await client.callTool({ name: 'ask', arguments: { what } })).content[0].text, said);
+  await client.close();
+});
+
+test('complaint 13: list_changed reaches the client, and what it may not use costs it no tokens', async context => {
+  let stream;
+  const listed = [{ name: 'quiet', inputSchema: { type: 'object' } }];
+  const { own, token } = await behind(context, { tools: () => listed, call: (one, res, { json }) => json(result(one.id, 'fine')),
+    get: (req, res) => { stream = res; res.writeHead(200, { 'content-type': 'text/event-stream' }); res.flushHeaders(); } }, { policy: '- { id: all, allow: { who: "group:engineers", when: \'mcp.tool != "loud"\' } }' });
+  let changed;
+  const heard = new Promise(resolve => { changed = resolve; });
+  const client = await own.client('raw', token, { setup: one => one.setNotificationHandler(t.ToolListChangedNotificationSchema, changed) });
+  assert.deepEqual((await client.listTools()).tools.map(one => one.name), ['quiet']);
+  listed.push({ name: 'new', inputSchema: { type: 'object' } }, { name: 'loud', inputSchema: { type: 'object' } });
+  await until(() => stream, 'the stream for what the target says by itself');
+  stream.write(event({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }));
+  await heard;
+  assert.deepEqual((await client.listTools()).tools.map(one => one.name), ['quiet', 'new'], 'not the tool that no rule allows');
+  await client.close();
+});
+
+test('complaint 15: quirks of clients: GET is SSE or 405, types may have parameters, lines may be many, and unknown fields stay', async () => {
+  const session = await gateway.initialize('tickets', alice);
+  const get = headers => new Promise((resolve, reject) => {
+    const request = http.get(gateway.url('tickets'), { headers: { authorization: `Bearer ${alice}`, 'mcp-session-id': session, ...headers } }, answer => { resolve(answer); answer.destroy(); });
+    request.on('error', reject);
+  });
+  const stream = await get({ accept: 'text/event-stream' });
+  assert.deepEqual([stream.statusCode, stream.headers['content-type']], [200, 'text/event-stream']);
+  const other = await get({ accept: 'application/json' });
+  assert.ok([405, 406].includes(other.statusCode), String(other.statusCode));
+  for (const headers of [{ 'content-type': 'application/json; charset=utf-8' }, { accept: '*/*' }, { accept: 'text/event-stream;q=0.9, application/json;q=0.1' }, { accept: 'application/json,text/event-stream' }, { 'content-type': 'Application/JSON' }])
+    assert.equal((await gateway.mcpPost('tickets', call('slow', { ms: 1 }), { token: alice, session, headers })).status, 200, JSON.stringify(headers));
+  const spaced = JSON.stringify(call('slow', { ms: 1 }), null, 4).replace('"jsonrpc"', '"jsonrpc" ') + '\r\n\n';
+  assert.equal((await gateway.mcpPost('tickets', spaced, { token: alice, session })).status, 200);
+  for (const id of ['', 'a"b', '007', 0, -1, 2 ** 53 - 1, '\u{1f600}']) assert.equal(json(await gateway.mcpPost('tickets', call('slow', { ms: 1 }, id), { token: alice, session })).id, id, 'the id comes back as it was');
+});
