@@ -77,7 +77,8 @@ export class Gateway {
    * @param options.access YAML lines of `access:`
    * @param options.notify YAML lines of `notify:`
    * @param options.files { name: content }: files beside the configuration
-   * @param options.targets { name: { url, bearer, labels, extra } | { command: [program, …], labels, extra } | { postgres: "YAML of the target", labels } }
+   * @param options.targets { name: { url, bearer, labels, extra } | { command: [program, …], labels, extra } | { postgres: "YAML of the target", labels } |
+   *   { virtual: "YAML of a virtual MCP server" } }
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
    * @param options.tls false for plain HTTP on loopback
@@ -110,6 +111,10 @@ export class Gateway {
     if (more.roles) yaml += 'roles:\n' + indent(more.roles, 2);
     yaml += 'targets:\n';
     for (const [name, target] of Object.entries(targets)) {
+      if (target.virtual) {
+        yaml += `  ${name}:\n    mcp: { ${target.virtual} }\n`;
+        continue;
+      }
       if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}${target.extra ? ', ' + target.extra : ''} }\n`;
       else if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }${target.extra ? ', ' + target.extra : ''} }\n`;

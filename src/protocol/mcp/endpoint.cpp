@@ -176,6 +176,10 @@ awaitable<std::shared_ptr<Conversation>> Endpoint::find(net::HttpServerConnectio
   }
   // Whoever knows an id but is not its owner learns nothing: the same answer as for an id that never was.
   const std::string unknown = "there is no such session; initialize again";
+  if (id.find('.') != std::string::npos) {
+    co_await refuse(http, 404, code::kDenied, unknown);  // a member's of a virtual server, which is nobody's to name
+    co_return nullptr;
+  }
   if (const auto at = sessions_.find(id); at != sessions_.end()) {
     if (at->second->ready() && !at->second->lost() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target) {
       at->second->renew(std::move(who));

@@ -66,10 +66,9 @@ awaitable<void> VirtualSession::follow(std::shared_ptr<Listener> listener, std::
 awaitable<void> VirtualSession::acknowledge(Listener& listener) {
   const auto until = net::after(server_.timeout_ns);
   const auto waits = [&] {
-    std::size_t heard = 0, there = 0;
-    for (const auto& member : members_) there += member.session != nullptr && !member.down;
-    for (auto* one : listener.members) heard += one->acknowledged() || one->refused();
-    return heard < there;
+    for (std::size_t at = 0; at < members_.size(); ++at)
+      if (members_[at].session && !members_[at].down && !listener.heard.contains(member_name(at))) return true;
+    return false;
   };
   while (!listener.over && waits() && system_clock().mono_ns() < until) (void)co_await listener.changed.wait(std::min(until, net::after(kFirstPause)));
   const auto wanted = listener.request->params["notifications"];

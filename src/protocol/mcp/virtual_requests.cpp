@@ -1,4 +1,7 @@
 // A client's requests to a virtual server that are for one member: found by prefix or URI, renamed, handed on. See virtual_session.h.
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -51,8 +54,8 @@ awaitable<void> VirtualSession::request(ClientStream& client, Message message) {
   if (const auto* kind = list_kind(method)) co_return co_await list(client, std::move(message), *kind);
   if (method == "tools/call" && server_.search.over != 0 && message.params["name"].as_string() == kSearchTool) co_return co_await search(client, std::move(message));
   const auto name = message.params["name"], uri = message.params["uri"];
-  if (method == "tools/call") co_return co_await call(client, std::move(message), name, "tool");
-  if (method == "prompts/get") co_return co_await call(client, std::move(message), name, "prompt");
+  if (method == "tools/call") co_return co_await call(client, std::move(message), name);
+  if (method == "prompts/get") co_return co_await call(client, std::move(message), name);
   if (method == "resources/read" || method == "resources/subscribe" || method == "resources/unsubscribe") co_return co_await resource(client, std::move(message), uri);
   if (method.starts_with("tasks/")) co_return co_await task(client, std::move(message));
   co_await refuse(client, message, code::kMethodNotFound, "Method not found: " + method);
@@ -89,6 +92,14 @@ awaitable<void> VirtualSession::refuse(ClientStream& client, const Message& requ
   co_await client.answer(error_text(request.id.raw(), code, what), {}, status);
 }
 
+/// The same words for what is not there and for what is not for this person; `prefix` is what has been taken off the name.
+awaitable<void> VirtualSession::unknown(ClientStream& client, const Message& request, std::string prefix) {
+  const auto uri = request.params["uri"].is_string() ? request.params["uri"] : request.params["ref"]["uri"];
+  if (uri.is_string()) co_return co_await refuse(client, request, front_ == Front::Modern ? code::kInvalidParams : kNoResource, "Resource not found: " + std::string(uri.as_string()));
+  const auto name = request.params["name"].is_string() ? request.params["name"] : request.params["ref"]["name"];
+  co_await refuse(client, request, code::kInvalidParams, (request.method == "tools/call" ? "Unknown tool: " : "Unknown prompt: ") + prefix + std::string(name.as_string()));
+}
+
 /// `members`: of the result, without braces.
 awaitable<void> VirtualSession::result(ClientStream& client, const Message& request, std::string members) {
   if (front_ == Front::Modern) members = R"("resultType":"complete")" + std::string(members.empty() ? "" : ",") + members;
@@ -99,20 +110,30 @@ awaitable<void> VirtualSession::notify(ClientStream& client, Message message) {
   if (message.method == "notifications/initialized") initialized_ = true;
   const auto token = message.method == "notifications/progress" ? message.params["progressToken"] : json::Value();
   const auto whose = token.valid() ? member_id(token) : std::nullopt;
+  const auto left = std::make_shared<std::size_t>(0);
   for (std::size_t at = 0; at < members_.size(); ++at) {
     const auto session = members_[at].session;
     // Progress is of one member's request. A cancelled request is of one member too, and unknown to the others, who drop it.
     if (!session || (token.valid() && (!whose || whose->member != member_name(at)))) continue;
     auto theirs = token.valid() ? with_value(message, token, whose->raw, From::Client) : parse_message(std::string(message.text()), From::Client, SIZE_MAX);
-    KeptAnswer nobody(services_.context);
-    if (theirs) co_await session->post(nobody, std::move(*theirs));
+    if (!theirs) continue;
+    ++*left;
+    boost::asio::co_spawn(services_.context, [self = shared_from_this(), session, left, one = std::move(*theirs)]() mutable -> awaitable<void> {
+      KeptAnswer nobody(self->services_.context);
+      co_await session->post(nobody, std::move(one));
+      --*left;
+      self->changed_.changed();
+    }, boost::asio::detached);
   }
+  // In order with what comes next, but nobody waits for a member that is slow.
+  const auto until = net::after(server_.timeout_ns);
+  while (*left > 0 && system_clock().mono_ns() < until) (void)co_await changed_.wait(until);
   co_await client.finish(true);
 }
 
-awaitable<void> VirtualSession::call(ClientStream& client, Message message, const json::Value& name, std::string_view what) {
+awaitable<void> VirtualSession::call(ClientStream& client, Message message, const json::Value& name) {
   const auto owned = name.is_string() ? owner_of(server_, name.as_string()) : std::nullopt;
-  if (!owned) co_return co_await refuse(client, message, code::kInvalidParams, "Unknown " + std::string(what) + ": " + std::string(name.as_string()));
+  if (!owned) co_return co_await unknown(client, message, "");
   auto theirs = with_value(message, name, json::quote(owned->name), From::Client);
   if (!theirs) co_return co_await refuse(client, message, code::kInvalidParams, theirs.error().what);
   co_await hand_on(client, std::move(*theirs), owned->member);
@@ -121,7 +142,7 @@ awaitable<void> VirtualSession::call(ClientStream& client, Message message, cons
 /// The message is in the member's own words. Whoever may not reach the member learns nothing of it.
 awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, std::size_t at, std::shared_ptr<ClientStream> as_task) {
   const auto session = co_await reach(at, net::after(server_.timeout_ns));
-  if (!session && members_[at].denied) co_return co_await refuse(client, message, code::kInvalidParams, "there is no such thing here");
+  if (!session && members_[at].denied) co_return co_await unknown(client, message, server_.members[at].prefix);
   if (!session) co_return co_await refuse(client, message, code::kUnavailable, "the server " + member_name(at) + " of " + name_ + " cannot be reached: " + (members_[at].why.empty() ? "it does not answer" : members_[at].why));
   if (const auto seen = observed_.targets.find(server_.members[at].target); front_ == Front::Modern && message.method == "tools/call" && seen != observed_.targets.end()) {
     // The endpoint could not compare these headers: it does not know whose tool it is.
@@ -153,12 +174,12 @@ void VirtualSession::learn_links(std::size_t at, const std::string& answer) {
   std::vector<std::string> uris;
   collect_uris(message->result, uris);
   for (auto& uri : uris)
-    if (linked_.size() < kMaxLinks) linked_.insert_or_assign(std::move(uri), at);
+    if (linked_.size() < kMaxLinks) linked_.try_emplace(std::move(uri), at);
 }
 
-/// By a list, by a link, else by the template with the longest beginning that fits.
+/// By a list, by the template with the longest beginning that fits, else by a link: who links to another's resource does not get it.
 std::optional<std::size_t> VirtualSession::owner_of_uri(std::string_view uri) const {
-  for (const auto* known : {&listed_, &linked_, &templates_})
+  for (const auto* known : {&listed_, &templates_})
     if (const auto at = known->find(uri); at != known->end()) return at->second;
   std::optional<std::size_t> found;
   std::size_t longest = 0;
@@ -168,6 +189,7 @@ std::optional<std::size_t> VirtualSession::owner_of_uri(std::string_view uri) co
     found = at;
     longest = fixed.size();
   }
+  if (const auto at = linked_.find(uri); !found && at != linked_.end()) found = at->second;
   return found;
 }
 
@@ -184,7 +206,7 @@ awaitable<void> VirtualSession::resource(ClientStream& client, Message message, 
   }
   const auto there = std::ranges::count_if(members_, [](const auto& one) { return one.session != nullptr; });
   if (!at && there == 1) at = static_cast<std::size_t>(std::ranges::find_if(members_, [](const auto& one) { return one.session != nullptr; }) - members_.begin());
-  if (!at) co_return co_await refuse(client, message, front_ == Front::Modern ? code::kInvalidParams : kNoResource, "Resource not found: " + wanted);
+  if (!at) co_return co_await unknown(client, message, "");
   co_await hand_on(client, std::move(message), *at);
 }
 
@@ -192,7 +214,7 @@ awaitable<void> VirtualSession::complete(ClientStream& client, Message message) 
   const auto ref = message.params["ref"];
   if (const auto uri = ref["uri"]; uri.is_string()) co_return co_await resource(client, std::move(message), uri);
   const auto name = ref["name"];
-  co_await call(client, std::move(message), name, "prompt");
+  co_await call(client, std::move(message), name);
 }
 
 /// For all that have a log, and for those that come later.

@@ -82,12 +82,13 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   // Requests of the client.
   boost::asio::awaitable<void> request(ClientStream& client, Message message);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
-  boost::asio::awaitable<void> call(ClientStream& client, Message message, const json::Value& name, std::string_view what);
+  boost::asio::awaitable<void> call(ClientStream& client, Message message, const json::Value& name);
   boost::asio::awaitable<void> hand_on(ClientStream& client, Message message, std::size_t at, std::shared_ptr<ClientStream> as_task = {});
   boost::asio::awaitable<void> task(ClientStream& client, Message message);
   boost::asio::awaitable<void> resource(ClientStream& client, Message message, const json::Value& uri);
   boost::asio::awaitable<void> complete(ClientStream& client, Message message);
   boost::asio::awaitable<void> set_level(ClientStream& client, Message message);
+  boost::asio::awaitable<void> unknown(ClientStream& client, const Message& request, std::string prefix);
   boost::asio::awaitable<void> refuse(ClientStream& client, const Message& request, int code, std::string what);
   boost::asio::awaitable<void> result(ClientStream& client, const Message& request, std::string members);
   void learn_links(std::size_t at, const std::string& answer);

@@ -49,7 +49,7 @@ awaitable<void> ListenStream::event(SseEvent event) {
   if (message->method == "notifications/subscriptions/acknowledged") {
     for (const auto uri : message->params["notifications"]["resourceSubscriptions"])
       listener_->subscriptions.append(listener_->subscriptions.empty() ? "" : ",").append(uri.raw());
-    acknowledged_ = true;
+    listener_->heard.insert(member_);
     listener_->changed.changed();
     co_return;
   }
@@ -63,6 +63,7 @@ awaitable<void> ListenStream::event(SseEvent event) {
 
 awaitable<void> ListenStream::answer(std::string, std::optional<std::string>, unsigned) {
   refused_ = true;
+  listener_->heard.insert(member_);
   listener_->changed.changed();
   co_return;
 }

@@ -73,6 +73,7 @@ struct Listener {
   ClientStream& client;
   std::optional<Message> request;      // subscriptions/listen of a modern client
   std::string subscriptions;           // what members have agreed to: URIs (raw), joined
+  std::set<std::string> heard;         // members that have said what they agree to, or that they offer nothing
   bool open = true;                    // the client may be told things; a modern one once it has been acknowledged
   bool over = false;
   std::size_t running = 0;             // coroutines that use it
@@ -97,13 +98,12 @@ class ListenStream : public ClientStream {
   boost::asio::awaitable<void> until_gone() override;
   void close() override;
 
-  bool acknowledged() const { return acknowledged_; }
   bool refused() const { return refused_; }
 
  private:
   std::shared_ptr<Listener> listener_;
   std::string member_;
-  bool heard_ = false, acknowledged_ = false, refused_ = false, is_closed_ = false;
+  bool heard_ = false, refused_ = false, is_closed_ = false;
   net::Condition closed_;
 };
 
