@@ -99,8 +99,10 @@ void VirtualSession::drop(std::size_t at, std::string reason) {
 void VirtualSession::failed(std::size_t at, std::string why) {
   auto& member = members_[at];
   member.why = std::move(why);
-  member.wait_ns = member.denied ? kDeniedWait : std::clamp(member.wait_ns * 2, kFirstWait, kLongestWait);
-  member.retry_at_ns = system_clock().mono_ns() + member.wait_ns;
+  if (const auto now = system_clock().mono_ns(); now >= member.retry_at_ns) {  // requests that fail meanwhile do not put off the next attempt
+    member.wait_ns = member.denied ? kDeniedWait : std::clamp(member.wait_ns * 2, kFirstWait, kLongestWait);
+    member.retry_at_ns = now + member.wait_ns;
+  }
   if (!std::exchange(member.down, true)) lists_changed();
   changed_.changed();
 }
