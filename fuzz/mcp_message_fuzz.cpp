@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (message->kind == Message::Kind::Response) {
       std::size_t hidden = 0;
-      const auto cut = filter_list(*message, *list_kind("tools/list"), [](std::string_view name) { return name.size() % 2 == 0; }, hidden);
+      const auto cut = filter_list(*message, *list_kind("tools/list"), [](std::string_view name, const json::Value&) { return name.size() % 2 == 0; }, hidden);
       if (!cut.empty() && !parse_message(cut, from, 1u << 17)) std::abort();
       (void)maskable(message->result);
       (void)text_blobs(message->result);

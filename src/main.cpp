@@ -94,7 +94,7 @@ void on_every(Workers& workers, Work work) {
   done.wait();
 }
 
-awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
+awaitable<std::vector<admin::Metric>> metrics(Workers& workers, const enforce::ToolPins& pins) {
   double sessions = 0, connections = 0, requests = 0, refused = 0, postgres_sessions = 0, postgres_refused = 0, processes = 0, started = 0, died = 0;
   for (auto& worker : workers) {
     auto ask = [](Worker& one) -> awaitable<protocol::mcp::Endpoint::Counts> { co_return one.mcp().counts(); };
@@ -125,6 +125,7 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers) {
   const std::map<std::string, std::string> postgres = {{"protocol", "postgres"}};
   out.push_back({"sallyport_sessions", "Open sessions.", "gauge", postgres, postgres_sessions});
   out.push_back({"sallyport_logins_refused_total", "Logins that were refused.", "counter", postgres, postgres_refused});
+  for (const auto& [target, count] : pins.waiting()) out.push_back({"sallyport_tools_quarantined", "Tools that wait for a review.", "gauge", {{"target", target}}, static_cast<double>(count)});
   co_return out;
 }
 
@@ -198,6 +199,18 @@ std::shared_ptr<const admin::AdminConfig> admin_config(const cli::Config& config
   return std::make_shared<const admin::AdminConfig>(admin::AdminConfig{config.roles, cli::show_json(config), config.policy->digest(), config.identity.users});
 }
 
+/// What the sign-in pages know of the MCP door. `first`: the admin's worker, whose Gate says who may reach what.
+signin::McpDoor mcp_door(const Shared& shared, Worker& first) {
+  signin::McpDoor out;
+  out.public_url = shared.config.gateway.public_url;
+  out.scopes = resource_server(shared).scopes;
+  for (const auto& [name, one] : shared.config.targets->targets)
+    if (const auto* mcp = std::get_if<target::McpTarget>(&one.kind); mcp != nullptr && mcp->oauth && mcp->oauth->grant == identity::UpstreamClient::Grant::AuthorizationCode)
+      out.accounts[name] = mcp->oauth;
+  out.may_reach = [&first](const identity::Principal& who, const std::string& target) { return first.gate().may_open(who, target); };
+  return out;
+}
+
 /// Everything is validated before anything changes; the old configuration stays when one part fails.
 Result<std::string> reload(Shared& shared, Running& running) {
   const auto refuse = [](const std::string& why) -> Result<std::string> {
@@ -225,12 +238,13 @@ Result<std::string> reload(Shared& shared, Running& running) {
   shared.directory->reconfigure(identity);
   shared.approvals->access()->configure(access_of(shared.config));
   shared.outbox->reconfigure(shared.config.notify);
+  shared.upstream->forget_endpoints();
   for (const auto& warning : loaded.warnings) say("warning: {}", warning);
   on_every(running.workers, [&](Worker& worker) { worker.reconfigure(shared); });
   std::promise<void> known;
   boost::asio::post(running.workers.front()->context(), [&, config = admin_config(shared.config)] {
     running.api->reconfigure(config);
-    running.sign_in->reconfigure(identity, shared.keys);
+    running.sign_in->reconfigure(identity, shared.keys, mcp_door(shared, *running.workers.front()));
     running.saml->reconfigure(std::move(*saml), identity->saml);
     running.scim->reconfigure(identity);
     known.set_value();
@@ -277,14 +291,17 @@ Result<void> start(Shared& shared, Running& running) {
   }));
   const auto origin = admin_origin(gateway, running.admin->port());
   shared.admin_origin = origin;
+  shared.upstream->people_connect_at(origin);
+  for (auto& worker : workers) worker->mcp().describe(resource_server(shared));
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
-      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
-      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers] { return metrics(workers); }, origin});
-  running.sign_in = std::make_unique<signin::SignIn>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin},
+      first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.pins, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
+      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers, &shared] { return metrics(workers, *shared.pins); }, origin});
+  const signin::Services people{first.context(), first.authenticator(), *shared.directory, origin, *shared.oauth, *shared.upstream, mcp_door(shared, first)};
+  running.sign_in = std::make_unique<signin::SignIn>(people,
                                                      std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);
   running.api->add(running.sign_in->routes());
   TRY(auto saml, signin::SamlPages::load_providers(shared.config.identity, origin));
-  running.saml = std::make_unique<signin::SamlPages>(signin::Services{first.context(), first.authenticator(), *shared.directory, origin}, *running.sign_in, *shared.store, std::move(saml),
+  running.saml = std::make_unique<signin::SamlPages>(people, *running.sign_in, *shared.store, std::move(saml),
                                                      shared.config.identity.saml);
   running.api->add(running.saml->routes());
   running.sign_in->end_elsewhere_by([saml = running.saml.get()](const identity::SignIn& sign_in) { return saml->sign_out_url(sign_in); });

@@ -14,6 +14,7 @@
 #include "evidence/notary_link.h"
 #include "evidence/veil.h"
 #include "identity/key_source.h"
+#include "protocol/mcp/tool_text.h"
 
 namespace sallyport {
 namespace {
@@ -223,6 +224,25 @@ void tell_approvers(Shared& shared, const enforce::ApprovalEvent& event) {
   shared.outbox->post(std::move(notice));
 }
 
+/// Tools that changed are seen by those who look after the rules.
+void tell_reviewers(Shared& shared, std::vector<std::string> groups, const enforce::PinEvent& event) {
+  if (event.what != "quarantined") return;
+  notify::Notice notice;
+  notice.event = "tools-quarantined";
+  notice.request = event.request_id;
+  notice.kind = "tools";
+  notice.who = notice.target = event.target;
+  for (const auto& pin : event.pins) {
+    if (notice.summary.size() > 1000) break;
+    notice.summary += (notice.summary.empty() ? "" : "\n") + std::string(to_string(pin->kind)) + " " + protocol::mcp::written_out(pin->name.substr(0, 100), true) + ": " + pin->why;
+  }
+  notice.reason = "sallyport mcp review " + event.target;
+  notice.groups = std::move(groups);
+  notice.at_wall_ns = system_clock().wall_ns();
+  notice.link = shared.admin_origin + "/api/mcp/" + event.target + "/review";
+  shared.outbox->post(std::move(notice));
+}
+
 }  // namespace
 
 enforce::Access::Setup access_of(const cli::Config& config) { return {config.access, config.targets, identity::SamePerson(config.identity.same_person)}; }
@@ -263,6 +283,8 @@ Result<void> open_shared(Shared& shared) {
   TRY([[maybe_unused]] const auto index, shared.log->append_wait(config_applied(config, "start")));
   TRY(shared.directory, identity::Directory::open(*shared.store, *shared.log, std::make_shared<const identity::IdentityConfig>(config.identity),
                                                   config.gateway.state_directory + "/vault.key"));
+  shared.upstream = std::make_unique<identity::UpstreamTokens>(*shared.store, *shared.log, shared.directory->vault());
+  shared.oauth = std::make_unique<identity::OAuthGrants>(*shared.store, *shared.log);
   enforce::ApprovalLinks links;
   links.access = std::make_shared<enforce::Access>(access_of(config));
   links.present = [directory = shared.directory.get()](const std::string& person) -> std::optional<identity::PrincipalPtr> {
@@ -273,6 +295,10 @@ Result<void> open_shared(Shared& shared) {
   shared.outbox = std::make_unique<notify::Outbox>(*shared.store, *shared.log, config.notify);
   links.on_event = [&shared](const enforce::ApprovalEvent& event) { tell_approvers(shared, event); };
   TRY(shared.approvals, enforce::Approvals::open(*shared.store, *shared.log, system_clock(), std::move(links)));
+  enforce::PinLinks pins;
+  pins.likeness = protocol::mcp::likeness_of;
+  pins.on_event = [&shared, groups = config.roles.policy_admin](const enforce::PinEvent& event) { tell_reviewers(shared, groups, event); };
+  TRY(shared.pins, enforce::ToolPins::open(*shared.store, *shared.log, std::move(pins)));
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
   shared.keys = identity::make_key_source(identity::issuers_of(config.identity));
   return {};

@@ -29,6 +29,16 @@ awaitable<void> serve_connection(boost::asio::io_context& context, int fd, std::
 
 }  // namespace
 
+/// The gateway's own authorization server first: who has both may have the gateway's consent page and refresh tokens.
+protocol::mcp::ResourceServerOptions resource_server(const Shared& shared) {
+  protocol::mcp::ResourceServerOptions out;
+  out.public_url = shared.config.gateway.public_url;
+  if (shared.config.identity.oauth.on) out.authorization_servers.push_back(shared.admin_origin);
+  for (const auto& one : shared.config.identity.oidc) out.authorization_servers.push_back(one.issuer);
+  out.scopes = protocol::mcp::known_scopes(*shared.config.targets);
+  return out;
+}
+
 Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions options, protocol::mcp::Endpoint::Handoff handoff)
     : guard_(context_.get_executor()),
       tls_(shared.tls),
@@ -36,11 +46,12 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       port_(*shared.log, context_),
       authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.directory, port_),
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
-      links_(context_),
-      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin}, std::move(options), std::move(handoff)),
-      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin}, shared.cancels, shared.schema_changes, shared.postgres) {
+      links_(context_, *shared.upstream),
+      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, std::move(options), std::move(handoff)),
+      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, shared.cancels, shared.schema_changes, shared.postgres) {
   gate_.read_receipts_with(*shared.reading);
   gate_.ask_standing_of(*shared.directory);
+  gate_.keep_to(shared.budgets);
 }
 
 Worker::~Worker() = default;
@@ -99,6 +110,7 @@ void Worker::reconfigure(const Shared& shared) {
   postgres_.reconfigure(shared.postgres);
   tls_ = shared.tls;
   tls_mcp_ = shared.tls_mcp;
+  mcp_.describe(resource_server(shared));
 }
 
 awaitable<void> Worker::recheck() {

@@ -15,7 +15,9 @@
 #include "cli/config.h"
 #include "enforce/gate.h"
 #include "enforce/remembered.h"
+#include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
+#include "identity/oauth_grants.h"
 #include "net/tls.h"
 #include "notify/outbox.h"
 #include "protocol/mcp/endpoint.h"
@@ -36,16 +38,23 @@ struct Shared {
   std::string standing_alarm;                           // from when there were some
   std::unique_ptr<anchor::Timestamping> timestamping;   // null without an authority
   std::unique_ptr<identity::Directory> directory;
+  std::unique_ptr<identity::UpstreamTokens> upstream;
+  std::unique_ptr<identity::OAuthGrants> oauth;
   std::string admin_origin;                             // what browsers see of the admin listener; set before the first worker runs
   std::unique_ptr<notify::Outbox> outbox;
   std::unique_ptr<enforce::Approvals> approvals;
+  enforce::Budgets budgets;
   std::unique_ptr<enforce::RememberedSessions> remembered;
+  std::unique_ptr<enforce::ToolPins> pins;
   std::shared_ptr<identity::KeySource> keys;
   std::shared_ptr<const net::TlsServer> tls, tls_mcp;   // null when TLS is off
   protocol::postgres::LoginOptions postgres;
   protocol::postgres::Cancels cancels;
   protocol::postgres::Catalogs::Changes schema_changes = std::make_shared<std::atomic<std::uint64_t>>(0);
 };
+
+/// The MCP door as an OAuth resource, as configured now.
+protocol::mcp::ResourceServerOptions resource_server(const Shared& shared);
 
 class Worker {
  public:
@@ -58,6 +67,7 @@ class Worker {
   identity::Authenticator& authenticator() { return authenticator_; }
   protocol::postgres::Endpoint& postgres() { return postgres_; }
   evidence::Port& port() { return port_; }
+  enforce::Gate& gate() { return gate_; }
 
   /// A fresh connection: TLS, then `serve`. On this worker's thread.
   void accept(int fd, net::HttpLimits limits, std::function<boost::asio::awaitable<void>(net::HttpServerConnection)> serve);

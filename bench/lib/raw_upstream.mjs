@@ -1,19 +1,16 @@
-// The cheapest MCP server there is: raw node:http, one answer of about 800 bytes with an e-mail address and a card number.
+// The cheapest MCP server there is, on raw node:http: /mcp speaks the legacy era, /modern the newer one.
 import http from 'node:http';
-const text = 'x'.repeat(700) + ' alice@example.com 4111-1111-1111-1111';
+import { answer } from './raw_answers.mjs';
 const server = http.createServer((request, response) => {
   let body = '';
   request.on('data', d => { body += d; });
   request.on('end', () => {
     if (request.method !== 'POST') return void response.writeHead(405).end();
-    const { id, method } = JSON.parse(body);
-    if (id === undefined) return void response.writeHead(202).end();
-    const result = method === 'initialize'
-      ? { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 'raw', version: '1' } }
-      : { content: [{ type: 'text', text }] };
-    const answer = JSON.stringify({ jsonrpc: '2.0', id, result });
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer), 'mcp-session-id': 'raw' });
-    response.end(answer);
+    const message = JSON.parse(body), modern = request.url === '/modern';
+    if (message.id === undefined) return void response.writeHead(202).end();
+    const text = JSON.stringify(answer(message, modern));
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text), ...(modern ? {} : { 'mcp-session-id': 'raw' }) });
+    response.end(text);
   });
 });
 server.keepAliveTimeout = 120_000;

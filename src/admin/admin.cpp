@@ -11,6 +11,7 @@
 #include "admin/request_api.h"
 #include "admin/session_api.h"
 #include "admin/token_api.h"
+#include "admin/tool_api.h"
 #include "base/bytes.h"
 #include "base/text.h"
 
@@ -45,7 +46,7 @@ struct Admin::State {
 
 Admin::Admin(AdminServices services) : state_(std::make_unique<State>(std::move(services))) {
   state_->services.readings = std::make_shared<ReadingRecord>(state_->services.port);
-  for (auto* routes : {health_routes, token_routes, request_routes, receipt_routes, session_routes, config_routes, keeping_routes, log_routes}) add(routes(state_->services));
+  for (auto* routes : {health_routes, token_routes, request_routes, receipt_routes, session_routes, config_routes, tool_routes, keeping_routes, log_routes}) add(routes(state_->services));
   Routes described;
   described.push_back({.method = "GET", .pattern = "/api/openapi.json", .need = Permission::OwnIdentity, .summary = "This description, OpenAPI 3.1.", .gives = "OpenApi",
                        .handler = Handler([this](Call) -> awaitable<Answer> { co_return json_answer(openapi(state_->router)); })});

@@ -15,14 +15,14 @@ struct Role {
 
 constexpr Role kEngineer{"engineer", {OwnRequests, OwnTokens, AskAccess}};
 constexpr Role kApprover{"approver", {OwnRequests, OwnTokens, Vote}};
-constexpr Role kPolicyAdmin{"policy_admin", {OwnTokens, TokensRead, TokensRevoke, GrantsRevoke, UsersRead, ConfigRead, ConfigReload}};
-constexpr Role kAuditor{"auditor", {OwnRequests, OwnTokens, RequestsRead, EvidenceRead, SessionsRead, PayloadRead, HoldsRead, ConfigRead}};
+constexpr Role kPolicyAdmin{"policy_admin", {OwnTokens, TokensRead, TokensRevoke, GrantsRevoke, UsersRead, ConfigRead, ConfigReload, ToolsRead, ToolsReview}};
+constexpr Role kAuditor{"auditor", {OwnRequests, OwnTokens, RequestsRead, EvidenceRead, SessionsRead, PayloadRead, HoldsRead, ConfigRead, ToolsRead}};
 constexpr Role kPayloadReader{"payload_reader", {OwnTokens, SessionsRead, PayloadRead}};
 constexpr Role kLogReader{"log_reader", {OwnTokens, OwnRequests, EvidenceRead}};
 constexpr Role kKeeper{"keeper", {OwnTokens, HoldsRead, EvidenceKeep}};
 
 /// What changes something. An end to a sign-in of one's own is none: who lost a laptop must be able to.
-constexpr Permission kChanging[] = {AskAccess, Vote, TokensRevoke, GrantsRevoke, ConfigReload, EvidenceKeep};
+constexpr Permission kChanging[] = {AskAccess, Vote, TokensRevoke, GrantsRevoke, ConfigReload, EvidenceKeep, ToolsReview};
 
 bool in_any(const identity::Principal& who, const std::vector<std::string>& groups) {
   return std::ranges::any_of(groups, [&](const std::string& group) { return who.in_group(group); });
@@ -50,6 +50,8 @@ const char* to_string(Permission permission) {
     case PayloadRead: return "payload.read";
     case HoldsRead: return "holds.read";
     case EvidenceKeep: return "evidence.keep";
+    case ToolsRead: return "tools.read";
+    case ToolsReview: return "tools.review";
   }
   return "";
 }

@@ -30,8 +30,10 @@ enum class Permission : std::uint8_t {
   PayloadRead,   // what was sent and answered in them
   HoldsRead,
   EvidenceKeep,  // erase, hold, release, prune
+  ToolsRead,     // what is pinned of targets' tools, and what waits for a review
+  ToolsReview,   // accept or reject it
 };
-constexpr std::size_t kPermissions = static_cast<std::size_t>(Permission::EvidenceKeep) + 1;
+constexpr std::size_t kPermissions = static_cast<std::size_t>(Permission::ToolsReview) + 1;
 /// "evidence.read"; as docs/admin-api.md and the API's description name it.
 const char* to_string(Permission permission);
 /// The role it comes with first; "" for Open. "engineer", "approver", "policy_admin", "auditor", "keeper".

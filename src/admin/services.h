@@ -10,6 +10,7 @@
 #include "admin/reading_record.h"
 #include "admin/route.h"
 #include "enforce/approval.h"
+#include "enforce/tool_pins.h"
 #include "evidence/keeping.h"
 #include "evidence/log_reading.h"
 #include "evidence/session_reading.h"
@@ -51,6 +52,7 @@ struct AdminServices {
   identity::Authenticator& authenticator;    // that worker's
   identity::Directory& directory;
   enforce::Approvals& approvals;
+  enforce::ToolPins& pins;
   evidence::Log& log;
   evidence::Port& port;                      // that worker's
   evidence::LogReading& reading;

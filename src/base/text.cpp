@@ -10,6 +10,20 @@ std::string ascii_lower(std::string_view text) {
   return out;
 }
 
+char32_t take_code_point(std::string_view& text) {
+  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
+  const auto lead = byte(0);
+  const std::size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+  char32_t out = length == 1 ? lead : lead & (0x7Fu >> length);
+  bool whole = length != 0 && length <= text.size();
+  for (std::size_t i = 1; whole && i < length; ++i) {
+    whole = (byte(i) & 0xC0) == 0x80;
+    out = out << 6 | (byte(i) & 0x3F);
+  }
+  text.remove_prefix(whole ? length : 1);
+  return whole ? out : 0xFFFD;
+}
+
 std::string markup_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {

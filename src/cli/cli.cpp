@@ -23,6 +23,7 @@ int run(int argc, char** argv, Serve serve) {
   add_identity_commands(app, exit);
   add_mcp_commands(app, exit);
   add_approval_commands(app, exit);
+  add_tool_commands(app, exit);
   add_session_commands(app, exit);
   add_evidence_commands(app, exit);
   add_receipt_command(app, exit);

@@ -18,6 +18,7 @@ void add_policy_commands(CLI::App& app, int& exit);     // policy check|test|exp
 void add_identity_commands(CLI::App& app, int& exit);   // token issue, user hash, whoami
 void add_login_commands(CLI::App& app, int& exit);      // login, logout, tokens
 void add_approval_commands(CLI::App& app, int& exit);   // requests, request, approve, deny, revoke, renew, review
+void add_tool_commands(CLI::App& app, int& exit);         // mcp tools|review, after add_mcp_commands()
 void add_session_commands(CLI::App& app, int& exit);    // sessions ls|show|play
 void add_evidence_commands(CLI::App& app, int& exit);   // evidence ls|show|keygen
 void add_export_command(CLI::App& evidence, int& exit); // evidence export; evidence_commands.cpp calls it

@@ -94,6 +94,7 @@ LoadedConfig load_config(const std::string& path) {
   }
   loaded.config->file = absolute.lexically_normal().string();
   loaded.warnings = role_warnings(*loaded.config);
+  for (auto& warning : command_warnings(*loaded.config)) loaded.warnings.push_back(std::move(warning));
   return loaded;
 }
 

@@ -68,4 +68,14 @@ void ConfigReader::limits(const yaml::Node& node, target::McpCommand& out) {
   out.instances = static_cast<std::size_t>(instances);
 }
 
+std::vector<std::string> command_warnings(const Config& config) {
+  std::vector<std::string> out;
+  for (const auto& [name, target] : config.targets->targets) {
+    const auto* mcp = std::get_if<target::McpTarget>(&target.kind);
+    if (mcp != nullptr && mcp->command && mcp->command->user.empty())
+      out.push_back("target " + name + " is a command without a user: it runs as the gateway's own and can read its keys and its log");
+  }
+  return out;
+}
+
 }  // namespace sallyport::cli

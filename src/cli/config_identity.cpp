@@ -28,6 +28,7 @@ void ConfigReader::identity(const yaml::Node& node, identity::IdentityConfig& ou
   if (const auto* found = fields.get("same_person")) same_person(*found, out);
   if (const auto* found = fields.get("sign_in")) sign_in(*found, out);
   if (const auto* found = fields.get("agents")) agents(*found, out);
+  if (const auto* found = fields.get("oauth")) oauth(*found, out);
   if (const auto* found = fields.get("federation")) {
     if (found->kind != yaml::Node::Kind::Sequence) error(found->place, "federation is a list of platforms: [ { issuer: …, audience: …, services: […] } ]");
     for (const auto& item : found->items) federation(item, out);
@@ -94,7 +95,8 @@ void ConfigReader::scim(const yaml::Node& node, identity::IdentityConfig& out) {
 void ConfigReader::agents(const yaml::Node& node, identity::IdentityConfig& out) {
   if (node.kind != yaml::Node::Kind::Mapping) return error(node.place, "agents is a mapping: { NAME: { groups: […], people: […] } }");
   for (const auto& member : node.members) {
-    name("an agent's name", member.key, member.key_place, "._-", 64);
+    // An address is the name of a program with a client id metadata document.
+    if (!member.key.starts_with("https://")) name("an agent's name", member.key, member.key_place, "._-", 64);
     yaml::Mapping fields(member.value, diagnostics_, "agent");
     if (!fields.valid()) continue;
     auto& one = out.agents[member.key];

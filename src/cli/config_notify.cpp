@@ -8,7 +8,7 @@
 namespace sallyport::cli {
 
 namespace {
-const std::set<std::string> kEvents = {"requested", "vote", "granted", "denied", "expired", "used", "withdrawn", "ended", "revoked", "break-glass", "reviewed", "review-overdue"};
+const std::set<std::string> kEvents = {"requested", "vote", "granted", "denied", "expired", "used", "withdrawn", "ended", "revoked", "break-glass", "reviewed", "review-overdue", "tools-quarantined"};
 
 /// An address that can stand in a header and in SMTP's commands, and nothing else.
 bool is_address(std::string_view text) {
@@ -29,7 +29,7 @@ void ConfigReader::notify(const yaml::Node& node, std::vector<notify::Channel>& 
     name("a channel's name", one.name, item.place, "-_", 32);
     for (const auto& other : out)
       if (other.name == one.name) error(item.place, fmt::format("the channel {} stands here a second time", one.name));
-    one.events = {"requested", "break-glass", "review-overdue"};
+    one.events = {"requested", "break-glass", "review-overdue", "tools-quarantined"};
     fields.strings("events", one.events);
     for (const auto& event : one.events)
       if (!kEvents.contains(event)) error(item.place, fmt::format("{} is no event of a request", event));

@@ -48,9 +48,12 @@ void ConfigReader::conceal(const yaml::Node& node) {
   if (node.kind == yaml::Node::Kind::Scalar) diagnostics_.conceal(node.place, node.scalar);
   for (const auto& item : node.items) conceal(item);
   for (const auto& member : node.members) {
-    static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "era", "server_requests", "extensions", "timeout", "max_message",
+    static const std::set<std::string, std::less<>> kOpen = {"env", "file", "groups", "service", "url", "ca", "methods", "era", "server_requests", "extensions", "timeout", "max_message", "trust",
                                                              "host", "port", "database", "databases", "user", "tls", "connect", "max_statement", "max_masked_row",
-                                                             "commit", "functions", "transport", "network", "directory", "pool", "idle", "limits"};
+                                                             "commit", "functions", "grant", "issuer", "token_endpoint",
+                                                             "authorization_endpoint", "revocation_endpoint", "id", "key_id", "auth", "scopes", "resource", "private_hosts",
+                                                             "region", "from", "role", "token_file", "endpoint", "redirect_uris", "transport",
+                                                             "network", "directory", "pool", "idle", "limits"};
     if (!kOpen.contains(member.key)) conceal(member.value);
   }
 }

@@ -48,8 +48,15 @@ class ConfigReader {
   void virtual_server(const yaml::Node& target, const yaml::Node& node, target::VirtualServer& out);
   void search(const yaml::Node& node, target::ToolSearch& out);
   void members(const yaml::Node& targets, const target::Catalog& catalog);
+  void trust(const yaml::Node& node, target::ToolTrust& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
+  void mcp_credential(const yaml::Node& node, target::McpTarget& out);
+  void mcp_scopes(const yaml::Node& node, target::ScopeNeeds& out);
+  void upstream_client(const yaml::Node& node, target::McpTarget& target);
+  void aws(const yaml::Node& node, target::McpTarget& target);
+  void endpoint(yaml::Mapping& fields, const char* key, std::string& out);
   void headers(const yaml::Node& node, target::McpTarget& out);
+  void oauth(const yaml::Node& node, identity::IdentityConfig& out);
   void command(yaml::Mapping& fields, const yaml::Node& node, target::McpTarget& out);
   void environment(const yaml::Node& node, target::McpCommand& out);
   void limits(const yaml::Node& node, target::McpCommand& out);
@@ -73,6 +80,9 @@ class ConfigReader {
   yaml::Diagnostics& diagnostics_;
   std::string folder_;
 };
+
+/// Commands that share the gateway's user.
+std::vector<std::string> command_warnings(const Config& config);
 
 bool is_loopback_host(const std::string& host);
 

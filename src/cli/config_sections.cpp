@@ -150,49 +150,21 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
         search(*found, alone.search);
       }
     }
+    if (const auto* found = fields.get("budget")) {
+      yaml::Mapping budget(*found, diagnostics_, "budget");
+      std::int64_t calls = 0, concurrent = 0;
+      if (budget.get("calls") != nullptr) budget.integer("calls", calls, 1, 1'000'000'000);
+      if (budget.get("concurrent") != nullptr) budget.integer("concurrent", concurrent, 1, 100'000);
+      if (budget.get("bytes") != nullptr) size(budget, "bytes", one.budget.bytes, 1u << 10, 1ull << 50);
+      budget.duration("per", one.budget.per_ns, kSecond, 30 * 86400 * kSecond);
+      one.budget.calls = static_cast<std::uint64_t>(calls);
+      one.budget.concurrent = static_cast<std::uint64_t>(concurrent);
+    }
     fields.string_map("labels", one.labels);
     if (const auto* found = fields.get("labels"))
       for (const auto& label : found->members) name("a label's name", label.key, label.key_place, ".-_/", 64);
   }
   members(node, out);
-}
-
-void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
-  conceal(node);
-  yaml::Mapping fields(node, diagnostics_, "mcp");
-  if (!fields.valid()) return;
-  const auto* at = fields.get("url");
-  bool https = false, loopback = false;
-  if (fields.get("command") != nullptr) command(fields, node, out);
-  else if (at == nullptr) error(node.place, "an mcp target has a url, or a command that the gateway starts");
-  else url(*at, "url", out.url, https, loopback);
-  if (!out.command)
-    for (const auto* key : {"env", "user", "network", "directory", "pool", "idle", "limits"})
-      if (fields.get(key) != nullptr) error(fields.get(key)->place, fmt::format("{} is for a command; this server has a url", key));
-  std::string transport = "auto";
-  fields.one_of("transport", transport, {"auto", "http", "sse"});
-  using Transport = target::McpTarget::Transport;
-  out.transport = transport == "sse" ? Transport::Sse : transport == "http" ? Transport::Http : Transport::Auto;
-  if (const auto* found = fields.get("credential")) {
-    yaml::Mapping credential(*found, diagnostics_, "credential");
-    secret(credential, "bearer", out.bearer);
-    if (const auto* more = credential.get("headers")) headers(*more, out);
-  }
-  path(fields, "ca", out.ca_file);
-  std::string era = "auto";
-  fields.one_of("era", era, {"auto", "legacy", "modern"});
-  out.era = era == "legacy" ? target::McpTarget::Era::Legacy : era == "modern" ? target::McpTarget::Era::Modern : target::McpTarget::Era::Auto;
-  fields.strings("server_requests", out.server_requests);
-  for (const auto& one : out.server_requests)
-    if (one != "sampling" && one != "elicitation" && one != "roots")
-      error(fields.get("server_requests")->place, fmt::format("server_requests are of sampling, elicitation and roots, not \"{}\"", one));
-  fields.strings("extensions", out.extensions);
-  fields.strings("methods", out.extra_methods);
-  fields.get("search");  // read by targets()
-  fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
-  std::uint64_t most = out.max_message;
-  size(fields, "max_message", most, 1u << 10, 64u << 20);
-  out.max_message = most;
 }
 
 void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {
@@ -229,21 +201,6 @@ void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out)
   fields.one_of("commit", commit, {"strict", "overlapped"});
   out.overlapped = commit == "overlapped";
   fields.strings("functions", out.functions);
-}
-
-void ConfigReader::headers(const yaml::Node& node, target::McpTarget& out) {
-  if (node.kind != yaml::Node::Kind::Mapping) return error(node.place, "headers is a mapping: { X-Api-Key: { env: NAME } }");
-  static const std::set<std::string, std::less<>> kOurs = {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept",
-                                                           "te", "upgrade", "trailer", "mcp-session-id", "mcp-protocol-version", "last-event-id"};
-  std::set<std::string> seen;
-  for (const auto& [header, place, value] : node.members) {
-    const auto small = ascii_lower(header);
-    name("a header's name", header, place, "-_", 64);
-    if (kOurs.contains(small)) error(place, fmt::format("the header {} belongs to the protocol and is set by the gateway", header));
-    if (small == "authorization" && out.bearer.set()) error(place, "Authorization stands here beside bearer; one of them");
-    if (!seen.insert(small).second) error(place, fmt::format("the header {} stands here a second time; case does not count", header));
-    secret(value, header, out.headers[header]);
-  }
 }
 
 }  // namespace sallyport::cli

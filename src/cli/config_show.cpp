@@ -97,6 +97,13 @@ std::string identity(const identity::IdentityConfig& config) {
   if (!config.nested_groups.empty()) out.raw("nested_groups", nested.str());
   for (const auto& [name, agent] : config.agents) agents.raw(name, Object().list("groups", agent.groups).list("people", agent.people).str());
   if (!config.agents.empty()) out.raw("agents", agents.str());
+  if (config.oauth.on) {
+    Object oauth, clients;
+    for (const auto& one : config.oauth.clients) clients.raw(one.name, Object().text("id", one.id).list("redirect_uris", one.redirect_uris).secret("secret", one.secret).str());
+    oauth.raw("clients", clients.str()).list("document_hosts", config.oauth.document_hosts).list("private_hosts", config.oauth.private_hosts).text("ca", config.oauth.ca_file);
+    oauth.raw("registration", config.oauth.registration ? "true" : "false").number("registrations", config.oauth.registrations);
+    out.raw("oauth", oauth.duration("lifetime", config.oauth.lifetime_ns == 0 ? config.sign_in_ns : config.oauth.lifetime_ns).str());
+  }
   std::string providers;
   for (const auto& one : config.saml) providers += (providers.empty() ? "" : ",") + saml(one);
   if (!providers.empty()) out.raw("saml", "[" + providers + "]");
@@ -130,6 +137,23 @@ std::string postgres(const target::PostgresTarget& kind) {
   return out.text("commit", kind.overlapped ? "overlapped" : "strict").list("functions", kind.functions).str();
 }
 
+std::string upstream_client(const identity::UpstreamClient& one) {
+  using Client = identity::UpstreamClient;
+  constexpr std::string_view kProofs[] = {"none", "client_secret_basic", "client_secret_post", "private_key_jwt"};
+  Object out, client;
+  client.text("id", one.id).secret("secret", one.secret).secret("key", one.key).text("key_id", one.key_id).text("auth", kProofs[static_cast<int>(one.proof)]);
+  out.text("grant", one.grant == Client::Grant::ClientCredentials ? "client_credentials" : "authorization_code").text("issuer", one.issuer).text("token_endpoint", one.token_endpoint);
+  out.text("authorization_endpoint", one.authorization_endpoint).text("revocation_endpoint", one.revocation_endpoint).raw("client", client.str()).list("scopes", one.scopes);
+  return out.text("resource", one.resource).text("ca", one.ca_file).list("private_hosts", one.private_hosts).str();
+}
+
+std::string aws(const target::AwsCredential& one) {
+  constexpr std::string_view kFrom[] = {"keys", "instance", "container", "web_identity"};
+  Object out;
+  out.text("service", one.service).text("region", one.region).text("from", kFrom[static_cast<int>(one.from)]).secret("access_key", one.access_key).secret("secret_key", one.secret_key);
+  return out.secret("session_token", one.session_token).text("role", one.role).text("token_file", one.token_file).text("endpoint", one.endpoint).str();
+}
+
 void command(const target::McpCommand& one, Object& out) {
   using Pool = target::McpCommand::Pool;
   Object env, limits;
@@ -143,6 +167,14 @@ void command(const target::McpCommand& one, Object& out) {
   out.text("pool", one.pool == Pool::Session ? "session" : one.pool == Pool::Shared ? "shared" : "principal").duration("idle", one.idle_ns).raw("limits", limits.str());
 }
 
+std::string budget(const target::Budget& terms) {
+  Object out;
+  if (terms.calls != 0) out.raw("calls", std::to_string(terms.calls));
+  if (terms.bytes != 0) out.size("bytes", terms.bytes);
+  if (terms.concurrent != 0) out.raw("concurrent", std::to_string(terms.concurrent));
+  return out.duration("per", terms.per_ns).str();
+}
+
 std::string shown_search(const target::ToolSearch& search) {
   return Object().number("over", static_cast<std::int64_t>(search.over)).list("always", search.always).str();
 }
@@ -151,7 +183,7 @@ std::string target(const target::Target& one, const target::VirtualServer* searc
   if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
     Object labels;
     for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
-    return Object().raw("postgres", postgres(*server)).raw("labels", labels.str()).str();
+    return Object().raw("postgres", postgres(*server)).raw("budget", budget(one.budget)).raw("labels", labels.str()).str();
   }
   const auto& kind = std::get<target::McpTarget>(one.kind);
   Object mcp, credential, headers, labels;
@@ -161,13 +193,30 @@ std::string target(const target::Target& one, const target::VirtualServer* searc
   for (const auto& [name, ref] : kind.headers) headers.secret(name, ref);
   credential.secret("bearer", kind.bearer);
   if (!kind.headers.empty()) credential.raw("headers", headers.str());
-  if (kind.bearer.set() || !kind.headers.empty()) mcp.raw("credential", credential.str());
+  if (kind.oauth) credential.raw("oauth", upstream_client(*kind.oauth));
+  if (kind.aws) credential.raw("aws", aws(*kind.aws));
+  credential.secret("certificate", kind.certificate).secret("key", kind.key);
+  if (kind.bearer.set() || !kind.headers.empty() || kind.oauth || kind.aws || kind.certificate.set()) mcp.raw("credential", credential.str());
+  if (!kind.scopes.use.empty() || !kind.scopes.tools.empty()) {
+    Object tools;
+    for (const auto& [pattern, scopes] : kind.scopes.tools) tools.list(pattern, scopes);
+    mcp.raw("scopes", Object().list("use", kind.scopes.use).raw("tools", tools.str()).str());
+  }
   mcp.text("era", kind.era == target::McpTarget::Era::Legacy ? "legacy" : kind.era == target::McpTarget::Era::Modern ? "modern" : "auto");
   mcp.list("server_requests", kind.server_requests).list("extensions", kind.extensions);
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
   if (search != nullptr) mcp.raw("search", shown_search(search->search));
+  using Arguments = target::ToolTrust::Arguments;
+  const auto& trust = kind.trust;
+  Object shown;
+  shown.raw("pinning", trust.pinning ? "true" : "false");
+  if (trust.pinning) {
+    shown.text("new_tools", trust.quarantine_new ? "quarantine" : "flag").text("suspicious", trust.quarantine_suspicious ? "quarantine" : "flag");
+    shown.text("arguments", trust.arguments == Arguments::Check ? "check" : trust.arguments == Arguments::Strict ? "strict" : "ignore");
+  }
+  mcp.raw("trust", shown.str());
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
-  return Object().raw("mcp", mcp.str()).raw("labels", labels.str()).str();
+  return Object().raw("mcp", mcp.str()).raw("budget", budget(one.budget)).raw("labels", labels.str()).str();
 }
 
 std::string virtual_server(const target::VirtualServer& one) {
@@ -287,6 +336,7 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
     add("identity.local.users." + name + ".break_glass_hash", user.break_glass_hash);
   }
   for (const auto& one : config.identity.scim) add("identity.scim." + one.name + ".token", one.token);
+  for (const auto& one : config.identity.oauth.clients) add("identity.oauth.clients." + one.name + ".secret", one.secret);
   for (const auto& one : config.identity.oidc) add("identity.oidc." + one.name + ".client.secret", one.client_secret);
   for (const auto& one : config.identity.saml) {
     for (std::size_t i = 0; i < one.keys.size(); ++i) {
@@ -309,6 +359,17 @@ std::vector<std::pair<std::string, const SecretRef*>> secrets_of(const Config& c
     }
     const auto& kind = std::get<target::McpTarget>(one.kind);
     add("targets." + name + ".mcp.credential.bearer", kind.bearer);
+    if (kind.oauth) {
+      add("targets." + name + ".mcp.credential.oauth.client.secret", kind.oauth->secret);
+      add("targets." + name + ".mcp.credential.oauth.client.key", kind.oauth->key);
+    }
+    if (kind.aws) {
+      add("targets." + name + ".mcp.credential.aws.access_key", kind.aws->access_key);
+      add("targets." + name + ".mcp.credential.aws.secret_key", kind.aws->secret_key);
+      add("targets." + name + ".mcp.credential.aws.session_token", kind.aws->session_token);
+    }
+    add("targets." + name + ".mcp.credential.certificate", kind.certificate);
+    add("targets." + name + ".mcp.credential.key", kind.key);
     for (const auto& [header, ref] : kind.headers) add("targets." + name + ".mcp.credential.headers." + header, ref);
     if (kind.command)
       for (const auto& [variable, ref] : kind.command->secrets) add("targets." + name + ".mcp.env." + variable, ref);

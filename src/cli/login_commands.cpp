@@ -13,7 +13,7 @@
 #include <filesystem>
 
 #include "cli/client.h"
-#include "cli/command.h"
+#include "cli/allowed_commands.h"
 #include "evidence/file_ops.h"
 #include "identity/oidc_sign_in.h"
 
@@ -281,6 +281,7 @@ void add_login_commands(CLI::App& app, int& exit) {
   token_file(back);
   back->add_option("id", options->id, "tok_… or sgn_…")->required();
   back->callback([options, &exit] { exit = revoke(*options); });
+  add_allowed_commands(app, exit);
 }
 
 }  // namespace sallyport::cli

@@ -132,7 +132,7 @@ int run_bridge(const Options& options) {
 }  // namespace
 
 void add_mcp_commands(CLI::App& app, int& exit) {
-  auto* mcp = app.add_subcommand("mcp", "Reach MCP targets")->require_subcommand(1);
+  auto* mcp = app.add_subcommand("mcp", "Reach MCP targets, and see whether what they say of their tools is trusted")->require_subcommand(1);
   const auto options = std::make_shared<Options>();
   auto* stdio = mcp->add_subcommand("stdio", "Speak to a target on stdin and stdout, for clients that start a command");
   stdio->add_option("target", options->target, "Name of the target")->required();

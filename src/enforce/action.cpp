@@ -107,7 +107,7 @@ std::string object_of(const Action& action) {
 std::string canonical_of(const Action& action) {
   const auto text = [](const json::Value& value) { return value.valid() ? json::canonical(value) : std::string("{}"); };
   return std::visit(
-      Overloaded{[&](const ToolCall& call) { return "tools/call\n" + json::quote(call.tool) + "\n" + text(call.arguments); },
+      Overloaded{[&](const ToolCall& call) { return "tools/call\n" + json::quote(call.tool) + "\n" + text(call.arguments) + (call.definition.empty() ? "" : "\n" + call.definition); },
                  [&](const McpRequest& request) {
                    return json::quote(request.method) + (request.from_server ? "\nserver\n" : "\nclient\n") + text(request.params);
                  },

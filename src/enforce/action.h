@@ -2,6 +2,7 @@
 // The shared vocabulary of all protocols: what a client wants to do, in a closed variant. A protocol's codec fills it
 // from parsed data; the Gate turns it into facts for policy, a canonical text for approvals and names for evidence.
 // Values point into the message's json::Document, which the session keeps alive while the Gate is asked.
+#include <functional>
 #include <string>
 #include <variant>
 
@@ -12,10 +13,15 @@
 
 namespace sallyport::enforce {
 
+/// Why something that policy lets pass may not happen as things stand, "" when it may: asked each time it is judged, also after a hold.
+using Problem = std::function<std::string()>;
+
 /// MCP tools/call.
 struct ToolCall {
   std::string tool;
-  json::Value arguments;  // invalid when absent
+  json::Value arguments;    // invalid when absent
+  std::string definition;   // digest of the tool's pinned definition: an approval is for that one; "" when tools are not pinned
+  Problem problem;          // null when there can be none
 };
 
 /// Every other MCP request or notification, in either direction.
@@ -26,6 +32,7 @@ struct McpRequest {
   json::Value params;        // invalid when absent
   bool from_server = false;  // sampling, elicitation, roots
   bool housekeeping = false; // initialize, ping, lists, notifications: allowed where anything on the target may be
+  Problem problem;           // of prompts/get, as above
 };
 
 /// What a SQL text does, resolved against the catalog of its database; made once a shape, shared, immutable.

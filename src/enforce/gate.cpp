@@ -13,6 +13,7 @@ namespace {
 
 /// How often the wire hears of a hold: under every client's idle limit that is known (docs/protocols/mcp.md).
 constexpr std::int64_t kHoldNotice = 5'000'000'000;
+constexpr const char* kTrustRule = "tool-trust";   // what a refusal names that is no rule of the policy
 constexpr std::int64_t kHoldLook = 1'000'000'000;  // and how often it is looked whether the client still waits
 
 bool is_housekeeping(const Action& action) {
@@ -93,7 +94,34 @@ Gate::Judged Gate::judge(Session& session, const Action& action) {
     if (visible) judged.decision.rules.clear();
   }
   if (const auto* statement = std::get_if<Statement>(&action)) judge_masking(*statement, judged);
+  if (judged.decision.effect != Effect::Block) judge_trust(action, judged);
   return judged;
+}
+
+void Gate::judge_trust(const Action& action, Judged& judged) {
+  const auto* call = std::get_if<ToolCall>(&action);
+  const auto* request = std::get_if<McpRequest>(&action);
+  const auto* problem = call != nullptr ? &call->problem : request != nullptr ? &request->problem : nullptr;
+  if (problem == nullptr || !*problem) return;
+  auto why = (*problem)();
+  if (why.empty()) return;
+  judged.decision.effect = Effect::Block;
+  judged.decision.rules = {kTrustRule};
+  judged.decision.message.clear();
+  judged.decision.reason = std::move(why);
+}
+
+void Gate::judge_budget(const Session& session, const Action& action, Judged& judged) {
+  if (budgets_ == nullptr || judged.decision.effect == Effect::Block) return;
+  auto place = budgets_->take(*session.who, *judged.target, !is_housekeeping(action), judged.decision.effect == Effect::Allow);
+  if (place) {
+    judged.place = std::move(*place);
+    return;
+  }
+  judged.decision.effect = Effect::Block;
+  judged.decision.rules = {"budget"};
+  judged.decision.message.clear();
+  judged.decision.reason = place.error().what;
 }
 
 void Gate::judge_masking(const Statement& statement, Judged& judged) {
@@ -187,6 +215,7 @@ void Gate::submit(std::shared_ptr<Session> session, const Action& action, Messag
       break;
     }
   }
+  judge_budget(*session, action, judged);
   switch (judged.decision.effect) {
     case Effect::Block: {
       auto denial = denial_of(judged, request_id);
@@ -315,7 +344,8 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   const auto same_terms = [](const auto& a, const auto& b) { return a.first == b.first && a.second.steps == b.second.steps; };
   const bool other_terms = again.decision.effect == Effect::Approve && !std::ranges::equal(again.decision.approvals, judged.decision.approvals, same_terms);
   if (again.policy->digest() != judged.policy->digest() || again.decision.effect == Effect::Block || other_terms) {
-    denial.reason = "the policy changed while request " + approval->id + " was held; call again";
+    const bool trust = again.decision.rules == std::vector<std::string>{kTrustRule};
+    denial.reason = trust ? again.decision.reason : "the policy changed while request " + approval->id + " was held; call again";
     denial.rules = again.decision.rules;
     co_return std::move(denial);
   }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "enforce/action.h"
 #include "enforce/approval.h"
+#include "enforce/budget.h"
 #include "enforce/mask.h"
 #include "enforce/policy.h"
 #include "enforce/sql_masking.h"
@@ -138,6 +139,8 @@ class Gate {
   /// session.open, durable. Errors: Denied (no such target, or nothing on it is allowed), Unavailable (evidence).
   boost::asio::awaitable<Result<std::shared_ptr<Session>>> open(identity::PrincipalPtr who, std::string target,
                                                                 std::string binding, Connection connection);
+  /// Whether open() would let them in: nothing is opened, and nothing recorded.
+  bool may_open(const identity::Principal& who, const std::string& target);
   /// The same person came with another credential: its groups and its end count from now on.
   void renew(Session& session, identity::PrincipalPtr who);
   /// Looks at every open session of this worker and ends those that why_over() names. Called every second.
@@ -198,6 +201,7 @@ class Gate {
   /// Receipts of these entries (docs/formats/receipt.md), once they are under a signed head: within 100 ms, or an error.
   boost::asio::awaitable<Result<std::string>> receipts(std::vector<std::uint64_t> entries);
   void read_receipts_with(evidence::LogReading& reading) { reading_ = &reading; }
+  void keep_to(Budgets& budgets) { budgets_ = &budgets; }
   /// Who tells whether people and credentials still stand; without it they stand as they came (tests).
   void ask_standing_of(const identity::Directory& directory) { directory_ = &directory; }
 
@@ -224,7 +228,9 @@ class Gate {
   void read_access(Session& session);
   void read_standing(Session& session);
   void note_lost_groups(Session& session, const identity::Principal& now) const;
+  void judge_budget(const Session& session, const Action& action, Judged& judged);
   void judge_masking(const Statement& statement, Judged& judged);
+  static void judge_trust(const Action& action, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);
   void interrupted(Running::State& state);
   static void ended(Session& session);
@@ -240,6 +246,7 @@ class Gate {
   const Clock& clock_;
   evidence::LogReading* reading_ = nullptr;
   const identity::Directory* directory_ = nullptr;
+  Budgets* budgets_ = nullptr;
   std::map<Session*, std::weak_ptr<Session>> open_;  // this worker's, for recheck()
   std::map<std::vector<const MaskRule*>, std::shared_ptr<const Masker>> maskers_;
   SqlMaskings sql_maskings_;

@@ -76,6 +76,7 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message
   auto allow = [this, session, place, judged = std::move(judged), bytes = std::move(message.bytes), request_id]() mutable {
     auto state = std::make_unique<Running::State>();
     state->gate = this;
+    auto person = session->who->person();
     state->session = std::move(session);
     state->policy = std::move(judged.policy);
     state->masker = std::move(judged.masker);
@@ -83,8 +84,9 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message
     state->limits = judged.decision.limits;
     state->request_id = request_id;
     state->place = std::move(place);
+    state->budget = std::move(judged.place);
     state->started_mono_ns = clock_.mono_ns();
-    return Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id)), Running(std::move(state))};
+    return Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id), std::move(person)), Running(std::move(state))};
   };
   if (message.overlapped && is_proven_read(action)) {
     // The entry is on its way and the answer waits for it; what may run meanwhile changes nothing. An entry that is refused
@@ -127,7 +129,7 @@ void Gate::refuse(std::shared_ptr<Session> session, const Action& action, std::s
         denial.reason += "; and the evidence cannot be written: " + index.error().what;
       }
     } else if (!instead.empty() && judged.target != nullptr) {
-      denial.substitute = target::Permit(std::move(judged.catalog), judged.target, std::move(instead), denial.request_id);
+      denial.substitute = target::Permit(std::move(judged.catalog), judged.target, std::move(instead), denial.request_id, session->who->person());
     }
     done(std::move(denial));
   });
@@ -233,6 +235,7 @@ void Gate::finish(Running running, Reply reply, std::move_only_function<void(Res
   if (!state.counts.empty()) entry.counts(Field::Masked, state.counts);
   entry.uint(Field::Result, static_cast<std::uint64_t>(reply.result)).text(Field::Error, reply.error.substr(0, 2048));
   if (reply.items != 0) entry.uint(Field::Items, reply.items);
+  if (state.budget) state.budget->spend(reply.bytes);
   entry.uint(Field::Bytes, reply.bytes)
       .uint(Field::DurationNs, static_cast<std::uint64_t>(clock_.mono_ns() - state.started_mono_ns))
       .command(state.place);

@@ -43,6 +43,16 @@ Facts first_facts(const target::Target& target) {
   return with_unknown_object(any);
 }
 
+bool Gate::may_open(const identity::Principal& who, const std::string& target) {
+  const auto* found = catalog_->find(target);
+  if (found == nullptr) return false;
+  Session probe;
+  probe.who = probe.signed_in = std::make_shared<const identity::Principal>(who);
+  probe.target = target;
+  read_access(probe);
+  return policy_->may_be_visible(*probe.who, *found, first_facts(*found));
+}
+
 awaitable<Result<std::shared_ptr<Session>>> Gate::open(identity::PrincipalPtr who, std::string target, std::string binding,
                                                        Connection connection) {
   const auto* found = catalog_->find(target);

@@ -26,6 +26,7 @@ struct Gate::Judged {
   MaskCounts counts;              // of the request's record
   std::string approval;
   std::string object;             // as it is recorded: masked
+  Budgets::PlacePtr place;        // null without a budget
 };
 
 struct Running::State {
@@ -46,6 +47,7 @@ struct Running::State {
   std::optional<evidence::Recording> recording;    // once the answer is longer than one chunk
   std::vector<evidence::Chunk> chunks;             // complete, not yet written
   bool finished = false;
+  Budgets::PlacePtr budget;                        // its place among what runs
 
   void spill();  // pending becomes chunks
 };

@@ -11,7 +11,7 @@ const char* to_string(Kind kind) {
       "node.start", "node.stop", "recovery", "heartbeat", "config.applied", "auth.ok", "auth.failed", "session.open",
       "session.close", "command", "outcome", "approval.requested", "approval.granted", "approval.denied",
       "approval.expired", "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered",
-      "prune", "hold", "erase", "key.epoch"};
+      "prune", "hold", "erase", "key.epoch", "tool.trust"};
   const auto at = static_cast<std::size_t>(kind) - 1;
   return at < kNames.size() ? kNames[at] : "unknown";
 }

@@ -18,7 +18,7 @@ namespace sallyport::evidence {
 enum class Kind : std::uint8_t {
   NodeStart = 1, NodeStop, Recovery, Heartbeat, ConfigApplied, AuthOk, AuthFailed, SessionOpen, SessionClose,
   Command, Outcome, ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalUsed, Gap,
-  AdminAction, EvidenceRead, SinkFailed, SinkRecovered, Prune, Hold, Erase, KeyEpoch
+  AdminAction, EvidenceRead, SinkFailed, SinkRecovered, Prune, Hold, Erase, KeyEpoch, ToolTrust
 };
 /// "node.start", "command", …
 const char* to_string(Kind kind);

@@ -28,7 +28,7 @@ Result<void> read_field(cbor::Reader& in, std::uint64_t field, EntryFacts& facts
     }
     case 7: {
       TRY(const auto kind, in.uint());
-      if (kind < 1 || kind > static_cast<std::uint64_t>(Kind::KeyEpoch)) return fail(ErrorKind::Malformed, "entry: unknown kind");
+      if (kind < 1 || kind > static_cast<std::uint64_t>(Kind::ToolTrust)) return fail(ErrorKind::Malformed, "entry: unknown kind");
       facts.kind = static_cast<Kind>(kind);
       return {};
     }

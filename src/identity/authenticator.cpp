@@ -12,6 +12,7 @@
 #include "identity/jwt.h"
 #include "identity/key_source.h"
 #include "identity/password.h"
+#include "identity/scope.h"
 #include "identity/token_cache.h"
 #include "identity/totp.h"
 
@@ -42,8 +43,9 @@ PrincipalPtr local_principal(const LocalUser& user, std::string method, const Di
   return principal;
 }
 
-PrincipalPtr oidc_principal(Claims claims, const OidcConfig& config, const Digest& credential) {
+PrincipalPtr oidc_principal(Claims claims, const OidcConfig& config, const Digest& credential, std::string bound) {
   auto principal = std::make_shared<Principal>();
+  principal->resource = std::move(bound);
   principal->subject = std::move(claims.subject);
   principal->issuer = config.issuer;
   principal->email = std::move(claims.email);
@@ -51,6 +53,8 @@ PrincipalPtr oidc_principal(Claims claims, const OidcConfig& config, const Diges
   principal->given_groups = std::move(claims.groups);
   principal->agent = std::move(claims.agent);
   principal->service = claims.service;
+  principal->scoped = true;
+  principal->scopes = std::move(claims.scopes);
   principal->method = "oidc";
   principal->credential = credential;
   principal->issued_wall_ns = claims.issued_wall_ns;
@@ -98,7 +102,19 @@ struct Authenticator::State {
       : context(c), config(std::move(cfg)), keys(std::move(k)), directory(d), clock(t),
         record(std::make_shared<AuthRecord>(c, port, t)) {}
 
-  asio::awaitable<Judged<PrincipalPtr>> judge_jwt(std::string_view token, const Digest digest) {
+  /// Claims for the configured audience, or for the address that is asked for (RFC 8707); `bound` is then that address.
+  Judged<Claims> claims_for(const json::Value& payload, const OidcConfig& oidc, const std::string& resource, std::string& bound) const {
+    auto claims = read_claims(payload, oidc, clock.wall_ns());
+    const auto authority = resource.find("://");
+    for (auto at = resource; authority != at.npos && !claims && claims.error() == Reason::WrongAudience && at.size() > authority + 3; at.resize(at.rfind('/'))) {
+      auto narrowed = oidc;
+      narrowed.audience = bound = at;
+      claims = read_claims(payload, narrowed, clock.wall_ns());
+    }
+    return claims;
+  }
+
+  asio::awaitable<Judged<PrincipalPtr>> judge_jwt(std::string_view token, const Digest digest, const std::string resource) {
     auto jwt = Jwt::parse(token);
     if (!jwt) co_return std::unexpected(jwt.error());
     // Held over the waits: a reload replaces both.
@@ -107,7 +123,8 @@ struct Authenticator::State {
     const auto* oidc = find_issuer(*cfg, jwt->payload(), clock.wall_ns());
     if (oidc == nullptr || !source) co_return std::unexpected(Reason::UnknownIssuer);
     // Judged before any key is asked for, so that a stale or foreign token makes nobody fetch; and believed only below.
-    auto claims = read_claims(jwt->payload(), *oidc, clock.wall_ns());
+    std::string bound;
+    auto claims = claims_for(jwt->payload(), *oidc, resource, bound);
     if (!claims) co_return std::unexpected(claims.error());
     if (std::ranges::find(oidc->algorithms, to_string(jwt->algorithm())) == oidc->algorithms.end()) {
       co_return std::unexpected(Reason::AlgorithmNotAllowed);
@@ -116,14 +133,14 @@ struct Authenticator::State {
     if (!set) co_return std::unexpected(Reason::KeysUnavailable);
     const auto verified = jwt->verify(**set, oidc->algorithms);
     if (!verified) co_return std::unexpected(verified.error());
-    claims = read_claims(jwt->payload(), *oidc, clock.wall_ns());  // the wait may have outlived the token
+    claims = claims_for(jwt->payload(), *oidc, resource, bound);  // the wait may have outlived the token
     if (!claims) co_return std::unexpected(claims.error());
-    co_return directory.current(oidc_principal(std::move(*claims), *oidc, digest));
+    co_return directory.current(oidc_principal(std::move(*claims), *oidc, digest, std::move(bound)));
   }
 
-  asio::awaitable<Judged<PrincipalPtr>> judge(std::string_view token, const Digest digest, Door door) {
+  asio::awaitable<Judged<PrincipalPtr>> judge(std::string_view token, const Digest digest, Door door, std::string resource) {
     if (token.size() > kMaxJwtBytes) co_return std::unexpected(Reason::Malformed);
-    if (!token.starts_with(kPrefix)) co_return co_await judge_jwt(token, digest);
+    if (!token.starts_with(kPrefix)) co_return co_await judge_jwt(token, digest, std::move(resource));
     if (token.size() != kOpaqueLength) co_return std::unexpected(Reason::Malformed);
     co_return co_await directory.judge(digest, door);
   }
@@ -180,13 +197,13 @@ Authenticator::Authenticator(asio::io_context& context, std::shared_ptr<const Id
 
 Authenticator::~Authenticator() = default;
 
-asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, Door door, std::string peer) {
+asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, Door door, std::string peer, std::string resource) {
   const auto digest = sha256(as_bytes(token));
-  co_return co_await authenticate(std::move(token), digest, door, "bearer", std::move(peer));
+  co_return co_await authenticate(std::move(token), digest, door, "bearer", std::move(peer), std::move(resource));
 }
 
 asio::awaitable<Result<PrincipalPtr>> Authenticator::proven(Digest token, std::string peer) {
-  co_return co_await authenticate(std::string(), token, Door::Database, "scram", std::move(peer));
+  co_return co_await authenticate(std::string(), token, Door::Database, "scram", std::move(peer), "");
 }
 
 asio::awaitable<Error> Authenticator::not_proven(std::string peer, std::string user) {
@@ -212,13 +229,15 @@ asio::awaitable<Result<PrincipalPtr>> Authenticator::certified(std::string name,
 
 asio::awaitable<Result<ScramSet>> Authenticator::scram(std::string login) { co_return co_await state_->directory.scram(std::move(login)); }
 
-asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, Digest digest, Door door, std::string action, std::string peer) {
+asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, Digest digest, Door door, std::string action, std::string peer,
+                                                                   std::string resource) {
   auto& state = *state_;
   const auto now = state.clock.mono_ns();
   // The verdict of one door says nothing about another.
   auto key = digest;
   key.back() ^= static_cast<std::uint8_t>(door);
-  if (const auto* known = state.good.find(key, now)) {
+  // One that was judged for another address is judged again: a JWT may name several.
+  if (const auto* known = state.good.find(key, now); known != nullptr && covers((*known)->resource, resource)) {
     const auto standing = state.directory.current(*known);
     if (standing) co_return *standing;
     if (standing.error() != Reason::Expired) co_return std::unexpected(co_await state.record->failed(standing.error(), action, peer, (*known)->subject));
@@ -230,11 +249,12 @@ asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string to
   // A verdict by a configuration that a reload has replaced meanwhile counts for nothing.
   while (true) {
     const auto generation = state.generation;
-    auto judged = token.empty() ? co_await state.directory.judge(digest, door) : co_await state.judge(token, digest, door);
+    auto judged = token.empty() ? co_await state.directory.judge(digest, door) : co_await state.judge(token, digest, door, resource);
     if (generation != state.generation) continue;
+    if (judged && !covers((*judged)->resource, resource)) judged = std::unexpected(Reason::WrongAudience);
     if (!judged) {
       const auto reason = judged.error();
-      const bool passing = reason == Reason::KeysUnavailable || reason == Reason::StateUnavailable;
+      const bool passing = reason == Reason::KeysUnavailable || reason == Reason::StateUnavailable || reason == Reason::WrongAudience;
       if (!passing) state.bad.put(key, reason, state.clock.mono_ns() + kBadFor);
       co_return std::unexpected(co_await state.record->failed(reason, action, peer));
     }

@@ -41,7 +41,9 @@ class Authenticator {
   ~Authenticator();
 
   /// `peer` goes into the record. Errors: Denied (bad token; the text is safe to show), Unavailable (keys or evidence).
-  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Door door, std::string peer);
+  /// `resource`: the address that is asked for (RFC 8707). A token bound to another one is refused; a provider's JWT whose audience is that
+  /// address, or one above it, is taken for it alone.
+  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Door door, std::string peer, std::string resource = {});
 
   /// For clients that prove a token instead of sending it: the live tokens of that login; none for an unknown one.
   boost::asio::awaitable<Result<ScramSet>> scram(std::string user);
@@ -67,7 +69,7 @@ class Authenticator {
 
  private:
   /// By the token, or by its digest alone when it was proven.
-  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Digest digest, Door door, std::string action, std::string peer);
+  boost::asio::awaitable<Result<PrincipalPtr>> authenticate(std::string token, Digest digest, Door door, std::string action, std::string peer, std::string resource);
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <optional>
 
+#include "identity/scope.h"
+
 namespace sallyport::identity {
 
 namespace {
@@ -82,6 +84,17 @@ Judged<std::vector<std::string>> read_groups(const json::Value& value) {
   return groups;
 }
 
+/// What is none is left out: it opens nothing then.
+Scopes scopes_of(const json::Value& payload) {
+  const auto value = payload["scope"].valid() ? payload["scope"] : payload["scp"];
+  if (value.is_string()) return parse_scopes(value.as_string()).value_or(Scopes());
+  Scopes out;
+  if (value.is_array() && value.size() <= 64)
+    for (const auto one : value)
+      if (is_scope(one.as_string())) out.emplace_back(one.as_string());
+  return sorted_scopes(std::move(out));
+}
+
 /// A token that a client got for itself (RFC 9068 §2.2: `sub` is the client then).
 bool is_service(const json::Value& payload) {
   const auto subject = payload["sub"];
@@ -150,6 +163,7 @@ Judged<Claims> read_claims(const json::Value& payload, const OidcConfig& config,
     if (!name.is_string() || !is_plain_name(name.as_string())) return std::unexpected(Reason::BadActor);
     claims.agent = name.as_string();
   }
+  claims.scopes = scopes_of(payload);
   claims.service = is_service(payload);
   claims.email = email_of(payload, config);
   claims.name = optional_text(claim(payload, config.name_claim));

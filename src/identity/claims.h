@@ -14,6 +14,7 @@ namespace sallyport::identity {
 struct Claims {
   std::string subject, agent, email, name;
   std::vector<std::string> groups;      // sorted, unique
+  std::vector<std::string> scopes;      // `scope` (RFC 8693 §4.2), or `scp` as some providers call it; sorted, unique
   bool service = false;                 // a client's own token (client credentials): no person stands behind it
   std::int64_t issued_wall_ns = 0;      // `iat`; 0 when it is not there
   std::int64_t expires_wall_ns = 0;     // `exp` and the leeway on top: until then the token is taken

@@ -77,6 +77,26 @@ struct AgentConfig {
   std::vector<std::string> people;       // groups whose members it may act for; empty = anyone's
 };
 
+/// A program that people let act for them at the MCP door, known beforehand.
+struct OAuthClientConfig {
+  std::string name;                      // what policy and the record call it (Principal::agent)
+  std::string id;                        // client_id; of a program with a metadata document its https address
+  std::vector<std::string> redirect_uris;
+  SecretRef secret;                      // none = a public client, on PKCE alone
+};
+
+/// How MCP clients get tokens from the gateway (RFC 6749 with PKCE, OAuth 2.1).
+struct OAuthConfig {
+  bool on = false;                       // the section stands in the configuration
+  std::vector<OAuthClientConfig> clients;
+  std::vector<std::string> document_hosts;  // whose client id metadata documents are read: "claude.ai", "*.example.com", "*"; empty = nobody's
+  std::vector<std::string> private_hosts;   // of those: that may have an address which is not public
+  std::string ca_file;                   // further trust anchor for fetching documents
+  bool registration = false;             // RFC 7591
+  std::int64_t registrations = 200;      // how many at once
+  std::int64_t lifetime_ns = 0;          // of what a person allowed, with its refresh tokens; 0 = identity.sign_in.lifetime
+};
+
 /// Who may provision people and groups (SCIM), and whose they are.
 struct ScimConfig {
   std::string name;
@@ -92,6 +112,7 @@ struct IdentityConfig {
   std::vector<SamlConfig> saml;
   std::map<std::string, LocalUser> users;
   std::map<std::string, std::vector<std::string>> nested_groups;  // group -> groups whose members are its members too
+  OAuthConfig oauth;
   std::map<std::string, AgentConfig> agents;                      // empty = any agent's name is taken
   std::int64_t sign_in_ns = 8 * 3600LL * 1'000'000'000;   // life of a sign-in with all that comes from it
   std::int64_t recheck_ns = 300LL * 1'000'000'000;        // how often the provider is asked whether it still holds

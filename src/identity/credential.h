@@ -18,6 +18,9 @@ struct TokenTerms {
   std::string login;                     // the name that a database client gives with it
   std::string peer;                      // who asked for it
   Door door = Door::Any;
+  std::string resource;                  // Principal::resource
+  bool scoped = false;
+  std::vector<std::string> scopes;       // Principal::scopes
   std::int64_t expires_wall_ns = 0;      // cut to the sign-in's end
 };
 
@@ -30,6 +33,9 @@ struct IssuedToken {
 struct TokenInfo {
   std::string id, issuer, subject, agent, method, sign_in, label, login, peer;
   Door door = Door::Any;
+  std::string resource;
+  bool scoped = false;
+  std::vector<std::string> scopes;
   std::int64_t created_wall_ns = 0, expires_wall_ns = 0, used_wall_ns = 0;  // used: within a minute; 0 = never
 };
 
@@ -38,6 +44,7 @@ struct SignInTerms {
   std::string provider;                  // its name in the configuration, "local"
   std::string provider_session;          // OIDC `sid`, SAML SessionIndex; "" when there is none
   std::string peer;
+  std::string client;                    // OAuth client_id of the program that it is for; "" = the gateway's own
   bool asks = false;                     // the secrets can ask the provider again
   std::string secrets;                   // JSON with what the provider gave (refresh token, id token); sealed at rest
   std::int64_t expires_wall_ns = 0;
@@ -53,6 +60,7 @@ struct Revocation {
   std::string id;                        // "tok_…" or "sgn_…"
   std::string issuer, subject;           // subject with issuer: everything of a person, tokens of their provider too
   std::string provider, provider_session;
+  std::string client;                    // sign-ins for this program, of issuer and subject
   bool sign_ins_only = false;            // of a person: sign-ins with what came from them (a logout)
 };
 

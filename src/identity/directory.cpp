@@ -122,7 +122,7 @@ struct Directory::State {
     keep(person);
     if (person.active || (known && !known->active)) co_return Result<void>{};
     // Who comes back begins anew: what a leaver had stays taken back.
-    CO_TRY([[maybe_unused]] const auto ended, co_await take_back({"", person.issuer, person.subject, "", "", false}, "", "the person may not come any more"));
+    CO_TRY([[maybe_unused]] const auto ended, co_await take_back({"", person.issuer, person.subject, "", "", "", false}, "", "the person may not come any more"));
     co_return Result<void>{};
   }
 
@@ -148,6 +148,9 @@ struct Directory::State {
     who->agent = info.agent;
     who->method = info.method;
     who->door = info.door;
+    who->resource = info.resource;
+    who->scoped = info.scoped;
+    who->scopes = info.scopes;
     who->sign_in = info.sign_in;
     who->credential = token;
     who->issued_wall_ns = info.created_wall_ns;
@@ -206,7 +209,7 @@ struct Directory::State {
     IssuedToken out{"sp_" + base64url(secret), random_name("tok_"), nullptr};
     const auto digest = sha256(as_bytes(out.token));
     const TokenInfo info{out.id, terms.issuer, terms.subject, terms.agent, terms.method, terms.sign_in, terms.label, terms.login, terms.peer,
-                         terms.door, now, terms.expires_wall_ns, 0};
+                         terms.door, terms.resource, terms.scoped, terms.scopes, now, terms.expires_wall_ns, 0};
     auto who = principal_of(info, digest);
     if (who) who = current(*who);
     if (!who) co_return fail(ErrorKind::Denied, std::string("no token can be issued: ") + std::string(to_string(who.error())));
@@ -230,7 +233,7 @@ struct Directory::State {
       co_return fail(ErrorKind::Denied, "what is to be revoked? name a token, a sign-in or a person");
     const auto now = clock.wall_ns();
     CO_TRY(const auto found, find_revoked(store.database(), what, now));
-    const bool whole_person = !what.subject.empty() && !what.sign_ins_only;
+    const bool whole_person = !what.subject.empty() && !what.sign_ins_only && what.client.empty();
     if (found.ids.empty() && !whole_person) co_return std::size_t{0};
     const Person whose{what.issuer, what.subject, {}, {}, {}};
     std::string object;
@@ -245,6 +248,7 @@ struct Directory::State {
       auto person = find(whose.key()) ? *find(whose.key()) : whose;
       person.not_before_wall_ns = now;
       CO_TRY_VOID(put_person(store.database(), person, now));
+      CO_TRY_VOID(forget_grants(store.database(), person, now));
       keep(person);
     }
     const std::unique_lock lock(guard);

@@ -1,14 +1,15 @@
 #include "identity/directory_rows.h"
 
 #include "base/json.h"
+#include "identity/scope.h"
 
 namespace sallyport::identity {
 
 namespace {
 
 constexpr std::int64_t kDay = 86'400'000'000'000;
-constexpr const char* kToken = "id, issuer, subject, agent, method, sign_in, label, login, peer, door, created, expires, used";
-constexpr const char* kSignIn = "id, issuer, subject, provider, provider_session, peer, created, checked, expires, secrets";
+constexpr const char* kToken = "id, issuer, subject, agent, method, sign_in, label, login, peer, door, created, expires, used, resource, scopes";
+constexpr const char* kSignIn = "id, issuer, subject, provider, provider_session, peer, created, checked, expires, secrets, client";
 
 std::string groups_text(const std::vector<std::string>& groups) {
   std::string out = "[";
@@ -25,6 +26,9 @@ TokenInfo token_of(const state::Statement& row) {
   out.created_wall_ns = row.integer(10);
   out.expires_wall_ns = row.integer(11);
   out.used_wall_ns = row.integer(12);
+  out.resource = row.text(13);
+  out.scoped = !row.is_null(14);
+  out.scopes = parse_scopes(row.text(14)).value_or(Scopes());
   return out;
 }
 
@@ -38,6 +42,7 @@ StoredSignIn sign_in_of(const state::Statement& row) {
   one.checked_wall_ns = row.integer(7);
   one.expires_wall_ns = row.integer(8);
   out.sealed = row.blob(9);
+  one.client = row.text(10);
   return out;
 }
 
@@ -79,17 +84,19 @@ Result<std::optional<StoredToken>> load_token(state::Database& database, const D
   select.bind_blob(1, token);
   TRY(const bool row, select.step());
   if (!row) return std::optional<StoredToken>();
-  return std::optional<StoredToken>(StoredToken{token_of(select), select.integer(13) != 0});
+  return std::optional<StoredToken>(StoredToken{token_of(select), select.integer(15) != 0});
 }
 
 Result<bool> insert_token(state::Database& database, const Digest& token, const TokenInfo& info, const ScramVerifier& scram) {
   auto insert = database.prepare(
-      "INSERT INTO credentials (hash, id, issuer, subject, agent, method, sign_in, label, login, peer, door, created, expires, used, scram_stored, scram_server) "
-      "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, ?14, ?15 "
+      "INSERT INTO credentials (hash, id, issuer, subject, agent, method, sign_in, label, login, peer, door, created, expires, used, scram_stored, scram_server, resource, scopes) "
+      "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0, ?14, ?15, ?16, ?17 "
       "WHERE ?7 = '' OR EXISTS (SELECT 1 FROM sign_ins WHERE id = ?7 AND revoked IS NULL AND expires > ?12)");
   insert.bind_blob(1, token).bind(2, info.id).bind(3, info.issuer).bind(4, info.subject).bind(5, info.agent).bind(6, info.method).bind(7, info.sign_in);
   insert.bind(8, info.label).bind(9, info.login).bind(10, info.peer).bind(11, static_cast<int>(info.door)).bind(12, info.created_wall_ns);
-  insert.bind(13, info.expires_wall_ns).bind_blob(14, scram.stored_key).bind_blob(15, scram.server_key);
+  insert.bind(13, info.expires_wall_ns).bind_blob(14, scram.stored_key).bind_blob(15, scram.server_key).bind(16, info.resource);
+  if (info.scoped) insert.bind(17, scopes_text(info.scopes));
+  else insert.bind_null(17);
   TRY_VOID(insert.run());
   return database.changes() == 1;
 }
@@ -129,10 +136,10 @@ Result<ScramSet> load_scram(state::Database& database, const std::string& login,
 }
 
 Result<void> insert_sign_in(state::Database& database, const SignIn& one, const Bytes& sealed) {
-  auto insert = database.prepare("INSERT INTO sign_ins (id, issuer, subject, provider, provider_session, peer, created, checked, tried, asks, expires, secrets) "
-                                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?8, ?, ?, ?)");
+  auto insert = database.prepare("INSERT INTO sign_ins (id, issuer, subject, provider, provider_session, peer, created, checked, tried, asks, expires, secrets, client) "
+                                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?8, ?, ?, ?, ?)");
   insert.bind(1, one.id).bind(2, one.issuer).bind(3, one.subject).bind(4, one.provider).bind(5, one.provider_session).bind(6, one.peer);
-  insert.bind(7, one.created_wall_ns).bind(8, one.checked_wall_ns).bind(9, one.asks ? 1 : 0).bind(10, one.expires_wall_ns).bind_blob(11, sealed);
+  insert.bind(7, one.created_wall_ns).bind(8, one.checked_wall_ns).bind(9, one.asks ? 1 : 0).bind(10, one.expires_wall_ns).bind_blob(11, sealed).bind(12, one.client);
   return insert.run();
 }
 
@@ -166,8 +173,8 @@ Result<Revoked> find_revoked(state::Database& database, const Revocation& what, 
   Revoked out;
   // A sign-in fits by its own fields; a token by its own, or because its sign-in does.
   auto sign_ins = database.prepare("SELECT id FROM sign_ins WHERE revoked IS NULL AND expires > ?1 AND (?2 = '' OR id = ?2) AND (?3 = '' OR (issuer = ?3 AND subject = ?4)) "
-                                   "AND (?5 = '' OR provider = ?5) AND (?6 = '' OR provider_session = ?6)");
-  sign_ins.bind(1, now).bind(2, what.id).bind(3, what.issuer).bind(4, what.subject).bind(5, what.provider).bind(6, what.provider_session);
+                                   "AND (?5 = '' OR provider = ?5) AND (?6 = '' OR provider_session = ?6) AND (?7 = '' OR client = ?7)");
+  sign_ins.bind(1, now).bind(2, what.id).bind(3, what.issuer).bind(4, what.subject).bind(5, what.provider).bind(6, what.provider_session).bind(7, what.client);
   for (;;) {
     TRY(const bool row, sign_ins.step());
     if (!row) break;
@@ -189,7 +196,7 @@ Result<Revoked> find_revoked(state::Database& database, const Revocation& what, 
     select.bind(1, now).bind(2, out.ids[i]);
     TRY_VOID(take(select));
   }
-  if (what.sign_ins_only || !what.provider.empty() || !what.provider_session.empty()) return out;
+  if (what.sign_ins_only || !what.client.empty() || !what.provider.empty() || !what.provider_session.empty()) return out;
   auto select = database.prepare("SELECT hash, id, expires FROM credentials WHERE revoked IS NULL AND expires > ?1 AND (?2 = '' OR id = ?2) AND "
                                  "(?3 = '' OR (issuer = ?3 AND subject = ?4)) AND sign_in NOT IN (SELECT id FROM sign_ins WHERE revoked IS NULL AND expires > ?1 AND "
                                  "issuer = ?3 AND subject = ?4)");
@@ -209,6 +216,11 @@ Result<void> mark_revoked(state::Database& database, const Revoked& revoked, std
     update.reset();
   }
   return transaction.commit();
+}
+
+Result<void> forget_grants(state::Database& database, const Person& person, std::int64_t now) {
+  TRY_VOID(database.prepare("UPDATE consents SET revoked = ? WHERE issuer = ? AND subject = ? AND revoked IS NULL").bind(1, now).bind(2, person.issuer).bind(3, person.subject).run());
+  return database.prepare("DELETE FROM upstream_tokens WHERE issuer = ? AND subject = ?").bind(1, person.issuer).bind(2, person.subject).run();
 }
 
 Result<void> forget_ended(state::Database& database, std::int64_t now) {

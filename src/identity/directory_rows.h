@@ -43,6 +43,9 @@ struct Revoked {
 Result<Revoked> find_revoked(state::Database& database, const Revocation& what, std::int64_t now);
 Result<void> mark_revoked(state::Database& database, const Revoked& revoked, std::int64_t now);
 
+/// What the person allowed programs, and their accounts at targets.
+Result<void> forget_grants(state::Database& database, const Person& person, std::int64_t now);
+
 /// What ended more than a day ago is forgotten.
 Result<void> forget_ended(state::Database& database, std::int64_t now);
 

@@ -4,13 +4,21 @@
 #include <charconv>
 #include <mutex>
 
+#include "base/text.h"
 #include "identity/key_source.h"
+#include "net/public_address.h"
 
 namespace sallyport::identity {
 
 namespace {
 
 constexpr std::size_t kMaxBody = 1u << 20;
+
+/// A body with its bound.
+struct Body {
+  std::string& text;
+  std::size_t most;
+};
 
 using Url = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
 
@@ -29,10 +37,16 @@ bool is_loopback(std::string_view host) {
 }
 
 std::size_t write_body(char* data, std::size_t, std::size_t size, void* user) {
-  auto& body = *static_cast<std::string*>(user);
-  if (body.size() + size > kMaxBody) return 0;
-  body.append(data, size);
+  auto& body = *static_cast<Body*>(user);
+  if (body.text.size() + size > body.most) return 0;
+  body.text.append(data, size);
   return size;
+}
+
+/// libcurl asks for a socket to the address that it is about to connect to.
+curl_socket_t open_public(void*, curlsocktype, curl_sockaddr* address) {
+  if (!net::is_public(&address->addr)) return CURL_SOCKET_BAD;
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 std::size_t read_header(char* data, std::size_t, std::size_t size, void* user) {
@@ -81,7 +95,8 @@ Result<Fetched> get(const std::string& url, const std::string& ca_file, std::int
   auto* c = curl.get();
   common_options(c, url, ca_file, timeout_ns, error);
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, write_body);
-  curl_easy_setopt(c, CURLOPT_WRITEDATA, &fetched.body);
+  Body body{fetched.body, kMaxBody};
+  curl_easy_setopt(c, CURLOPT_WRITEDATA, &body);
   curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, read_header);
   curl_easy_setopt(c, CURLOPT_HEADERDATA, &fetched.max_age_ns);
   curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
@@ -98,6 +113,19 @@ Result<Fetched> get(const std::string& url, const std::string& ca_file, std::int
 }
 
 }  // namespace
+
+bool host_fits(std::string_view pattern, std::string_view host) {
+  if (pattern == "*") return true;
+  if (pattern.starts_with("*.")) return host.size() > pattern.size() - 1 && host.ends_with(pattern.substr(1));
+  return pattern == host;
+}
+
+std::string host_of_url(const std::string& text) {
+  Url url(curl_url(), curl_url_cleanup);
+  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_DISALLOW_USER) != CURLUE_OK) return "";
+  auto host = ascii_lower(part(url.get(), CURLUPART_HOST));
+  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+}
 
 bool is_safe_url(const std::string& text) {
   Url url(curl_url(), curl_url_cleanup);
@@ -135,7 +163,16 @@ Result<ProviderAnswer> curl_call(const ProviderCall& call) {
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.form.size()));
   }
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, write_body);
-  curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer.body);
+  Body body{answer.body, call.max_bytes};
+  curl_easy_setopt(c, CURLOPT_WRITEDATA, &body);
+  curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, read_header);
+  curl_easy_setopt(c, CURLOPT_HEADERDATA, &answer.max_age_ns);
+  const bool trusted = std::ranges::any_of(call.private_hosts, [&](const auto& pattern) { return host_fits(pattern, host_of_url(call.url)); });
+  if (call.guarded && !trusted) {
+    if (!call.url.starts_with("https:")) return fail(ErrorKind::Unavailable, fmt::format("{} is not asked: only https", call.url));
+    curl_easy_setopt(c, CURLOPT_PROXY, "");
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_public);
+  }
   if (!call.user.empty()) {
     curl_easy_setopt(c, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
     curl_easy_setopt(c, CURLOPT_USERNAME, call.user.c_str());

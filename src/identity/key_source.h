@@ -35,10 +35,16 @@ struct ProviderCall {
   std::string user, password, bearer;  // HTTP Basic, or a bearer token; "" = neither
   std::string ca_file;
   std::int64_t timeout_ns = 10'000'000'000;
+  std::size_t max_bytes = 1u << 20;
+  /// The address was named by somebody else: https to a public address only, past no proxy, unless its host is one of these (server-side
+  /// request forgery). Judged at the address that is connected to, so that no name can change its mind in between.
+  bool guarded = false;
+  std::vector<std::string> private_hosts = {};
 };
 struct ProviderAnswer {
   long status = 0;
   std::string body;
+  std::int64_t max_age_ns = -1;        // Cache-Control: max-age; -1 when the answer does not say
 };
 Result<ProviderAnswer> curl_call(const ProviderCall& call);
 
@@ -47,6 +53,9 @@ std::vector<OidcConfig> issuers_of(const IdentityConfig& config);
 
 /// https, or http on loopback; no user name in it.
 bool is_safe_url(const std::string& url);
+/// "claude.ai", "*.example.com" (which is not example.com) or "*".
+bool host_fits(std::string_view pattern, std::string_view host);
+std::string host_of_url(const std::string& url);
 
 class KeySource {
  public:

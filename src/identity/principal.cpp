@@ -25,6 +25,8 @@ bool parse_door(std::string_view name, Door& out) {
 
 bool Principal::in_group(std::string_view group) const { return std::ranges::find(groups, group) != groups.end(); }
 
+bool Principal::has_scope(std::string_view scope) const { return !scoped || std::ranges::find(scopes, scope) != scopes.end(); }
+
 std::string Principal::display() const { return agent.empty() ? subject : "agent " + agent + " on behalf of " + subject; }
 
 }  // namespace sallyport::identity

@@ -26,6 +26,9 @@ struct Principal {
   bool service = false;                // a machine of its own: never an approver
   std::string method;                  // how it proved itself: "oidc" (a provider's JWT), "token", "certificate", "break-glass", …
   Door door = Door::Any;               // where it is good
+  std::string resource;                // RFC 8707: good at this address and below it only; "" = wherever `door` says
+  bool scoped = false;                 // it came by OAuth and may do what `scopes` say; else no scope limits it
+  std::vector<std::string> scopes;     // sorted, unique
   std::string sign_in;                 // id of the sign-in that the credential came from ("sgn_…"), "" when there was none
   /// Sorted ids of the access rules under which a grant is active for the target at hand. The Gate's, for its session:
   /// no authentication ever sets it.
@@ -36,6 +39,7 @@ struct Principal {
 
   bool is_agent() const { return !agent.empty() || service; }
   bool in_group(std::string_view group) const;
+  bool has_scope(std::string_view scope) const;
   /// issuer + '\n' + subject: one person, whatever the credential. Approvals compare this.
   std::string person() const { return issuer + "\n" + subject; }
   /// "alice" or "agent bot on behalf of alice".

@@ -28,6 +28,9 @@ std::string_view to_string(Reason reason) {
     case Reason::Deactivated: return "deactivated";
     case Reason::Revoked: return "revoked";
     case Reason::WrongDoor: return "wrong_door";
+    case Reason::InsufficientScope: return "insufficient_scope";
+    case Reason::UnknownClient: return "unknown_client";
+    case Reason::WrongRedirect: return "wrong_redirect";
     case Reason::UnknownAgent: return "unknown_agent";
     case Reason::WrongPassword: return "wrong_password";
     case Reason::RateLimited: return "rate_limited";

@@ -31,6 +31,9 @@ enum class Reason {
   Deactivated,          // the person is known and may not come any more
   Revoked,              // the credential, or the sign-in that it came from, was taken back
   WrongDoor,            // a credential for another protocol than the one it was shown to
+  InsufficientScope,    // OAuth scopes that the operation needs and the token does not have
+  UnknownClient,        // an OAuth client that is not registered, or shows no proof of being it
+  WrongRedirect,        // a redirect address that the OAuth client did not register
   UnknownAgent,         // an agent that the configuration does not register, or not for this person
   WrongPassword,
   RateLimited,

@@ -43,6 +43,7 @@ std::string verb(const Notice& notice) {
   if (notice.event == "requested") return notice.kind == "access" ? "asks for access" : notice.kind == "review" ? "used break-glass access that waits for review" : "asks";
   if (notice.event == "break-glass") return "BREAKS GLASS";
   if (notice.event == "review-overdue") return "has a break-glass access whose review is overdue";
+  if (notice.event == "tools-quarantined") return "offers tools that wait for a review";
   return "request " + notice.event;
 }
 

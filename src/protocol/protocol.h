@@ -10,6 +10,7 @@
 
 #include "enforce/gate.h"
 #include "enforce/remembered.h"
+#include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
 #include "identity/vault.h"
 #include "target/link.h"
@@ -25,6 +26,7 @@ struct Services {
   enforce::RememberedSessions& remembered;
   const identity::Vault& vault;
   const std::string& admin_origin;  // where people answer requests; known before the first request is served
+  enforce::ToolPins& pins;
 };
 
 }  // namespace sallyport::protocol

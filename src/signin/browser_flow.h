@@ -15,6 +15,8 @@ struct BrowserFlow {
   // What it is for: the command line that waits on a loopback port, or a device that shows a code.
   std::string redirect_uri, challenge, client_state;  // RFC 8252, RFC 7636; "" for a device
   std::string user_code;                              // RFC 8628; "" for the command line
+  std::string client, resource, scopes;               // an MCP client that was sent here: its client_id, what it may reach; "" for the others
+  std::string connect;                                // a target whose account the person connects
 
   // What the provider's answer must match.
   std::string provider, state, nonce, verifier;
@@ -23,6 +25,8 @@ struct BrowserFlow {
   std::int64_t expires_wall_ns = 0;
 
   bool for_device() const { return !user_code.empty(); }
+  /// Something waits for who comes.
+  bool has_purpose() const { return for_device() || !redirect_uri.empty() || !connect.empty(); }
 };
 
 constexpr std::int64_t kFlowLife = 600'000'000'000;

@@ -14,6 +14,7 @@ namespace sallyport::signin {
 
 struct CodeGrant {
   std::string sign_in, challenge, redirect_uri;
+  std::string client, agent, resource, scopes;   // of an MCP client; "" for the command line
   std::int64_t expires_mono_ns = 0;
 };
 

@@ -52,6 +52,19 @@ admin::Answer confirm_page(std::string_view who, std::string_view about, std::st
                                           form("no", "No", " class=\"no\"")), 200);
 }
 
+admin::Answer consent_page(const ConsentQuestion& q) {
+  const auto form = [&](std::string_view word, std::string_view label, std::string_view look) {
+    return fmt::format("<form method=\"post\" action=\"/auth/confirm\"><input type=\"hidden\" name=\"token\" value=\"{}\"><input type=\"hidden\" name=\"answer\" value=\"{}\">"
+                       "<button{}>{}</button></form>", markup_escaped(q.token), word, look, label);
+  };
+  const auto row = [](std::string_view name, std::string_view text) { return fmt::format("<p>{}: <strong>{}</strong></p>", name, markup_escaped(text)); };
+  std::string body = fmt::format("<p>You came as <strong>{}</strong>.</p><p><strong>{}</strong> wants to act as you.</p>", markup_escaped(q.who), markup_escaped(q.program));
+  body += row("Program", q.id) + row("You will be sent back to", q.back_to) + row("It may reach", q.resource) + row("Scopes", q.scopes);
+  if (!q.vouched) body += "<p class=\"bad\">Nobody here has looked at this program. Its name is what it calls itself.</p>";
+  body += "<p>Go on only if you began this yourself, in that program.</p>";
+  return page("May this program act as you?", body + form("yes", "Allow", "") + form("no", "No", " class=\"no\""), 200);
+}
+
 admin::Answer message_page(std::string_view title, std::string_view text, unsigned status, std::string_view leads_to) {
   // A refresh, not a redirect: form-action would forbid a redirect after a form to an address that is not ours.
   const auto head = leads_to.empty() ? "" : fmt::format("<meta http-equiv=\"refresh\" content=\"0;url={}\">", markup_escaped(leads_to));

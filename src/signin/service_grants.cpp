@@ -127,17 +127,38 @@ awaitable<Judged<std::string>> SignIn::State::judge_workload(std::string asserti
   co_return std::unexpected(Reason::BadSubject);
 }
 
+/// `resource` (RFC 8707) and `scope` of a request: they take away, and never add. What is wrong as an OAuth error, or nothing.
+std::optional<Answer> SignIn::State::narrow(const Form& form, identity::TokenTerms& terms) const {
+  if (const std::string asked(form_value(form, "resource")); !asked.empty()) {
+    terms.resource = resource_of(asked);
+    if (terms.resource.empty() || (terms.door != identity::Door::Any && terms.door != identity::Door::Mcp)) return oauth_error(400, "invalid_target", "resource is none of this gateway's MCP targets");
+    if (terms.resource == services.door.public_url) terms.resource += "/mcp";
+    terms.door = identity::Door::Mcp;
+  }
+  const auto asked = identity::parse_scopes(form_value(form, "scope"));
+  if (!asked) return oauth_error(400, "invalid_scope", "scope is not well-formed");
+  if (asked->empty()) return std::nullopt;
+  identity::Scopes kept;
+  for (const auto& one : *asked)
+    if (std::ranges::binary_search(services.door.scopes, one) && (!terms.scoped || std::ranges::binary_search(terms.scopes, one))) kept.push_back(one);
+  terms.scoped = true;
+  terms.scopes = std::move(kept);
+  return std::nullopt;
+}
+
 awaitable<Answer> SignIn::State::give_service_token(const Call& call, const Form& form, std::string service, std::string method) {
   bool known = false;
   identity::TokenTerms terms;
   terms.door = door_of(form, known);
   if (!known) co_return oauth_error(400, "invalid_target", "audience is any, api, mcp or database");
+  if (auto wrong = narrow(form, terms)) co_return std::move(*wrong);
   terms.issuer = "local";
   terms.subject = terms.login = std::move(service);
   terms.method = std::move(method);
   terms.peer = call.peer;
   terms.expires_wall_ns = services.clock.wall_ns() + config->token_lifetime_ns;
-  co_return token_answer(co_await services.directory.issue(std::move(terms)), "");
+  const auto scope = terms.scoped ? fmt::format(R"("scope":{},)", json::quote(identity::scopes_text(terms.scopes))) : std::string();
+  co_return token_answer(co_await services.directory.issue(std::move(terms)), scope);
 }
 
 Answer SignIn::State::token_answer(Result<identity::IssuedToken> issued, std::string_view more) const {
@@ -180,6 +201,9 @@ awaitable<Answer> SignIn::State::exchange(Call call, Form form) {
   auto actor = co_await services.authenticator.authenticate(std::string(form_value(form, "actor_token")), identity::Door::Any, call.peer);
   if (!actor) co_return actor.error().kind == ErrorKind::Denied ? oauth_error(400, "invalid_grant", "the actor_token is not good here") : oauth_error(503, "temporarily_unavailable", actor.error().what);
   const auto& person = **subject;
+  terms.scoped = person.scoped;   // what its provider limited stays limited
+  terms.scopes = person.scopes;
+  if (auto wrong = narrow(form, terms)) co_return std::move(*wrong);
   // Neither's token opens more doors this way than by itself; what `sallyport login` keeps stands for the person everywhere.
   const auto opens = [&](const identity::Principal& who) { return who.door == identity::Door::Any || who.door == terms.door || (who.door == identity::Door::Api && !who.sign_in.empty()); };
   if (!opens(person) || !opens(**actor)) co_return co_await refuse_grant(call, Reason::WrongDoor, "invalid_grant", kAction);

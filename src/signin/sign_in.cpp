@@ -27,6 +27,8 @@ bool is_loopback_redirect(const std::string& uri) {
   return false;
 }
 
+}  // namespace
+
 bool is_challenge(std::string_view text) {
   const auto bytes = from_base64url(text);
   return bytes && bytes->size() == 32;
@@ -35,8 +37,6 @@ bool is_challenge(std::string_view text) {
 Answer not_begun() {
   return message_page("Begin again", "This sign-in is over, or was begun in another browser. Go back to where you began it and start once more.", 400);
 }
-
-}  // namespace
 
 const identity::OidcConfig* SignIn::State::find_provider(const std::string& name) const {
   for (const auto& one : config->oidc)
@@ -65,10 +65,25 @@ awaitable<Answer> SignIn::State::refused(const Call& call, Reason reason, std::s
   co_return message_page("Not signed in", "This did not prove who you are. Begin again; if it happens once more, tell an administrator: request " + call.request_id + ".", 403);
 }
 
+identity::SignInTerms SignIn::State::terms_of(const Call& call, const Arrived& here, std::int64_t life_ns) const {
+  identity::SignInTerms terms;
+  terms.issuer = here.who->issuer;
+  terms.subject = here.who->subject;
+  terms.provider = here.arrival.provider;
+  terms.provider_session = here.arrival.provider_session;
+  terms.peer = call.peer;
+  terms.secrets = here.arrival.secrets;
+  terms.asks = here.arrival.asks;
+  terms.expires_wall_ns = services.clock.wall_ns() + life_ns;
+  if (here.arrival.expires_wall_ns != 0) terms.expires_wall_ns = std::min(terms.expires_wall_ns, here.arrival.expires_wall_ns);
+  return terms;
+}
+
 /// The command line sends the browser here (RFC 6749 §4.1.1). What is wrong with the request is told to the person, never sent to an address
 /// that is not known to be the program's own (§4.1.2.1).
 awaitable<Answer> SignIn::State::authorize(Call call) {
   const auto value = [&](std::string_view name) { return call.query_value(name); };
+  if (config->oauth.on && value("client_id") != kClientId) co_return co_await authorize_client(std::move(call));
   std::string wrong;
   if (value("client_id") != kClientId) wrong = "client_id is not known here";
   else if (!is_loopback_redirect(value("redirect_uri"))) wrong = "redirect_uri is not http://127.0.0.1:PORT/callback";
@@ -175,17 +190,18 @@ awaitable<Answer> SignIn::State::came(const Call& call, BrowserFlow flow, Arriva
   std::erase_if(arrived, [&](const auto& one) { return one.second.until_mono_ns <= now; });
   flow.arrived = random_text();
   arrived[flow.arrived] = {*standing, std::move(arrival), now + kFlowLife};
-  const bool purpose = flow.for_device() || !flow.redirect_uri.empty();
-  co_return with(admin::redirect(purpose ? "/auth/confirm" : "/device"), std::move(flow));
+  co_return with(admin::redirect(flow.has_purpose() ? "/auth/confirm" : "/device"), std::move(flow));
 }
 
 awaitable<Answer> SignIn::State::ask_last_word(Call call) {
   const auto flow = flow_of(call);
   const auto at = flow ? arrived.find(flow->arrived) : arrived.end();
-  if (at == arrived.end() || (!flow->for_device() && flow->redirect_uri.empty())) co_return not_begun();
+  if (at == arrived.end() || !flow->has_purpose()) co_return not_begun();
+  if (!flow->client.empty()) co_return co_await ask_consent(call, *flow, at->second.who);
   const auto& who = *at->second.who;
   const auto name = who.email.empty() ? who.subject : who.email + " (" + who.subject + ")";
-  const auto about = flow->for_device() ? "The device that shows the code " + flow->user_code.substr(0, 4) + "-" + flow->user_code.substr(4) + " will act as you."
+  const auto about = !flow->connect.empty() ? "Your account at " + flow->connect + " will be connected: the gateway will use it for your calls there, and for those of programs that act for you."
+                     : flow->for_device() ? "The device that shows the code " + flow->user_code.substr(0, 4) + "-" + flow->user_code.substr(4) + " will act as you."
                                         : std::string("A program on this computer asked for it and will act as you.");
   co_return confirm_page(name, about, flow->arrived);
 }
@@ -194,26 +210,18 @@ awaitable<Answer> SignIn::State::last_word(Call call) {
   const auto flow = flow_of(call);
   auto form = admin::read_form(call.request);
   const auto at = flow && form && !flow->arrived.empty() && form_value(*form, "token") == flow->arrived ? arrived.find(flow->arrived) : arrived.end();
-  if (at == arrived.end() || (!flow->for_device() && flow->redirect_uri.empty()) || at->second.until_mono_ns <= services.clock.mono_ns()) co_return not_begun();
+  if (at == arrived.end() || !flow->has_purpose() || at->second.until_mono_ns <= services.clock.mono_ns()) co_return not_begun();
+  if (!flow->connect.empty()) co_return co_await go_to_upstream(call, *flow, form_value(*form, "answer") == "yes");
   const auto here = std::move(at->second);
   arrived.erase(at);
+  if (!flow->client.empty()) co_return co_await answer_client(call, *flow, here, form_value(*form, "answer") == "yes");
   auto* device = flow->for_device() ? grants.find_device(flow->user_code, services.clock.mono_ns()) : nullptr;
   if (form_value(*form, "answer") != "yes") {
     if (device != nullptr) device->state = DeviceGrant::State::Denied;
     co_return message_page("Not signed in", "Nothing was allowed. You can close this window.");
   }
   if (flow->for_device() && device == nullptr) co_return message_page("Begin again", "The device's code is over. Begin once more on the device.", 400);
-  identity::SignInTerms terms;
-  terms.issuer = here.who->issuer;
-  terms.subject = here.who->subject;
-  terms.provider = here.arrival.provider;
-  terms.provider_session = here.arrival.provider_session;
-  terms.peer = call.peer;
-  terms.secrets = here.arrival.secrets;
-  terms.asks = here.arrival.asks;
-  terms.expires_wall_ns = services.clock.wall_ns() + config->sign_in_ns;
-  if (here.arrival.expires_wall_ns != 0) terms.expires_wall_ns = std::min(terms.expires_wall_ns, here.arrival.expires_wall_ns);
-  auto made = co_await services.directory.sign_in(std::move(terms), here.who);
+  auto made = co_await services.directory.sign_in(terms_of(call, here, config->sign_in_ns), here.who);
   if (!made) co_return message_page("Not signed in", made.error().what + ". Request " + call.request_id + ".", made.error().kind == ErrorKind::Denied ? 403 : 503);
   if (flow->for_device()) {
     device = grants.find_device(flow->user_code, services.clock.mono_ns());
@@ -232,12 +240,16 @@ awaitable<Answer> SignIn::State::last_word(Call call) {
 }
 
 SignIn::SignIn(Services services, std::shared_ptr<const identity::IdentityConfig> config, std::shared_ptr<identity::KeySource> keys)
-    : state_(std::make_shared<State>(std::move(services), std::move(config), std::move(keys))) {}
+    : state_(std::make_shared<State>(std::move(services), std::move(config), std::move(keys))) {
+  state_->clients.reconfigure(state_->config);
+}
 SignIn::~SignIn() = default;
 
-void SignIn::reconfigure(std::shared_ptr<const identity::IdentityConfig> config, std::shared_ptr<identity::KeySource> keys) {
+void SignIn::reconfigure(std::shared_ptr<const identity::IdentityConfig> config, std::shared_ptr<identity::KeySource> keys, McpDoor door) {
   state_->config = std::move(config);
   state_->keys = std::move(keys);
+  state_->clients.reconfigure(state_->config);
+  state_->services.door = std::move(door);
 }
 
 void SignIn::end_elsewhere_by(std::function<std::string(const identity::SignIn&)> url) { state_->ends_elsewhere = std::move(url); }
@@ -278,8 +290,11 @@ admin::Routes SignIn::routes() {
   out.push_back(oauth("/oauth/token", "Tokens of the gateway (RFC 6749, RFC 8628).", &State::token));
   out.push_back(oauth("/oauth/device_authorization", "Begins a device's sign-in (RFC 8628).", &State::begin_device));
   out.push_back(oauth("/auth/backchannel/{provider}", "A provider's logout token (OpenID Connect Back-Channel Logout 1.0).", &State::back_channel));
-  out.push_back({.method = "GET", .pattern = "/.well-known/oauth-authorization-server", .summary = "What the gateway's OAuth endpoints can do (RFC 8414).", .gives = "application/json",
-                 .handler = Handler([s](Call) -> awaitable<Answer> { co_return s->metadata(); })});
+  for (const char* path : {"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"})
+    out.push_back({.method = "GET", .pattern = path, .summary = "What the gateway's OAuth endpoints can do (RFC 8414).", .gives = "application/json",
+                   .handler = Handler([s](Call) -> awaitable<Answer> { co_return s->metadata(); })});
+  add_client_routes(*s, out);
+  add_connect_routes(*s, out);
   out.push_back({.method = "POST", .pattern = "/api/logout", .need = Permission::OwnTokens, .summary = "Ends the sign-in that the token came from.", .gives = "Logout", .handler = does(&State::logout)});
   return out;
 }

@@ -8,6 +8,7 @@
 #include "identity/attempts.h"
 #include "identity/auth_record.h"
 #include "signin/browser_flow.h"
+#include "signin/clients.h"
 #include "signin/grants.h"
 #include "signin/sign_in.h"
 
@@ -21,6 +22,9 @@ struct SignIn::State {
   std::shared_ptr<const identity::IdentityConfig> config;
   std::shared_ptr<identity::KeySource> keys;
   boost::asio::thread_pool pool{2};   // requests to providers block here
+  boost::asio::thread_pool strangers{2};  // requests for documents of strangers: they keep nobody from signing in
+  Clients clients{strangers, services.oauth, services.clock};
+  identity::Attempts registrations{10};   // of one address, a minute
   Grants grants;
   identity::Attempts codes_typed{20};          // device codes that one address tried, a minute
   std::map<std::string, std::int64_t> assertions;  // services' own, by name and `jti`, until they are over
@@ -58,6 +62,31 @@ struct SignIn::State {
   boost::asio::awaitable<admin::Answer> ask_last_word(admin::Call call);
   boost::asio::awaitable<admin::Answer> last_word(admin::Call call);
   boost::asio::awaitable<admin::Answer> refused(const admin::Call& call, identity::Reason reason, std::string action);
+  identity::SignInTerms terms_of(const admin::Call& call, const Arrived& here, std::int64_t life_ns) const;
+
+  // client_flow.cpp: MCP clients send the browser here, and people say whether they may.
+  boost::asio::awaitable<admin::Answer> authorize_client(admin::Call call);
+  boost::asio::awaitable<admin::Answer> ask_consent(const admin::Call& call, BrowserFlow flow, identity::PrincipalPtr who);
+  boost::asio::awaitable<admin::Answer> answer_client(const admin::Call& call, BrowserFlow flow, Arrived here, bool yes);
+  std::string resource_of(std::string text) const;
+
+  // client_tokens.cpp: what MCP clients get, and how it ends.
+  boost::asio::awaitable<Result<OAuthClient>> proven_client(const admin::Call& call, const admin::Form& form);
+  boost::asio::awaitable<admin::Answer> code_of_client(admin::Call call, admin::Form form);
+  boost::asio::awaitable<admin::Answer> refresh(admin::Call call, admin::Form form);
+  boost::asio::awaitable<admin::Answer> give_client_tokens(const admin::Call& call, identity::RefreshTerms terms, std::string narrowed);
+  boost::asio::awaitable<std::optional<CodeGrant>> spend_code(const admin::Call& call, const admin::Form& form, const std::string& client);
+  boost::asio::awaitable<admin::Answer> register_client(admin::Call call);
+  boost::asio::awaitable<admin::Answer> revoke_by_client(admin::Call call);
+  boost::asio::awaitable<admin::Answer> list_consents(admin::Call call);
+  boost::asio::awaitable<admin::Answer> withdraw_consent(admin::Call call);
+
+  // connect.cpp: accounts of people at targets.
+  boost::asio::awaitable<admin::Answer> begin_connect(admin::Call call);
+  boost::asio::awaitable<admin::Answer> go_to_upstream(const admin::Call& call, BrowserFlow flow, bool yes);
+  boost::asio::awaitable<admin::Answer> connected(admin::Call call);
+  boost::asio::awaitable<admin::Answer> list_connections(admin::Call call);
+  boost::asio::awaitable<admin::Answer> disconnect(admin::Call call);
 
   // token_endpoint.cpp: the program's way.
   boost::asio::awaitable<admin::Answer> token(admin::Call call);
@@ -72,6 +101,7 @@ struct SignIn::State {
   boost::asio::awaitable<identity::Judged<std::string>> judge_client_assertion(const admin::Form& form);
   boost::asio::awaitable<identity::Judged<std::string>> judge_workload(std::string assertion);
   boost::asio::awaitable<admin::Answer> give_service_token(const admin::Call& call, const admin::Form& form, std::string service, std::string method);
+  std::optional<admin::Answer> narrow(const admin::Form& form, identity::TokenTerms& terms) const;
   boost::asio::awaitable<admin::Answer> refuse_grant(const admin::Call& call, identity::Reason reason, const char* error, std::string action);
   admin::Answer token_answer(Result<identity::IssuedToken> issued, std::string_view more) const;
   bool first_time(const std::string& id, std::int64_t until_wall_ns);
@@ -83,5 +113,12 @@ struct SignIn::State {
 };
 
 constexpr const char* kClientId = "sallyport-cli";
+
+/// A code_challenge of S256.
+bool is_challenge(std::string_view text);
+/// The page for who comes without a sign-in under way.
+admin::Answer not_begun();
+void add_client_routes(SignIn::State& state, admin::Routes& out);
+void add_connect_routes(SignIn::State& state, admin::Routes& out);
 
 }  // namespace sallyport::signin

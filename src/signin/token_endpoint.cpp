@@ -32,31 +32,17 @@ awaitable<Answer> SignIn::State::token(Call call) {
   const auto value = [&](std::string_view name) { return std::string(form_value(*form, name)); };
   const auto type = value("grant_type");
   const auto now = services.clock.mono_ns();
+  if (config->oauth.on && type == "refresh_token") co_return co_await refresh(std::move(call), std::move(*form));
   if (type == "client_credentials") co_return co_await client_credentials(std::move(call), std::move(*form));
   if (type == "urn:ietf:params:oauth:grant-type:jwt-bearer") co_return co_await workload(std::move(call), std::move(*form));
   if (type == "urn:ietf:params:oauth:grant-type:token-exchange") co_return co_await exchange(std::move(call), std::move(*form));
   if (type != "authorization_code" && type != "urn:ietf:params:oauth:grant-type:device_code")
     co_return oauth_error(400, "unsupported_grant_type", "see /.well-known/oauth-authorization-server for what there is");
+  if (config->oauth.on && type == "authorization_code" && value("client_id") != kClientId) co_return co_await code_of_client(std::move(call), std::move(*form));
   if (value("client_id") != kClientId) co_return oauth_error(401, "invalid_client", "client_id is not known here");
   if (type == "authorization_code") {
-    std::string reused;
-    const auto grant = grants.take_code(value("code"), now, reused);
-    if (!reused.empty()) {
-      // RFC 6749 §4.1.2: a code that comes twice was seen by somebody else; what it gave is taken back.
-      identity::Revocation what;
-      what.id = reused;
-      (void)co_await services.directory.revoke(std::move(what), "", "its authorization code came a second time");
-    }
-    const bool holds = grant && grant->redirect_uri == value("redirect_uri") && identity::pkce_holds(value("code_verifier"), grant->challenge);
-    if (!holds) {
-      if (grant) {
-        identity::Revocation what;
-        what.id = grant->sign_in;
-        (void)co_await services.directory.revoke(std::move(what), "", "its authorization code came without its verifier");
-      }
-      const auto error = co_await services.authenticator.failed(identity::Reason::WrongCode, "sign-in.code", call.peer);
-      co_return error.kind == ErrorKind::Unavailable ? oauth_error(503, "temporarily_unavailable", error.what) : oauth_error(400, "invalid_grant", "the code is not good here; begin again");
-    }
+    const auto grant = co_await spend_code(call, *form, "");
+    if (!grant) co_return co_await refuse_grant(call, identity::Reason::WrongCode, "invalid_grant", "sign-in.code");
     co_return co_await give_token(call, grant->sign_in);
   }
   std::string sign_in;
@@ -82,11 +68,22 @@ awaitable<Answer> SignIn::State::begin_device(Call call) {
 
 Answer SignIn::State::metadata() const {
   const auto at = [&](const char* path) { return json::quote(services.own_origin + path); };
-  return admin::json_answer(fmt::format(R"({{"issuer":{},"authorization_endpoint":{},"token_endpoint":{},"device_authorization_endpoint":{},"response_types_supported":["code"],)"
-                                        R"("grant_types_supported":["authorization_code","urn:ietf:params:oauth:grant-type:device_code","client_credentials",)"
-                                        R"("urn:ietf:params:oauth:grant-type:jwt-bearer","urn:ietf:params:oauth:grant-type:token-exchange"],"code_challenge_methods_supported":["S256"],)"
-                                        R"("token_endpoint_auth_methods_supported":["none","private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA"],"authorization_response_iss_parameter_supported":true}})",
-                                        json::quote(services.own_origin), at("/oauth/authorize"), at("/oauth/token"), at("/oauth/device_authorization")));
+  const bool clients_come = config->oauth.on;
+  std::string out = fmt::format(R"({{"issuer":{},"authorization_endpoint":{},"token_endpoint":{},"device_authorization_endpoint":{},"response_types_supported":["code"],"grant_types_supported":["authorization_code",{})"
+                                R"("urn:ietf:params:oauth:grant-type:device_code","client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer","urn:ietf:params:oauth:grant-type:token-exchange"],)"
+                                R"("code_challenge_methods_supported":["S256"],"token_endpoint_auth_methods_supported":["none",{}"private_key_jwt"],)"
+                                R"("token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA"],"authorization_response_iss_parameter_supported":true)",
+                                json::quote(services.own_origin), at("/oauth/authorize"), at("/oauth/token"), at("/oauth/device_authorization"), clients_come ? R"("refresh_token",)" : "",
+                                clients_come ? R"("client_secret_basic","client_secret_post",)" : "");
+  if (clients_come) {
+    std::string scopes;
+    for (const auto& one : services.door.scopes) scopes += (scopes.empty() ? "" : ",") + json::quote(one);
+    const auto& oauth = config->oauth;
+    const bool documents = !oauth.document_hosts.empty() || std::ranges::any_of(oauth.clients, [](const auto& one) { return one.redirect_uris.empty(); });
+    out += fmt::format(R"(,"revocation_endpoint":{},"scopes_supported":[{}],"client_id_metadata_document_supported":{})", at("/oauth/revoke"), scopes, documents);
+    if (oauth.registration) out += R"(,"registration_endpoint":)" + at("/oauth/register");
+  }
+  return admin::json_answer(out + "}");
 }
 
 }  // namespace sallyport::signin

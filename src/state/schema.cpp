@@ -202,6 +202,81 @@ ALTER TABLE votes ADD COLUMN email TEXT NOT NULL DEFAULT '';
 ALTER TABLE votes ADD COLUMN step INTEGER NOT NULL DEFAULT 0;                -- the step that it fills, from 0
 -- terms from here on: [[rule, {steps: [[[group, n], …], …], hold_ns, valid_ns}], …]; the older form is still read.
 )sql",
+    R"sql(
+-- What targets said of their tools, prompts and resource templates (enforce/tool_pins.h).
+CREATE TABLE tool_catalogues (
+  target     TEXT NOT NULL,
+  kind       INTEGER NOT NULL,                          -- enforce::PinKind: 0 tool, 1 prompt, 2 template
+  first_seen INTEGER NOT NULL,
+  complete   INTEGER NOT NULL CHECK (complete IN (0, 1)),  -- its last page was seen once
+  PRIMARY KEY (target, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tool_pins (
+  target      TEXT NOT NULL,
+  kind        INTEGER NOT NULL,
+  name        TEXT NOT NULL,
+  state       INTEGER NOT NULL,                         -- enforce::PinState: 0 pinned, 1 quarantined, 2 rejected
+  accepted    TEXT NOT NULL,                            -- canonical JSON; '' while nothing was ever trusted
+  accepted_at INTEGER NOT NULL,
+  accepted_by TEXT NOT NULL,                            -- '' at first sight
+  offered     TEXT NOT NULL,                            -- what waits for a review, or was rejected
+  offered_at  INTEGER NOT NULL,
+  why         TEXT NOT NULL,
+  of          TEXT NOT NULL,                            -- of 'renamed': whose text it has
+  findings    TEXT NOT NULL,                            -- JSON: [[kind, place, shown, grave], …]
+  PRIMARY KEY (target, kind, name)
+) STRICT;
+)sql",
+    R"sql(
+-- OAuth for MCP: whose programs may act for whom (identity/oauth_store.h), and tokens of other servers (identity/upstream_tokens.h).
+ALTER TABLE credentials ADD COLUMN resource TEXT NOT NULL DEFAULT '';        -- RFC 8707: good there only; '' = wherever the door says
+ALTER TABLE credentials ADD COLUMN scopes TEXT;                              -- NULL = no scope limits it
+ALTER TABLE sign_ins ADD COLUMN client TEXT NOT NULL DEFAULT '';             -- OAuth client_id; '' = the gateway's own programs
+CREATE INDEX sign_ins_client ON sign_ins (issuer, subject, client);
+CREATE TABLE consents (
+  id       TEXT PRIMARY KEY,                            -- 'cns_…'
+  issuer   TEXT NOT NULL,
+  subject  TEXT NOT NULL,
+  client   TEXT NOT NULL,                               -- client_id
+  name     TEXT NOT NULL,                               -- as the person saw it
+  resource TEXT NOT NULL,
+  scopes   TEXT NOT NULL,                               -- of the last time
+  created  INTEGER NOT NULL,
+  changed  INTEGER NOT NULL,
+  revoked  INTEGER                                      -- NULL while it stands
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX consents_live ON consents (issuer, subject, client, resource) WHERE revoked IS NULL;
+CREATE TABLE refresh_tokens (
+  hash     BLOB PRIMARY KEY CHECK (length(hash) = 32),  -- SHA-256 of the token; the token itself is never stored
+  sign_in  TEXT NOT NULL,                               -- its family: dies with it
+  client   TEXT NOT NULL,
+  agent    TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  scopes   TEXT NOT NULL,
+  created  INTEGER NOT NULL,
+  expires  INTEGER NOT NULL,
+  used     INTEGER                                      -- NULL until it was exchanged: each comes once
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_tokens_expires ON refresh_tokens (expires);
+CREATE TABLE oauth_clients (
+  id       TEXT PRIMARY KEY,                            -- 'dcr_…' (RFC 7591)
+  metadata TEXT NOT NULL,                               -- JSON, as it was judged
+  peer     TEXT NOT NULL,
+  created  INTEGER NOT NULL,
+  used     INTEGER NOT NULL                             -- when somebody last signed in with it
+) STRICT, WITHOUT ROWID;
+CREATE INDEX oauth_clients_used ON oauth_clients (used);
+CREATE TABLE upstream_tokens (
+  target  TEXT NOT NULL,
+  issuer  TEXT NOT NULL,                                -- whose
+  subject TEXT NOT NULL,
+  secrets BLOB NOT NULL,                                -- sealed by identity/vault.h
+  scopes  TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  changed INTEGER NOT NULL,
+  PRIMARY KEY (target, issuer, subject)
+) STRICT, WITHOUT ROWID;
+)sql",
 };
 
 Result<std::int64_t> pragma(Database& database, const char* name) {

@@ -10,8 +10,24 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "identity/upstream_client.h"
 
 namespace sallyport::target {
+
+/// AWS Signature Version 4 (docs/mcp-authorization.md): a key of the configuration, or the role of where the gateway runs.
+struct AwsCredential {
+  enum class From : std::uint8_t { Keys, Instance, Container, WebIdentity } from = From::Keys;
+  std::string service, region;
+  SecretRef access_key, secret_key, session_token;  // Keys
+  std::string role, token_file;                     // WebIdentity: its ARN, and a file with the platform's token
+  std::string endpoint;                             // where to ask, when not at the usual place (Instance, WebIdentity)
+};
+
+/// OAuth scopes that a client's token must have (RFC 6750 §3.1); tokens that did not come by OAuth have all.
+struct ScopeNeeds {
+  std::vector<std::string> use;                                            // for anything here
+  std::vector<std::pair<std::string, std::vector<std::string>>> tools;     // by name, or with a * at the end
+};
 
 /// An MCP server that the gateway starts itself and speaks to on its stdin and stdout.
 struct McpCommand {
@@ -29,10 +45,23 @@ struct McpCommand {
   bool operator==(const McpCommand&) const = default;
 };
 
+/// How far what a target says of its tools is trusted (docs/protocols/mcp.md, "Trust in tools").
+struct ToolTrust {
+  bool pinning = true;               // off: descriptions and changes of them pass unseen
+  bool quarantine_new = false;       // tools that come after the first catalogue wait for a review
+  bool quarantine_suspicious = true; // and those whose text no honest description has, at once
+  enum class Arguments : std::uint8_t { Off, Check, Strict } arguments = Arguments::Check;  // strict: a schema that cannot be judged whole lets nothing pass
+  bool operator==(const ToolTrust&) const = default;
+};
+
 struct McpTarget {
   std::string url;              // http(s)://host[:port]/path
   std::optional<McpCommand> command;  // or a process instead
   enum class Transport { Auto, Http, Sse } transport = Transport::Auto;  // of the URL
+  std::shared_ptr<const identity::UpstreamClient> oauth;  // a token of the target's authorization server; null = none
+  std::optional<AwsCredential> aws;
+  SecretRef certificate, key;   // client certificate for TLS, beside any of the others
+  ScopeNeeds scopes;
   SecretRef bearer;             // sent upstream as Authorization: Bearer; the client's own token never is
   std::map<std::string, SecretRef> headers;  // further credential headers
   std::string ca_file;          // extra trust anchor for https; "" = the system's
@@ -42,6 +71,7 @@ struct McpTarget {
   std::vector<std::string> extra_methods;  // methods this version does not know, to be judged and forwarded all the same
   std::int64_t timeout_ns = 120LL * 1'000'000'000;  // silence on an answer
   std::size_t max_message = 16u << 20;              // bytes of one JSON-RPC message
+  ToolTrust trust;
 };
 
 /// A PostgreSQL server: one database of it, or several by name.
@@ -63,8 +93,16 @@ struct PostgresTarget {
   bool is_unix() const { return !host.empty() && host.front() == '/'; }
 };
 
+/// What each person may use of a target; 0 is no limit.
+struct Budget {
+  std::uint64_t calls = 0, bytes = 0;             // commands, and bytes of their answers, in a stretch of `per_ns`
+  std::uint64_t concurrent = 0;                   // commands that run at a time
+  std::int64_t per_ns = 60LL * 1'000'000'000;
+};
+
 struct Target {
   std::string name;
+  Budget budget;
   std::map<std::string, std::string> labels;
   std::variant<McpTarget, PostgresTarget> kind;
 };

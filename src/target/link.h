@@ -8,19 +8,22 @@
 #include <memory>
 #include <string>
 
+#include "identity/upstream_tokens.h"
 #include "net/http.h"
+#include "target/aws_keys.h"
 #include "target/permit.h"
 
 namespace sallyport::target {
 
-class Link {
+class Link : public std::enable_shared_from_this<Link> {
  public:
   /// Reads the credential now: a secret that is missing is an error at the first command, with its reference named.
-  static Result<std::shared_ptr<Link>> open(boost::asio::io_context& context, const Target& target);
+  static Result<std::shared_ptr<Link>> open(boost::asio::io_context& context, const Target& target, identity::UpstreamTokens& tokens);
 
   /// Sends the permitted bytes as the body of one HTTP request (no body for GET and DELETE) and resumes with the
   /// answer's head. `headers` are the protocol's own; names that carry credentials or identity are refused, and so is a
-  /// permit for another target (Internal).
+  /// permit for another target (Internal). A token that the target's server gave and the target refuses (401) is got anew, once: what is
+  /// refused so has not run.
   boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers);
   /// A POST like send(), to another path of the same server: what path_of() gave for what the server named.
   boost::asio::awaitable<Result<net::HttpExchange>> send_to(std::string path, Permit permit, net::Headers headers);
@@ -34,24 +37,30 @@ class Link {
  private:
   boost::asio::awaitable<Result<net::HttpExchange>> exchange(const Permit& permit, std::string method, std::string path, net::Headers headers);
 
-  Link(boost::asio::io_context& context, std::string name, net::Url url, std::shared_ptr<const net::TlsClient> tls,
-       net::Headers credential, std::int64_t timeout_ns);
+  Link(boost::asio::io_context& context, const Target& configured, net::Url url, std::shared_ptr<const net::TlsClient> tls,
+       net::Headers credential, identity::UpstreamTokens& tokens);
+  boost::asio::awaitable<Result<net::Headers>> signed_with(net::Headers headers, const std::string& method, const std::string& path, std::string_view body, const std::string& token);
+
   std::string name_;
   net::Url url_;
   net::HttpClient client_;
-  net::Headers credential_;
-  std::int64_t timeout_ns_;
+  net::Headers credential_;                      // what stands in the configuration
+  identity::UpstreamTokens& tokens_;
+  identity::UpstreamClientPtr oauth_;            // null: no token of a server
+  std::unique_ptr<AwsKeySource> aws_;            // null: no signature
+  std::int64_t timeout_ns_ = 0;
 };
 
 /// The links of one worker by target; dropped on reload, so that changed credentials are read anew.
 class Links {
  public:
-  explicit Links(boost::asio::io_context& context) : context_(context) {}
+  Links(boost::asio::io_context& context, identity::UpstreamTokens& tokens) : context_(context), tokens_(tokens) {}
   Result<std::shared_ptr<Link>> get(const Target& target);
   void clear() { links_.clear(); }
 
  private:
   boost::asio::io_context& context_;
+  identity::UpstreamTokens& tokens_;
   std::map<std::string, std::shared_ptr<Link>> links_;
 };
 

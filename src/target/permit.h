@@ -23,18 +23,20 @@ class Permit {
 
   const Target& target() const { return *target_; }
   const std::string& bytes() const { return bytes_; }
+  /// For whom it is (Principal::person()): a target that knows people is asked with this one's credential.
+  const std::string& person() const { return person_; }
   /// Sent along as a header or comment so that the target's own log can be joined with the evidence.
   const std::string& request_id() const { return request_id_; }
 
  private:
   friend class enforce::Gate;
-  Permit(CatalogPtr catalog, const Target* target, std::string bytes, std::string request_id)
-      : catalog_(std::move(catalog)), target_(target), bytes_(std::move(bytes)), request_id_(std::move(request_id)) {}
+  Permit(CatalogPtr catalog, const Target* target, std::string bytes, std::string request_id, std::string person)
+      : catalog_(std::move(catalog)), target_(target), bytes_(std::move(bytes)), request_id_(std::move(request_id)), person_(std::move(person)) {}
 
   CatalogPtr catalog_;  // keeps target_ alive over a reload
   const Target* target_;
   std::string bytes_;
-  std::string request_id_;
+  std::string request_id_, person_;
 };
 
 /// Proof that a session on a target is open and recorded: what lets a protocol's own control messages pass, and the data

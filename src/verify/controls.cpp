@@ -36,6 +36,7 @@ const std::vector<Control>& controls() {
       {"session.open", "Sessions with identity, target and address", "CC6.1 CC6.2 CC6.6", "5.16 8.2 8.5 8.15", "10.2.1.1 10.2.2", "164.312(a)(2)(i) 164.312(b)"},
       {"sink.failed", "Failures of copying the record", "CC7.2 CC7.3", "8.15 8.16", "10.7.2", "164.312(b)"},
       {"sink.recovered", "Recoveries of copying the record", "CC7.4", "8.15 8.16", "10.7.3", "164.312(b)"},
+      {"tool.trust", "Tools as they were first seen, changed and reviewed", "CC6.8 CC8.1", "5.21 8.9 8.32", "10.2.1.7", "164.312(c)(1)"},
   };
   return kAll;
 }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kNames[] = {"?", "node.start", "node.stop", "recovery", "heartbeat", "config.applied", "auth.ok", "auth.failed", "session.open",
                                   "session.close", "command", "outcome", "approval.requested", "approval.granted", "approval.denied", "approval.expired",
-                                  "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered", "prune", "hold", "erase", "key.epoch"};
+                                  "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered", "prune", "hold", "erase", "key.epoch", "tool.trust"};
 
 template <std::size_t N>
 std::array<std::uint8_t, N> exactly(Cbor& reader, bool& ok) {
@@ -70,7 +70,7 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 6: out.sequence = reader.uint(); break;
     case 7: {
       const auto kind = reader.uint();
-      ok = kind >= 1 && kind <= 25;
+      ok = kind >= 1 && kind <= 26;
       out.kind = static_cast<Kind>(ok ? kind : 1);
       break;
     }

@@ -8,7 +8,7 @@ namespace sallyport::verify {
 enum class Kind : std::uint8_t {
   NodeStart = 1, NodeStop, Recovery, Heartbeat, ConfigApplied, AuthOk, AuthFailed, SessionOpen, SessionClose, Command, Outcome,
   ApprovalRequested, ApprovalGranted, ApprovalDenied, ApprovalExpired, ApprovalUsed, Gap, AdminAction, EvidenceRead, SinkFailed,
-  SinkRecovered, Prune, Hold, Erase, KeyEpoch
+  SinkRecovered, Prune, Hold, Erase, KeyEpoch, ToolTrust
 };
 const char* name_of(Kind kind);
 

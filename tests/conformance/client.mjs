@@ -142,17 +142,22 @@ const auth = at => authorized(at, async client => {
   await client.callTool({ name: 'test-tool', arguments: {} });
 });
 
-/** A target that asks for no credential, or for OAuth: the gateway's own bearer must not be in the way. */
+/** What the gateway is to the target: nobody, or where the scenario hands out a client, that client with a token of its own. */
+function credential() {
+  const given = JSON.parse(context), client = { 'auth/client-credentials-basic': 'secret', 'auth/client-credentials-jwt': 'key' }[scenario];
+  if (!client) return { text: '', files: {} };
+  return { text: `, credential: { oauth: { client: { id: ${given.client_id}, ${client}: { file: as.secret } }, private_hosts: [localhost] } }`, files: { 'as.secret': (given.client_secret ?? given.private_key_pem).trim() } };
+}
 class Open extends Gateway {
   write() {
     super.write();
-    fs.writeFileSync(this.config, fs.readFileSync(this.config, 'utf8').replace(', credential: { bearer: { file: upstream.token } }', ''));
+    fs.writeFileSync(this.config, fs.readFileSync(this.config, 'utf8').replace(', credential: { bearer: { file: upstream.token } }', credential().text));
   }
 }
 
 async function behindGateway(url) {
   const extra = ['server_requests: [sampling, elicitation, roots]', ...(SILENT.includes(scenario) ? ['era: modern'] : [])].join(', ');
-  const gateway = new Open({ tls: false, targets: { fixture: { url, extra } }, policy: '- { id: all, allow: { who: "group:engineers" } }' });
+  const gateway = new Open({ tls: false, files: credential().files, targets: { fixture: { url, extra } }, policy: '- { id: all, allow: { who: "group:engineers" } }' });
   await gateway.start();
   return { gateway, url: gateway.url('fixture'), token: await gateway.token('alice') };
 }

@@ -80,6 +80,21 @@ test('the newer SDK’s client, too', async () => {
   await client.close();
 });
 
+test('the newer SDK’s client in the newer era', async () => {
+  for (const target of ['stdio', 'tickets']) {
+    const client = new v2.Client({ name: 'starter2', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+    await client.connect(new StdioClientTransport2(parameters(target, alice)));
+    assert.equal(client.getNegotiatedProtocolVersion(), '2026-07-28', target);
+    assert.ok((await client.listTools()).tools.length > 3);
+    assert.ok((await client.callTool({ name: target === 'stdio' ? 'echo' : 'read_ticket', arguments: { text: 'x', id: 1 } })).content[0].text);
+    const stop = new AbortController();
+    const slow = client.callTool({ name: target === 'stdio' ? 'hang' : 'slow', arguments: { ms: 20_000 } }, { signal: stop.signal });
+    setTimeout(() => stop.abort(), 50);
+    await assert.rejects(slow);
+    await client.close();
+  }
+});
+
 test('several calls at once, progress, a cancelled one, masking and denials', async () => {
   const client = await connected('tickets', alice);
   const steps = [];

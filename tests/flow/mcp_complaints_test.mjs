@@ -1,10 +1,13 @@
 // What users of MCP gateways complain of again and again, one test each: the gateway must not earn the same issue.
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
+import path from 'node:path';
 import * as t from '@modelcontextprotocol/sdk/types.js';
+import { Client as NewClient, StreamableHTTPClientTransport as NewTransport } from '@modelcontextprotocol/client';
 import { ticketsBehind, pending, approve } from '../lib/tickets.mjs';
-import { Gateway, until } from '../lib/gateway.mjs';
+import { Gateway, ROOT, until } from '../lib/gateway.mjs';
 import { event, result, startRaw } from '../fixtures/raw_mcp.mjs';
 
 let gateway, tickets, end, alice, bob;
@@ -79,6 +82,21 @@ test('complaint 3: a target that lost the session is an error, never an empty su
   assert.equal(json(await own.mcpPost('raw', call('quiet'), { token, session: next })).result.content[0].text, 'written');
 });
 
+test('complaint 4: clients of one era silently lose the servers of the other: they see the same tools, and calls run', async context => {
+  for (const era of ['legacy', 'modern']) {
+    const { own, token } = await behind(context, { era, call: (one, res, { json }) => json(result(one.id, `ran on ${era}`)) });
+    const old = await own.client('raw', token);
+    const strict = new NewClient({ name: 'strict', version: '1' }, { versionNegotiation: { mode: { pin: '2026-07-28' } } });
+    await strict.connect(new NewTransport(new URL(own.url('raw')), { requestInit: { headers: { Authorization: `Bearer ${token}` } } }));
+    assert.equal(strict.getNegotiatedProtocolVersion(), '2026-07-28');
+    for (const client of [old, strict]) {
+      assert.deepEqual((await client.listTools()).tools.map(one => one.name), ['quiet', 'loud'], era);
+      assert.equal((await client.callTool({ name: 'quiet', arguments: {} })).content[0].text, `ran on ${era}`);
+      await client.close();
+    }
+  }
+});
+
 test('complaint 5: "Session not found" after a restart or on another worker: the session is found from every connection and goes on', async context => {
   const { own, token } = await behind(context, { call: (one, res, { json }) => json(result(one.id, 'fine')) });
   const session = await own.initialize('raw', token);
@@ -118,6 +136,26 @@ test('complaint 10: the audit says who, as which agent, on which target, which t
   assert.ok(JSON.stringify(denied).includes(commands[0].request_id));
   const outcome = gateway.entries('outcome').find(one => one.command_index === commands[1].index);
   assert.equal(outcome.result, 'ok');
+});
+
+test('complaint 11: a process for each call, and none ends: sessions of one person share one, and all are gone with the gateway', async context => {
+  const own = new Gateway({ tls: false, more: { gateway: 'workers: 1' }, policy: '- { id: all, allow: { who: "group:engineers" } }',
+    targets: { command: { command: [process.execPath, path.join(ROOT, 'tests/fixtures/stdio_server.mjs')] } } });
+  context.after(() => own.kill9());
+  await own.start();
+  const token = await own.token('alice');
+  const pids = new Set();
+  for (let n = 0; n < 5; n++) {
+    const client = await own.client('command', token);
+    const all = await Promise.all(Array.from({ length: 4 }, () => client.callTool({ name: 'where', arguments: {} })));
+    for (const one of all) pids.add(JSON.parse(one.content[0].text).pid);
+    await client.close();
+  }
+  assert.equal(pids.size, 1, [...pids].join());
+  const state = pid => { try { return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1][0]; } catch { return 'gone'; } };
+  assert.notEqual(state([...pids][0]), 'gone');
+  assert.equal(await own.stop(), 0);
+  assert.ok(['gone', 'Z'].includes(state([...pids][0])), 'it ends with the gateway');
 });
 
 test('complaint 12: tools alone are not MCP: resources, templates, prompts, completion, sampling, elicitation and roots work as well', async () => {

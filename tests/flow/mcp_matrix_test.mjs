@@ -5,14 +5,15 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import * as t from '@modelcontextprotocol/sdk/types.js';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Gateway, ROOT, folder, until } from '../lib/gateway.mjs';
 import { startMatrixServer } from '../fixtures/matrix_server.mjs';
 
-const SERVERS = { 'http': 'Streamable HTTP, 2025-11-25', 'http-modern': 'HTTP, 2026-07-28', 'http-dual': 'HTTP, both eras' };
-const CLIENTS = { 'old': 'SDK 1.32.2, 2025-11-25', 'new-legacy': 'SDK 2.4.0, 2025-11-25', 'new': 'SDK 2.4.0, 2026-07-28' };
+const SERVERS = { 'http': 'Streamable HTTP, 2025-11-25', 'http-modern': 'HTTP, 2026-07-28', 'http-dual': 'HTTP, both eras', 'sse': 'HTTP+SSE, 2024-11-05', 'stdio': 'command, 2025-11-25', 'stdio-modern': 'command, 2026-07-28' };
+const CLIENTS = { 'old-sse': 'SDK 1.32.2, HTTP+SSE', 'old': 'SDK 1.32.2, 2025-11-25', 'new-legacy': 'SDK 2.4.0, 2025-11-25', 'new': 'SDK 2.4.0, 2026-07-28' };
 const FEATURES = ['list', 'call', 'progress', 'cancel', 'elicitation', 'sampling', 'hold'];
 /** What does not work, and why: 'client server feature' -> reason. Everything else does. */
 const REFUSED = {};
@@ -57,11 +58,11 @@ async function connect(kind, target) {
   const capabilities = { elicitation: {}, sampling: {}, roots: {} };
   const asked = { name: () => ({ action: 'accept', content: { name: 'Ann' } }), model: () => ({ role: 'assistant', model: 'm', content: { type: 'text', text: 'said' } }) };
   const url = new URL(gateway.url(target)), headers = { requestInit: { headers: { Authorization: `Bearer ${alice}` } } };
-  if (kind === 'old') {
+  if (kind.startsWith('old')) {
     const client = new OldClient(NAME, { capabilities });
     client.setRequestHandler(t.ElicitRequestSchema, asked.name);
     client.setRequestHandler(t.CreateMessageRequestSchema, asked.model);
-    await client.connect(new OldTransport(url, headers));
+    await client.connect(kind === 'old-sse' ? new SSEClientTransport(new URL(`${url}/sse`), headers) : new OldTransport(url, headers));
     return { list: () => client.listTools(), call: (name, args = {}, options) => client.callTool({ name, arguments: args }, undefined, options), close: () => client.close(), version: '2025-11-25' };
   }
   const client = new Client(NAME, { capabilities, versionNegotiation: { mode: kind === 'new' ? 'auto' : 'legacy' } });
@@ -119,6 +120,17 @@ for (const client of Object.keys(CLIENTS)) {
     });
   }
 }
+
+/** The table of docs/conformance.md. */
+function table() {
+  const reasons = [...new Set(Object.values(REFUSED))];
+  const mark = cell => REFUSED[cell] ? `no ${reasons.indexOf(REFUSED[cell]) + 1}` : 'yes';
+  const rows = Object.keys(CLIENTS).flatMap(client => Object.keys(SERVERS).map(server => `| ${CLIENTS[client]} | ${SERVERS[server]} | ${FEATURES.map(feature => mark(`${client} ${server} ${feature}`)).join(' | ')} |`));
+  return [`| client | server | ${FEATURES.join(' | ')} |`, `|---|---|${FEATURES.map(() => '---|').join('')}`, ...rows, ...reasons.map((reason, n) => `\n${n + 1}: ${reason}`)].join('\n');
+}
+test('docs/conformance.md shows the table that is tested here', () => {
+  assert.ok(fs.readFileSync(path.join(ROOT, 'docs/conformance.md'), 'utf8').includes(table()), `expected there:\n${table()}`);
+});
 
 test('a server that may ask nothing is refused, in every pair of eras, and the client is never asked', { timeout: 60_000 }, async () => {
   for (const client of Object.keys(CLIENTS)) {

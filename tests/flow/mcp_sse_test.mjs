@@ -68,7 +68,7 @@ async function old(target, token, { capabilities = {}, setup } = {}) {
 async function stream(target, token) {
   const request = http.get(gateway.url(target) + '/sse', { headers: { authorization: `Bearer ${token}`, accept: 'text/event-stream' } });
   const [response] = await once(request, 'response');
-  const out = { status: response.statusCode, events: [], end: () => request.destroy(), closed: once(response, 'close') };
+  const out = { status: response.statusCode, events: [], end: () => request.destroy(), closed: new Promise(resolve => response.once('close', resolve)) };
   let rest = '';
   response.on('error', () => {});
   request.on('error', () => {});
@@ -94,7 +94,7 @@ for (const [target, how] of [['plain', 'configured'], ['found', 'found out, for 
     const client = await gateway.client(target, alice, {
       capabilities: { sampling: {} }, setup: c => c.setRequestHandler(t.CreateMessageRequestSchema, () => ({ model: 'm', role: 'assistant', content: { type: 'text', text: 'sampled' } })),
     });
-    assert.equal(await text(client, 'echo', { text: 'to carol@corp.example' }), 'to c***@c***.example');
+    assert.equal(await text(client, 'echo', { text: 'to carol@corp.example' }), 'to c***@***');
     const steps = [];
     assert.equal(await text(client, 'progress', {}, { onprogress: p => steps.push(p.progress) }), 'done');
     assert.deepEqual(steps, [1, 2, 3]);
@@ -162,7 +162,7 @@ test('a denial and a masked answer come on the stream; the server’s requests a
       c.setNotificationHandler(t.ToolListChangedNotificationSchema, () => heard.push('changed'));
     },
   });
-  assert.equal(await text(client, 'echo', { text: 'carol@corp.example' }), 'c***@c***.example');
+  assert.equal(await text(client, 'echo', { text: 'carol@corp.example' }), 'c***@***');
   const denied = await client.callTool({ name: 'forbidden', arguments: {} }).catch(error => error);
   assert.ok(denied.isError || denied instanceof Error);
   assert.match(await text(client, 'ask'), /over sse/);

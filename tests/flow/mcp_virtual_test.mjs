@@ -61,7 +61,7 @@ before(async () => {
   [tickets, modern, pages] = [await startTickets(), await startMatrixServer('http-modern', journal), await new Pages().start()];
   const asks = 'server_requests: [sampling, elicitation, roots]';
   gateway = new Gateway({
-    tls: false, policy: POLICY, users: { alice: ['engineers'], carol: ['interns'], dora: ['nobody'] }, more: { gateway: 'workers: 2' },
+    tls: false, policy: POLICY, users: { alice: ['engineers'], carol: ['interns'], dora: ['nobody'] }, more: { gateway: 'workers: 1' },  // a modern client's stream is then where its lists are, so that it hears at once
     targets: {
       tickets: { url: tickets.url, extra: asks, labels: { env: 'prod', data: 'pii' } },
       modern: { url: modern.url, extra: asks },

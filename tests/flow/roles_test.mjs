@@ -31,6 +31,10 @@ const MATRIX = {
   'GET /api/config/policies':                      '-...xx....x',
   'GET /api/config/policies/{digest}':             '-...xx....x',
   'POST /api/config/reload':                       '-...x......',
+  'GET /api/mcp/review':                            '-...xx....x',
+  'GET /api/mcp/{target}/tools':                   '-...xx....x',
+  'GET /api/mcp/{target}/review':                  '-...xx....x',
+  'POST /api/mcp/{target}/review':                 '-...x......',
   'GET /api/users':                                '-...x......',
   'GET /api/evidence/holds':                       '-....x.x..x',
   'POST /api/evidence/hold':                       '-......x...',
@@ -63,6 +67,16 @@ const MATRIX = {
   'POST /oauth/device_authorization':               'xxxxxxxxxxx',
   'POST /auth/backchannel/{provider}':              'xxxxxxxxxxx',
   'GET /.well-known/oauth-authorization-server':    'xxxxxxxxxxx',
+  'GET /.well-known/openid-configuration':          'xxxxxxxxxxx',
+  // Without identity.oauth nobody registers, and no connection was begun in this browser.
+  'POST /oauth/register':                           '...........',
+  'POST /oauth/revoke':                             'xxxxxxxxxxx',
+  'GET /connect/{target}':                          'xxxxxxxxxxx',
+  'GET /connect/{target}/callback':                 '...........',
+  'GET /api/consents':                              '-.xxxxxx.xx',
+  'DELETE /api/consents/{id}':                      '-.xxxxxx...',
+  'GET /api/connections':                           '-.xxxxxx.xx',
+  'DELETE /api/connections/{target}':               '-.xxxxxx...',
   'GET /saml/{provider}/metadata':                  'xxxxxxxxxxx',
   'GET /saml/{provider}/login':                     'xxxxxxxxxxx',
   'POST /saml/{provider}/acs':                      'xxxxxxxxxxx',
@@ -173,7 +187,7 @@ test('every route lets in whom the table says, and has a row there', async () =>
 
 test('an auditor who has every other role changes nothing', async () => {
   // Ending what is one's own is no change; what needs no sign-in asks for no role.
-  const others = route => route.method !== 'GET' && route.of['x-sallyport-permission'] !== 'none' && !['POST /api/logout', 'DELETE /api/tokens/{id}', 'POST /api/tokens/derive', 'POST /api/requests/{id}/revoke'].includes(route.name);
+  const others = route => route.method !== 'GET' && route.of['x-sallyport-permission'] !== 'none' && !['POST /api/logout', 'DELETE /api/tokens/{id}', 'DELETE /api/consents/{id}', 'DELETE /api/connections/{target}', 'POST /api/tokens/derive', 'POST /api/requests/{id}/revoke'].includes(route.name);
   for (const route of routes().filter(others)) {
     const { status, body } = await ask(route, tokens.both);
     assert.equal(status, 403, route.name);

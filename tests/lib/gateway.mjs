@@ -74,11 +74,13 @@ export function passwordHash() {
 export class Gateway {
   /**
    * @param options.policy YAML lines of `policy:`
+   * @param options.budget of every target, YAML
    * @param options.access YAML lines of `access:`
    * @param options.notify YAML lines of `notify:`
    * @param options.files { name: content }: files beside the configuration
-   * @param options.targets { name: { url, bearer, labels, extra } | { command: [program, …], labels, extra } | { postgres: "YAML of the target", labels } |
-   *   { virtual: "YAML of a virtual MCP server" } }
+   * @param options.publicUrl gateway.public_url, where clients compare it with the address that they use
+   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra, trust } | { command: [program, …], labels, extra, trust } | { postgres: "YAML of the target", labels } | { virtual: "YAML of a virtual MCP server" } }; `trust` is YAML,
+   *   without it tools are not pinned: most tests call them without having listed them
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
    * @param options.tls false for plain HTTP on loopback
@@ -100,7 +102,7 @@ export class Gateway {
   write() {
     const { users, targets = {}, policy = '', access = '', notify = '', more, tls, tests = '' } = this.options;
     const indent = (text, by) => text ? text.split('\n').map(l => l && ' '.repeat(by) + l).join('\n') + '\n' : '';
-    let yaml = `version: 1\ngateway:\n  name: test\n  public_url: ${tls ? 'https' : 'http'}://127.0.0.1:1\n`;
+    let yaml = `version: 1\ngateway:\n  name: test\n  public_url: ${this.options.publicUrl ?? `${tls ? 'https' : 'http'}://127.0.0.1:1`}\n`;
     yaml += `  listen: { mcp: "${this.mcpListen}", admin: "${this.adminListen}"${this.postgresListen ? `, postgres: "${this.postgresListen}"` : ''} }\n` + (tls ? '' : '  tls: off\n') + indent(more.gateway, 2);
     yaml += 'identity:\n' + indent(more.identity, 2) + '  local:\n    users:\n';
     for (const [name, user] of Object.entries(users)) {
@@ -115,9 +117,10 @@ export class Gateway {
         yaml += `  ${name}:\n    mcp: { ${target.virtual} }\n`;
         continue;
       }
-      if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}${target.extra ? ', ' + target.extra : ''} }\n`;
+      if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
       else if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
-      else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: { bearer: { file: upstream.token } }${target.extra ? ', ' + target.extra : ''} }\n`;
+      else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: ${target.credential ?? '{ bearer: { file: upstream.token } }'}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
+      if (this.options.budget) yaml += `    budget: { ${this.options.budget} }\n`;
       yaml += `    labels: { ${Object.entries(target.labels ?? { env: 'prod' }).map(([k, v]) => `${k}: ${v}`).join(', ')} }\n`;
     }
     if (notify) yaml += 'notify:\n' + indent(notify.trim(), 2);
@@ -253,7 +256,7 @@ export class Gateway {
         resolve(new Response(body, { status: response.statusCode, headers: pairs }));
       });
       request.on('error', reject);
-      request.end(init.body ?? undefined);
+      request.end(init.body instanceof URLSearchParams ? init.body.toString() : init.body ?? undefined);
     });
   }
   key() {

@@ -8,9 +8,10 @@ head='
 #include "base/pch.h"
 #include "enforce/gate.h"
 #include "target/link.h"
+#include "target/process.h"
 using namespace sallyport;
-boost::asio::awaitable<void> go(target::Link& link, enforce::Allowed allowed, const target::Target& target, target::CatalogPtr catalog) {
-  (void)target; (void)catalog; (void)link;
+boost::asio::awaitable<void> go(target::Link& link, target::Process& process, enforce::Allowed allowed, const target::Target& target, target::CatalogPtr catalog) {
+  (void)target; (void)catalog; (void)link; (void)process;
 '
 try() { printf '%s\n%s\n  co_return;\n}\n' "$head" "$1" | clang++-19 "${flags[@]}" 2>&1; }
 
@@ -26,7 +27,13 @@ must_fail() {  # CODE REASON
 
 must_compile '(void)co_await link.send(std::move(allowed.permit), "POST", {});'
 must_fail '(void)co_await link.send(std::string("{}"), "POST", {});' 'no viable conversion|no matching'
-must_fail 'target::Permit made(catalog, &target, "{}", "req_1");' 'private constructor'
+must_compile '(void)co_await process.write(std::move(allowed.permit), {}, 0);'
+must_fail '(void)co_await process.write(std::string("{}"), {}, 0);' 'no viable conversion|no matching'
+must_fail '(void)co_await process.write(allowed.permit, {}, 0);' 'deleted'
+must_fail 'process.in_.write("{}", 0);' 'private member'
+must_fail '(void)co_await link.send_to("/x", std::string("{}"), {});' 'no viable conversion|no matching'
+must_fail '(void)co_await link.exchange(allowed.permit, "POST", "/", {});' 'private member'
+must_fail 'target::Permit made(catalog, &target, "{}", "req_1", "");' 'private constructor'
 must_fail 'target::Permit made{};' 'no matching constructor|private constructor'
 must_fail 'target::Permit copy = allowed.permit;' 'deleted'
 must_fail '(void)co_await link.send(allowed.permit, "POST", {});' 'deleted'

@@ -97,7 +97,10 @@ const std::vector<std::string>& versions() {
 bool is_version(std::string_view version) { return contains(versions(), version); }
 
 std::string with_receipt(std::string answer, const Result<std::string>& receipt) {
-  const auto member = receipt ? R"("sallyport/receipt":)" + json::quote(*receipt) : R"("sallyport/receiptError":)" + json::quote(receipt.error().what);
+  return with_meta(std::move(answer), receipt ? R"("sallyport/receipt":)" + json::quote(*receipt) : R"("sallyport/receiptError":)" + json::quote(receipt.error().what));
+}
+
+std::string with_meta(std::string answer, const std::string& member) {
   const auto document = json::Document::parse(answer);
   if (!document || !document->root()["result"].is_object()) return answer;
   const auto result = document->root()["result"], meta = result["_meta"];
@@ -145,7 +148,7 @@ std::vector<TextBlob> text_blobs(const json::Value& root) {
   return out;
 }
 
-std::string filter_list(const Message& answer, const ListKind& kind, const std::function<bool(std::string_view)>& visible,
+std::string filter_list(const Message& answer, const ListKind& kind, const std::function<bool(std::string_view name, const json::Value& element)>& visible,
                         std::size_t& hidden) {
   const auto array = answer.result[kind.array];
   hidden = 0;
@@ -154,7 +157,7 @@ std::string filter_list(const Message& answer, const ListKind& kind, const std::
   for (const auto element : array) {
     // An element without a name cannot be judged, so it is not shown.
     const auto name = element[kind.name_key];
-    if (name.is_string() && visible(name.as_string())) kept.append(kept.size() > 1 ? "," : "").append(element.raw());
+    if (name.is_string() && visible(name.as_string(), element)) kept.append(kept.size() > 1 ? "," : "").append(element.raw());
     else ++hidden;
   }
   if (hidden == 0) return "";

@@ -29,8 +29,10 @@ struct TextBlob { json::Value blob; std::string text; };
 std::vector<TextBlob> text_blobs(const json::Value& root);
 
 /// The list result without the elements that `visible` says no to; "" when nothing is cut. `hidden` counts them.
-std::string filter_list(const Message& answer, const ListKind& kind, const std::function<bool(std::string_view)>& visible,
+std::string filter_list(const Message& answer, const ListKind& kind, const std::function<bool(std::string_view name, const json::Value& element)>& visible,
                         std::size_t& hidden);
+/// The answer with one more member ("\"key\":value") in its result's _meta. Errors of JSON-RPC stay as they are: they have no result.
+std::string with_meta(std::string answer, const std::string& member);
 
 /// initialize, towards the target: a version that both sides speak, and no capability that is not mediated or not allowed (allowed_capabilities).
 std::string rewrite_initialize(const Message& request, const std::vector<std::string>& server_requests, const std::vector<std::string>& extensions);

@@ -61,11 +61,11 @@ std::size_t Endpoint::worker_of(std::string_view session_id) const {
   return first && first->size() == 1 ? (*first)[0] % options_.workers : services_.worker;
 }
 
-awaitable<void> Endpoint::refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what) {
+awaitable<void> Endpoint::refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what, std::string challenge) {
   ++refused_;
   net::Headers headers;
   headers.add("Content-Type", "application/json");
-  if (status == 401) headers.add("WWW-Authenticate", "Bearer realm=\"sallyport\", error=\"invalid_token\"");
+  if (!challenge.empty()) headers.add("WWW-Authenticate", std::move(challenge));
   if (status == 405) headers.add("Allow", "GET, POST, DELETE");
   (void)co_await http.respond(status, headers, error_text("", code, what));
 }
@@ -83,8 +83,9 @@ std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status)
     status = 400;
     if (request.headers.count(name) > 1) return std::string("more than one ") + name + " header";
   }
+  if (ResourceServer::has_token_in_query(request.target)) return "a token is never taken from the address; send it as Authorization: Bearer";
   status = 404;
-  if (!request.target.starts_with(kPrefix)) return "there is nothing here; MCP targets are at /mcp/TARGET";
+  if (!request.target.starts_with(kPrefix) && !ResourceServer::is_metadata(request.target)) return "there is nothing here; MCP targets are at /mcp/TARGET";
   status = 503;
   if (draining_) return "the gateway is stopping";
   return "";
@@ -108,30 +109,71 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
       if (!request.keep_alive || !http.is_open()) co_return;
       continue;
     }
+    if (ResourceServer::is_metadata(request.target)) {
+      const auto document = resource_.metadata(request.target);
+      if (!document || request.method != "GET") {
+        co_await refuse(http, document ? 405 : 404, code::kInvalidRequest, "there is nothing here");
+      } else {
+        net::Headers headers;
+        headers.add("Content-Type", "application/json");
+        (void)co_await http.respond(200, headers, *document);
+      }
+      if (!request.keep_alive || !http.is_open()) co_return;
+      continue;
+    }
     auto session_id = std::string(request.headers.get("Mcp-Session-Id"));
     if (session_id.empty()) session_id = sse_session_of(request);
     if (const auto worker = session_id.empty() ? services_.worker : worker_of(session_id); worker != services_.worker)
       co_return handoff_(worker, std::move(http), std::move(request));
 
-    const auto authorization = request.headers.get("Authorization");
-    const bool bearer = authorization.size() > 7 && ascii_lower(authorization.substr(0, 7)) == "bearer ";
-    Result<identity::PrincipalPtr> who = fail(ErrorKind::Denied, "a bearer token is required");
-    if (bearer) {
-      who = co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer());
-    } else if (const auto name = authorization.empty() ? http.stream().peer_common_name() : std::string(); !name.empty()) {
-      who = co_await services_.authenticator.certified(name, http.peer());
-    }
+    auto target = request.target.substr(kPrefix.size());
+    target = target.substr(0, target.find('?'));
+    auto resource = target;   // whatever the transport
+    for (const auto suffix : {kSseStream, kSseMessages})
+      if (resource.ends_with(suffix)) resource.resize(resource.size() - suffix.size());
+    auto who = co_await authenticate(http, request, resource);
     const bool keep_alive = request.keep_alive;
     if (!who) {
       const unsigned code = who.error().kind == ErrorKind::Denied ? 401 : who.error().kind == ErrorKind::Overloaded ? 429 : 503;
-      co_await refuse(http, code, code::kDenied, who.error().what);
+      const bool presented = !request.headers.get("Authorization").empty();
+      co_await refuse(http, code, code::kDenied, who.error().what, code == 401 ? resource_.challenge(resource, presented) : std::string());
     } else {
-      auto target = request.target.substr(kPrefix.size());
-      target = target.substr(0, target.find('?'));
       if (!co_await handle(http, std::move(request), std::move(*who), std::move(target))) co_return;
     }
     if (!keep_alive || !http.is_open()) co_return;
   }
+}
+
+awaitable<Result<identity::PrincipalPtr>> Endpoint::authenticate(net::HttpServerConnection& http, const net::HttpRequest& request, const std::string& target) {
+  const auto authorization = request.headers.get("Authorization");
+  if (authorization.size() > 7 && ascii_lower(authorization.substr(0, 7)) == "bearer ")
+    co_return co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer(), resource_.resource_of(target));
+  if (const auto name = authorization.empty() ? http.stream().peer_common_name() : std::string(); !name.empty())
+    co_return co_await services_.authenticator.certified(name, http.peer());
+  co_return fail(ErrorKind::Denied, "a bearer token is required");
+}
+
+/// False when the answer has been sent: 403 with every scope that the operation needs, on record. Somebody for whom the target is not there
+/// learns nothing of its scopes.
+awaitable<bool> Endpoint::may_by_scope(net::HttpServerConnection& http, const identity::Principal& who, const std::string& target, const Message& message) {
+  auto of = target;
+  std::optional<Message> theirs;
+  if (const auto* server = services_.gate.catalog()->find_virtual(target); server != nullptr && message.method == "tools/call") {
+    // The scopes are those of the member that has the tool. For all else a member whose scopes are lacking is not there.
+    const auto owned = owner_of(*server, message.params["name"].as_string());
+    auto renamed = owned ? with_value(message, message.params["name"], json::quote(owned->name), From::Client) : Result<Message>(fail(ErrorKind::Malformed, ""));
+    if (renamed) of = server->members[owned->member].target, theirs = std::move(*renamed);
+  }
+  const auto* found = services_.gate.catalog()->find(of);
+  const auto* mcp = found == nullptr ? nullptr : std::get_if<target::McpTarget>(&found->kind);
+  if (mcp == nullptr) co_return true;
+  const auto needed = missing_scopes(who, mcp->scopes, theirs ? *theirs : message);
+  if (needed.empty() || !services_.gate.may_open(who, of)) co_return true;
+  const auto error = co_await services_.authenticator.failed(identity::Reason::InsufficientScope, "mcp.scope", http.peer(), who.subject);
+  const bool recorded = error.kind == ErrorKind::Denied;
+  co_await refuse(http, recorded ? 403 : 503, recorded ? code::kDenied : code::kUnavailable, recorded ? "the token lacks a scope that this needs" : error.what,
+                  recorded ? resource_.step_up(target, needed) : std::string());
+  co_return false;
 }
 
 awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target) {
@@ -234,6 +276,7 @@ awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
       co_await refuse(http, 400, code::kParse, message.error().what);
       co_return true;
     }
+    if (!co_await may_by_scope(http, *who, target, *message)) co_return true;
     if (modern || message->params["_meta"][kMetaVersion].valid())
       co_return co_await handle_modern(http, std::move(request), std::move(*message), std::move(who), std::move(target), may_stream);
     co_await begin_session(http, std::move(*message), std::move(who), std::move(target));
@@ -257,19 +300,22 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
 
 awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream) {
   const std::size_t max = options_.http.body_bytes;
-  auto session = co_await find(http, request, std::move(who), std::move(target));
+  auto session = co_await find(http, request, who, target);
   if (!session) co_return;
   auto texts = split_batch(std::move(request.body), max, kMaxBatch);
   if (!texts) co_return co_await refuse(http, 400, code::kParse, texts.error().what);
   if (texts->size() > 1 && !request.headers.get("MCP-Protocol-Version").empty() && request.headers.get("MCP-Protocol-Version") > "2025-03-26")
     co_return co_await refuse(http, 400, code::kInvalidRequest, "batches exist up to revision 2025-03-26 only");
   if (texts->size() > 1) {
+    for (const auto& text : *texts)
+      if (const auto one = parse_message(text, From::Client, max); one && !co_await may_by_scope(http, *who, target, *one)) co_return;
     HttpClientStream client(http, services_.context, may_stream, true);
     co_return co_await handle_batch(client, session, std::move(*texts), max);
   }
   auto message = parse_message(std::move(texts->front()), From::Client, max);
   if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
   if (message->method == "initialize") co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
+  if (!co_await may_by_scope(http, *who, target, *message)) co_return;
   HttpClientStream client(http, services_.context, may_stream);
   co_await session->post(client, std::move(*message));
   co_await client.end_stream();

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/mcp/resource_server.h"
 #include "protocol/mcp/session.h"
 
 namespace sallyport::protocol::mcp {
@@ -36,6 +37,9 @@ class Endpoint {
 
   /// One more accepted Host value, known only once a port is taken. Before the worker's thread runs.
   void accept_host(std::string host) { options_.hosts.push_back(std::move(host)); }
+
+  /// What it says of itself as an OAuth resource. On this worker's thread, or before it runs.
+  void describe(ResourceServerOptions options) { resource_.reconfigure(std::move(options)); }
 
   /// Serves one connection to its end. `first` is a request already read by another worker.
   boost::asio::awaitable<void> serve(net::HttpServerConnection http, std::optional<net::HttpRequest> first);
@@ -89,7 +93,9 @@ class Endpoint {
                                                         identity::PrincipalPtr who, std::string target);
   void watch(const std::shared_ptr<Conversation>& session);
   boost::asio::awaitable<void> retire(std::shared_ptr<Conversation> session, std::string reason);
-  boost::asio::awaitable<void> refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what);
+  boost::asio::awaitable<void> refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what, std::string challenge = {});
+  boost::asio::awaitable<Result<identity::PrincipalPtr>> authenticate(net::HttpServerConnection& http, const net::HttpRequest& request, const std::string& target);
+  boost::asio::awaitable<bool> may_by_scope(net::HttpServerConnection& http, const identity::Principal& who, const std::string& target, const Message& message);
   std::string why_not(const net::HttpRequest& request, unsigned& status) const;
   std::size_t worker_of(std::string_view session_id) const;
   std::string new_session_id() const;
@@ -99,6 +105,7 @@ class Endpoint {
   Services services_;
   std::shared_ptr<StdioPool> pool_;
   EndpointOptions options_;
+  ResourceServer resource_{{}};
   Handoff handoff_;
   std::map<std::string, std::shared_ptr<Conversation>, std::less<>> sessions_;
   std::map<std::string, std::weak_ptr<Conversation>> conversations_;  // of modern clients, by who asks and with what

@@ -100,6 +100,7 @@ awaitable<void> Endpoint::handle_sse_message(net::HttpServerConnection& http, ne
   if (auto [status, why] = unreadable(request); status != 0) co_return co_await refuse(http, status, code::kInvalidRequest, std::move(why));
   auto message = parse_message(std::move(request.body), From::Client, options_.http.body_bytes);
   if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
+  if (!co_await may_by_scope(http, *who, target, *message)) co_return;
   if (message->method == "initialize" && message->kind == Message::Kind::Request) {
     if (std::exchange(front->beginning, true)) co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
     front->who = std::move(who);

@@ -48,8 +48,9 @@ class LocalAnswers : public Answers {
 class ModernBridge::CallAnswers : public Answers {
  public:
   CallAnswers(ModernBridge& bridge, const Message& request, std::unique_ptr<Answers> inner)
-      : bridge_(bridge), id_(request.id_text()), wire_id_(id_), method_(request.method), request_(std::string(request.text())), mirrored_(request.mirrored), inner_(std::move(inner)) {}
+      : bridge_(bridge), id_(request.id_text()), wire_id_(id_), method_(request.method), request_(std::string(request.text())), mirrored_(request.mirrored), inner_(std::move(inner)) { bridge_.calls_[id_] = this; }
   ~CallAnswers() override {
+    std::erase_if(bridge_.calls_, [this](const auto& one) { return one.second == this; });
     std::erase_if(bridge_.asked_, [this](const auto& one) { return one.second == this; });
     std::erase_if(bridge_.retries_, [this](const auto& one) { return one.second == this; });
   }
@@ -103,6 +104,7 @@ class ModernBridge::CallAnswers : public Answers {
   }
   void go_on(std::unique_ptr<Answers> inner) { inner_ = std::move(inner); }
   const std::vector<std::pair<std::string, std::string>>& mirrored() const { return mirrored_; }
+  const std::string& wire_id() const { return wire_id_; }
 
  private:
   awaitable<Result<void>> wait(net::Deadline deadline) {
@@ -226,7 +228,11 @@ Result<std::string> ModernBridge::outgoing(const Message& message) {
     call->take(message.id_text(), message);
     return std::string();  // it goes along when the call is made again
   }
-  if (message.kind == Message::Kind::Notification) return std::string();
+  if (message.kind == Message::Kind::Notification) {
+    // Where closing the call's stream does not take it back, words do: those of its newest round.
+    const auto at = message.method == "notifications/cancelled" ? calls_.find(std::string(message.params["requestId"].raw())) : calls_.end();
+    return at == calls_.end() ? std::string() : inner_->cancelling(at->second->wire_id());
+  }
   if (message.method == "initialize") {
     if (message.params["clientInfo"].is_object()) client_info_ = std::string(message.params["clientInfo"].raw());
     if (message.params["capabilities"].is_object()) capabilities_ = std::string(message.params["capabilities"].raw());

@@ -35,6 +35,7 @@ class ModernBridge : public Back {
   std::string asked_version_;
   std::set<std::string, std::less<>> subscribed_;                 // URIs
   std::uint64_t last_id_ = 0;
+  std::map<std::string, CallAnswers*, std::less<>> calls_;        // by the client's raw id
   std::map<std::string, CallAnswers*, std::less<>> asked_;        // by the raw id of a request that the client was sent
   std::map<std::string, CallAnswers*, std::less<>> retries_;      // by the raw id of a call that is about to be made again
   std::set<ListenAnswers*> listeners_;

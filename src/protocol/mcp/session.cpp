@@ -7,6 +7,7 @@
 #include "protocol/mcp/answer.h"
 #include "protocol/mcp/modern_answer.h"
 #include "protocol/mcp/open_back.h"
+#include "protocol/mcp/tool_trust.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -129,7 +130,8 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
   }
   target = settings();
-  const auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : methods_of(*target));
+  auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : methods_of(*target));
+  if (target != nullptr) bind_to_pins(action, services_.pins, gate_->target, target->trust);
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
   flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();

@@ -5,6 +5,7 @@
 #include "protocol/mcp/answer.h"
 #include "protocol/mcp/modern_answer.h"
 #include "protocol/mcp/session.h"
+#include "protocol/mcp/tool_trust.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -69,7 +70,7 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
       }
       if (const auto replayed = answered_.find(message->id_text()); !answered && !flights_.contains(message->id_text()) && replayed != answered_.end()) {
         enforce::Reply ignored;
-        std::string shown = shown_answer(channel, *message, replayed->second, ignored);
+        std::string shown = co_await shown_answer(channel, *message, std::string(replayed->second), ignored);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), false};
       }
@@ -112,27 +113,27 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
 }
 
 /// What the client gets of an answer: lists filtered, text masked; how it went is put into `reply`.
-std::string Session::shown_answer(enforce::Running& running, Message& message, const std::string& method, enforce::Reply& reply, const Flight* flight) {
+awaitable<std::string> Session::shown_answer(enforce::Running& running, Message& message, std::string method, enforce::Reply& reply, std::shared_ptr<Flight> flight) {
   if (message.kind == Message::Kind::Error) {
     reply.result = Outcome::Error;
     std::string why(message.error["message"].as_string());
     services_.gate.mask(running, why);
     reply.error = std::move(why);
-    return masked(running, message, message.error);
+    co_return masked(running, message, message.error);
   }
   reply.items = count_items(message.result);
   if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
+  const auto id = message.id_text();
   if (const auto* kind = list_kind(method)) {
-    std::size_t hidden = 0;
-    std::set<std::string, std::less<>> unusable;
-    if (method == "tools/list")
-      for (const auto tool : message.result["tools"])
-        if (!learn_annotations(tool)) unusable.emplace(tool["name"].as_string());
-    const auto visible = [&](std::string_view name) { return !unusable.contains(name) && services_.gate.visible(*gate_, object_facts(*kind, name)); };
-    if (auto filtered = filter_list(message, *kind, visible, hidden); !filtered.empty()) {
-      reply.items -= hidden;
-      auto again = parse_message(std::move(filtered), From::Server, SIZE_MAX);
-      if (!again) return error_text(message.id.raw(), code::kInternal, "the list could not be filtered");
+    auto filtered = co_await shown_list(running, message, *kind, reply);
+    if (!filtered) {
+      reply.result = Outcome::Failed;
+      reply.error = filtered.error().what;
+      co_return error_text(id, code::kUnavailable, "the list is withheld: " + filtered.error().what);
+    }
+    if (!filtered->empty()) {
+      auto again = parse_message(std::move(*filtered), From::Server, SIZE_MAX);
+      if (!again) co_return error_text(id, code::kInternal, "the list could not be filtered");
       message = std::move(*again);
     }
   }
@@ -141,15 +142,38 @@ std::string Session::shown_answer(enforce::Running& running, Message& message, c
     const auto state = message.result["requestState"];
     const auto sealed = flight != nullptr && state.is_string() ? sealed_state(*flight, state.as_string()) : std::string();
     auto told = parse_message(modern_result(message, method, target == nullptr ? std::vector<std::string>{} : target->extensions, sealed), From::Server, SIZE_MAX);
-    if (!told) return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
+    if (!told) co_return error_text(id, code::kInternal, "the answer could not be rewritten");
     message = std::move(*told);
     if (flight != nullptr && message.result["taskId"].is_string()) {
       told = parse_message(with_task(message, *flight), From::Server, SIZE_MAX);
-      if (!told) return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
+      if (!told) co_return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
       message = std::move(*told);
     }
   }
-  return masked(running, message, message.result);
+  co_return masked(running, message, message.result);
+}
+
+/// The list without what policy hides and without what is not trusted, which is named in _meta; "" when it may be shown as it is.
+awaitable<Result<std::string>> Session::shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply) {
+  const auto* target = settings();
+  if (target == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
+  CO_TRY(const auto untrusted, co_await look_at_list({services_.pins, gate_->target, target->trust, gate_->who, running.request_id()}, message, kind));
+  std::size_t hidden = 0;
+  std::string quarantined;
+  auto filtered = filter_list(message, kind, [&](std::string_view name, const json::Value& element) {
+    if (!untrusted.holds(element)) return (kind.array != "tools" || learn_annotations(element)) && services_.gate.visible(*gate_, object_facts(kind, name));
+    if (!services_.gate.visible(*gate_, object_facts(kind, name))) return false;
+    quarantined += (quarantined.empty() ? "" : ",") + json::quote(name);
+    return false;
+  }, hidden);
+  if (filtered.empty()) co_return filtered;
+  reply.items -= hidden;
+  if (quarantined.empty()) co_return filtered;
+  // What was kept from the client is what somebody will want to see.
+  std::string kept = R"({"sallyport":"quarantined","definitions":)" + untrusted.record + "}";
+  services_.gate.mask(running, kept);
+  services_.gate.observe(running, kept);
+  co_return with_meta(std::move(filtered), R"("sallyport/quarantined":[)" + quarantined + "]");
 }
 
 /// An answer in place of one whose wishes were refused.
@@ -201,7 +225,7 @@ awaitable<Session::Delivery> Session::answer_from_server(Message message, std::s
   flight->running.reset();
   const std::string request_id = running.request_id();
   enforce::Reply reply;
-  std::string text = shown_answer(running, message, flight->method, reply, flight.get());
+  std::string text = co_await shown_answer(running, message, flight->method, reply, flight);
   if (flight->cancelled) reply.result = Outcome::Cancelled;
   if (flight->resumable) remember_answered(*flight);
   services_.gate.observe(running, text);

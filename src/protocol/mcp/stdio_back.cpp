@@ -18,6 +18,8 @@ awaitable<Result<std::unique_ptr<Answers>>> StdioBack::request(target::Permit pe
   const bool greets = root["method"].as_string() == "initialize";
   // In the modern era a conversation begins with any request.
   if (!greets && version_ != kModern) co_return unknown();
+  // It was asked in the words of the modern era and does not speak it: a process that was greeted like that serves nobody.
+  if (channel_ && greets) channel_->retire();
   leave();
   const auto meta = root["params"]["_meta"];
   CO_TRY(channel_, pool_->channel(permit.target(), owner_, greets ? root["params"]["protocolVersion"].as_string() : version_, greets ? root["params"]["capabilities"] : meta[kMetaCapabilities]));

@@ -126,6 +126,10 @@ awaitable<void> VirtualSession::hear(std::shared_ptr<Listener> listener) {
   if (listener->request && listener->request->params["notifications"]["resourceSubscriptions"].size() > 0 && listed_.empty())
     for (const std::string method : {"resources/list", "resources/templates/list"}) merge(*co_await gather(method, {}, true), *list_kind(method));
   for (std::size_t at = 0; at < members_.size(); ++at) {
+    if (lacks_scope(at)) {
+      listener->heard.insert(member_name(at));
+      continue;
+    }
     ++listener->running;
     boost::asio::co_spawn(services_.context, [self, listener, at]() -> awaitable<void> { co_await self->follow(listener, at); }, boost::asio::detached);
   }

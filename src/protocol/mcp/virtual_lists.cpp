@@ -95,7 +95,7 @@ awaitable<std::shared_ptr<VirtualSession::ListWork>> VirtualSession::gather(cons
   work->why.resize(members_.size());
   ++pending_;
   for (std::size_t at = 0; at < members_.size(); ++at) {
-    if (work->cursors && !work->cursors->contains(member_name(at))) continue;
+    if ((work->cursors && !work->cursors->contains(member_name(at))) || lacks_scope(at)) continue;
     ++work->left;
     boost::asio::co_spawn(services_.context, [self = shared_from_this(), work, at]() -> awaitable<void> { co_await self->list_one(work, at); }, boost::asio::detached);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "protocol/mcp/resource_server.h"
 #include "protocol/mcp/virtual_session.h"
 
 namespace sallyport::protocol::mcp {
@@ -12,7 +13,7 @@ using boost::asio::awaitable;
 
 namespace {
 
-constexpr std::int64_t kFirstWait = 500'000'000, kLongestWait = 30'000'000'000, kDeniedWait = 2'000'000'000;
+constexpr std::int64_t kFirstWait = 500'000'000, kLongestWait = 30'000'000'000, kDeniedWait = 2'000'000'000, kUnheard = 60'000'000'000;
 
 /// Says something to a session that needs no answer.
 awaitable<void> tell(boost::asio::io_context& context, std::shared_ptr<Session> session, std::string text) {
@@ -110,13 +111,21 @@ void VirtualSession::failed(std::size_t at, std::string why) {
 void VirtualSession::answered(std::size_t at) {
   auto& member = members_[at];
   member.wait_ns = 0;
+  member.answered_ns = system_clock().mono_ns();
   member.why.clear();
   if (std::exchange(member.down, false)) lists_changed();
   changed_.changed();
 }
 
+bool VirtualSession::lacks_scope(std::size_t at) const {
+  const auto* target = services_.gate.catalog()->find(server_.members[at].target);
+  const auto* mcp = target == nullptr ? nullptr : std::get_if<target::McpTarget>(&target->kind);
+  return mcp != nullptr && !missing_scopes(*who_, mcp->scopes, Message{}).empty();
+}
+
 void VirtualSession::begin_opening(std::size_t at, bool again) {
   auto& member = members_[at];
+  if (lacks_scope(at)) return;
   if (member.session && member.session->lost()) drop(at, "the target lost it");
   if (member.session || member.opening || ended_ || (!again && system_clock().mono_ns() < member.retry_at_ns)) return;
   member.opening = true;
@@ -180,7 +189,9 @@ awaitable<void> VirtualSession::watch_members() {
     auto next = system_clock().mono_ns() + kLongestWait;
     for (std::size_t at = 0; at < members_.size(); ++at) {
       const auto& member = members_[at];
-      if (member.opening || (member.session && !member.session->lost() && !member.down)) continue;
+      // A modern client's requests may be on another worker than its stream, which a bridge keeps open when the member's own breaks.
+      const bool unheard = front_ == Front::Modern && system_clock().mono_ns() - member.answered_ns > kUnheard;
+      if (lacks_scope(at) || member.opening || (member.session && !member.session->lost() && !member.down && !unheard)) continue;
       if (system_clock().mono_ns() >= member.retry_at_ns) co_await probe(at);
       if (members_[at].down || !members_[at].session) next = std::min(next, std::max(members_[at].retry_at_ns, system_clock().mono_ns() + kFirstWait));
     }
@@ -194,7 +205,7 @@ std::vector<Missing> VirtualSession::missing() const {
   std::vector<Missing> out;
   for (std::size_t at = 0; at < members_.size(); ++at) {
     const auto& member = members_[at];
-    if (!member.session && !member.denied) out.push_back({member_name(at), member.why.empty() ? "it does not answer" : member.why});
+    if (!member.session && !member.denied && !lacks_scope(at)) out.push_back({member_name(at), member.why.empty() ? "it does not answer" : member.why});
   }
   return out;
 }

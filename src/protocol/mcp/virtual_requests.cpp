@@ -67,7 +67,7 @@ awaitable<void> VirtualSession::task(ClientStream& client, Message message) {
     if (auto known = held_.answer(message, *who_, server_.members[at].target)) co_return co_await client.answer(std::move(*known));
     const auto session = members_[at].session;
     auto theirs = parse_message(std::string(message.text()), From::Client, SIZE_MAX);
-    if (!session || !theirs) continue;
+    if (!session || !theirs || lacks_scope(at)) continue;
     KeptAnswer answer(services_.context);
     co_await session->post(answer, std::move(*theirs));
     const auto said = parse_message(answer.text.value_or(""), From::Server, SIZE_MAX);
@@ -114,7 +114,7 @@ awaitable<void> VirtualSession::notify(ClientStream& client, Message message) {
   for (std::size_t at = 0; at < members_.size(); ++at) {
     const auto session = members_[at].session;
     // Progress is of one member's request. A cancelled request is of one member too, and unknown to the others, who drop it.
-    if (!session || (token.valid() && (!whose || whose->member != member_name(at)))) continue;
+    if (!session || lacks_scope(at) || (token.valid() && (!whose || whose->member != member_name(at)))) continue;
     auto theirs = token.valid() ? with_value(message, token, whose->raw, From::Client) : parse_message(std::string(message.text()), From::Client, SIZE_MAX);
     if (!theirs) continue;
     ++*left;
@@ -141,8 +141,9 @@ awaitable<void> VirtualSession::call(ClientStream& client, Message message, cons
 
 /// The message is in the member's own words. Whoever may not reach the member learns nothing of it.
 awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, std::size_t at, std::shared_ptr<ClientStream> as_task) {
-  const auto session = co_await reach(at, net::after(server_.timeout_ns));
-  if (!session && members_[at].denied) co_return co_await unknown(client, message, server_.members[at].prefix);
+  const bool lacking = lacks_scope(at);  // before anything is waited for: it is this request's token
+  const auto session = lacking ? nullptr : co_await reach(at, net::after(server_.timeout_ns));
+  if (!session && (members_[at].denied || lacking)) co_return co_await unknown(client, message, server_.members[at].prefix);
   if (!session) co_return co_await refuse(client, message, code::kUnavailable, "the server " + member_name(at) + " of " + name_ + " cannot be reached: " + (members_[at].why.empty() ? "it does not answer" : members_[at].why));
   if (const auto seen = observed_.targets.find(server_.members[at].target); front_ == Front::Modern && message.method == "tools/call" && seen != observed_.targets.end()) {
     // The endpoint could not compare these headers: it does not know whose tool it is.

@@ -57,7 +57,7 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
     bool denied = false;               // not there for this person
     bool down = false;                 // it was asked and did not answer
     std::string why;                   // it is down, or could not be opened
-    std::int64_t retry_at_ns = 0, wait_ns = 0;
+    std::int64_t retry_at_ns = 0, wait_ns = 0, answered_ns = 0;
     Message greeted;                   // what it answered to `initialize` or server/discover
   };
   struct ListWork;
@@ -71,6 +71,8 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   void drop(std::size_t at, std::string reason);
   void failed(std::size_t at, std::string why);
   void answered(std::size_t at);
+  /// The token that came last is not good for this member: to it the member is not there.
+  bool lacks_scope(std::size_t at) const;
   void begin_opening(std::size_t at, bool again);
   boost::asio::awaitable<bool> open_all(net::Deadline until);
   boost::asio::awaitable<std::shared_ptr<Session>> reach(std::size_t at, net::Deadline until);

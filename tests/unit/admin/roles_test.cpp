@@ -49,8 +49,8 @@ TEST(Roles, EachGivesWhatItsRowSays) {
   EXPECT_EQ(may(person({"nobody"}), groups), (Names{"own.identity"}));
   EXPECT_EQ(may(person({"eng"}), groups), (Names{"own.identity", "own.requests", "own.tokens", "access.ask"}));
   EXPECT_EQ(may(person({"app"}), groups), (Names{"own.identity", "own.requests", "own.tokens", "requests.vote"}));
-  EXPECT_EQ(may(person({"pol"}), groups), (Names{"own.identity", "own.tokens", "tokens.read", "tokens.revoke", "grants.revoke", "users.read", "config.read", "config.reload"}));
-  EXPECT_EQ(may(person({"aud"}), groups), (Names{"own.identity", "own.requests", "own.tokens", "requests.read", "evidence.read", "sessions.read", "payload.read", "holds.read", "config.read"}));
+  EXPECT_EQ(may(person({"pol"}), groups), (Names{"own.identity", "own.tokens", "tokens.read", "tokens.revoke", "grants.revoke", "users.read", "config.read", "config.reload", "tools.read", "tools.review"}));
+  EXPECT_EQ(may(person({"aud"}), groups), (Names{"own.identity", "own.requests", "own.tokens", "requests.read", "evidence.read", "sessions.read", "payload.read", "holds.read", "config.read", "tools.read"}));
   EXPECT_EQ(may(person({"pay"}), groups), (Names{"own.identity", "own.tokens", "sessions.read", "payload.read"}));
   EXPECT_EQ(may(person({"log"}), groups), (Names{"own.identity", "own.tokens", "own.requests", "evidence.read"}));
   EXPECT_EQ(may(person({"keep"}), groups), (Names{"own.identity", "own.tokens", "holds.read", "evidence.keep"}));
@@ -58,7 +58,7 @@ TEST(Roles, EachGivesWhatItsRowSays) {
 
 TEST(Roles, AnAuditorChangesNothingWhateverElseTheyAre) {
   const auto names = may(person({"eng", "app", "pol", "aud", "pay", "log", "keep"}), all_said());
-  for (const auto* changing : {"access.ask", "requests.vote", "tokens.revoke", "grants.revoke", "config.reload", "evidence.keep"}) EXPECT_FALSE(names.contains(changing)) << changing;
+  for (const auto* changing : {"access.ask", "requests.vote", "tokens.revoke", "grants.revoke", "config.reload", "evidence.keep", "tools.review"}) EXPECT_FALSE(names.contains(changing)) << changing;
   for (const auto* reading : {"evidence.read", "payload.read", "tokens.read"}) EXPECT_TRUE(names.contains(reading)) << reading;
 }
 
@@ -76,7 +76,7 @@ TEST(Roles, AnAgentGetsNoOfficeOfItsPerson) {
 
 TEST(Roles, AServiceMayReadEntriesAndKeepButNeitherVoteNorAdministerNorReadContents) {
   EXPECT_EQ(may(service({"app", "pol"}), all_said()), (Names{"own.identity"}));
-  EXPECT_EQ(may(service({"aud"}), all_said()), (Names{"own.identity", "own.requests", "own.tokens", "requests.read", "evidence.read", "sessions.read", "holds.read", "config.read"}));
+  EXPECT_EQ(may(service({"aud"}), all_said()), (Names{"own.identity", "own.requests", "own.tokens", "requests.read", "evidence.read", "sessions.read", "holds.read", "config.read", "tools.read"}));
   EXPECT_FALSE(may(service({}), {}).contains("requests.vote"));
   EXPECT_TRUE(may(service({"keep"}), all_said()).contains("evidence.keep"));
 }

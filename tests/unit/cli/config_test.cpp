@@ -67,6 +67,7 @@ TEST_F(ConfigFile, FillsInDefaultsAndResolvesPathsBesideTheFile) {
 TEST_F(ConfigFile, ReadsAnMcpServerThatIsACommand) {
   const auto plain = load(with(kMcp, "{ command: [node, server.mjs] }"));
   ASSERT_TRUE(plain.config) << plain.problems;
+  EXPECT_EQ(plain.warnings, std::vector<std::string>{"target tickets is a command without a user: it runs as the gateway's own and can read its keys and its log"});
   const auto& command = *std::get<target::McpTarget>(plain.config->targets->find("tickets")->kind).command;
   EXPECT_EQ(command.argv, (std::vector<std::string>{"node", "server.mjs"}));
   EXPECT_FALSE(command.network);
@@ -74,6 +75,7 @@ TEST_F(ConfigFile, ReadsAnMcpServerThatIsACommand) {
   const auto full = load(with(kMcp, "{ command: [bin/server, -x], env: { HOME: /srv, EMPTY: '', KEY: { env: K } }, user: nobody, network: host, directory: d, pool: shared, idle: 1m, "
                                     "limits: { memory: 64MiB, cpu: 90s, files: 40, processes: 9, instances: 3 } }"));
   ASSERT_TRUE(full.config) << full.problems;
+  EXPECT_TRUE(full.warnings.empty());
   target::McpCommand expected;
   expected.argv = {(folder_ / "bin/server").string(), "-x"};
   expected.env = {{"HOME", "/srv"}, {"EMPTY", ""}};
@@ -239,12 +241,29 @@ TEST_F(ConfigFile, AFileThatCannotBeReadIsSaidSo) {
 }
 
 TEST_F(ConfigFile, ShownConfigurationLoadsAgain) {
-  const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: T }, headers: { X-Key: { file: k } } }, methods: [x/y] }"));
+  const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\", credential: { bearer: { env: T }, headers: { X-Key: { file: k } } }, methods: [x/y], trust: { arguments: strict } }"));
   ASSERT_TRUE(loaded.config) << loaded.problems;
   const auto shown = show_yaml(*loaded.config);
   const auto again = load(shown);
   ASSERT_TRUE(again.config) << again.problems << shown;
   EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
+}
+
+TEST_F(ConfigFile, ToolsArePinnedUnlessItIsSaidOtherwise) {
+  const auto trust_of = [&](const std::string& more) {
+    const auto loaded = load(with(kMcp, "{ url: \"http://a.example/\"" + more + " }"));
+    EXPECT_TRUE(loaded.config) << loaded.problems;
+    const auto& targets = loaded.config->targets->targets;
+    const auto found = std::ranges::find_if(targets, [](const auto& one) { return std::holds_alternative<target::McpTarget>(one.second.kind); });
+    return std::get<target::McpTarget>(found->second.kind).trust;
+  };
+  EXPECT_EQ(trust_of(""), target::ToolTrust{});
+  EXPECT_TRUE(trust_of("").pinning && trust_of("").quarantine_suspicious && !trust_of("").quarantine_new);
+  EXPECT_FALSE(trust_of(", trust: { pinning: false }").pinning);
+  const auto strict = trust_of(", trust: { new_tools: quarantine, suspicious: flag, arguments: strict }");
+  EXPECT_TRUE(strict.quarantine_new && !strict.quarantine_suspicious && strict.arguments == target::ToolTrust::Arguments::Strict);
+  refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { pinning: false, arguments: strict } }"), "arguments means nothing with pinning: false");
+  refuses(with(kMcp, "{ url: \"http://a.example/\", trust: { new: allow } }"), "unknown key \"new\"");
 }
 
 TEST_F(ConfigFile, RolesAreEverybodysUntilSaidAndNobodysWhenTheListIsEmpty) {
@@ -332,6 +351,48 @@ TEST_F(ConfigFile, AVirtualServerWhoseNamesWouldCollideIsRefusedAtItsPlace) {
   refuses(with("targets: { ", "targets: { v: { mcp: { servers: { tickets: { } } }, labels: { a: b } }, "), "a virtual server has no labels");
 }
 
+TEST_F(ConfigFile, ACredentialForATargetIsOneOfItsKindsAndWhole) {
+  const auto credential = [&](const std::string& text) { return with(kMcp, "{ url: \"https://mcp.example/mcp\", credential: { " + text + " } }"); };
+  const std::string client = "client: { id: gw, secret: { env: S } }";
+  const auto loaded = load(credential("oauth: { issuer: \"https://as.example\", " + client + ", scopes: [a] }, certificate: { file: c.pem }, key: { file: k.pem }"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  const auto& mcp = std::get<target::McpTarget>(loaded.config->targets->find("tickets")->kind);
+  ASSERT_TRUE(mcp.oauth);
+  EXPECT_EQ(mcp.oauth->resource, "https://mcp.example/mcp");
+  EXPECT_EQ(mcp.oauth->proof, identity::UpstreamClient::Proof::Basic);
+  EXPECT_EQ(show_json(*loaded.config).find("\"env\":\"S\"") != std::string::npos, true);
+  refuses(credential("bearer: { env: B }, oauth: { " + client + " }"), "one of them");
+  refuses(credential("aws: { service: s, region: r }, oauth: { " + client + " }"), "one of them");
+  refuses(credential("oauth: { issuer: \"http://as.example\", " + client + " }"), "issuer begins with https://");
+  refuses(credential("oauth: { issuer: \"https://as.example\", token_endpoint: \"https://as.example/t\", " + client + " }"), "one of them");
+  refuses(credential("oauth: { grant: authorization_code, token_endpoint: \"https://as.example/t\", " + client + " }"), "needs an authorization_endpoint");
+  refuses(credential("oauth: { client: { id: gw } }"), "without one anybody is this client");
+  refuses(credential("oauth: { client: { id: gw, secret: { env: S }, auth: private_key_jwt } }"), "do not fit");
+  refuses(credential("oauth: { client: { id: gw, secret: literal } }"), "named by reference only");
+  refuses(credential("certificate: { file: c.pem }"), "stand together");
+  refuses(credential("aws: { service: s, region: r, access_key: { env: A } }"), "stand together");
+  refuses(credential("aws: { service: s, region: r, from: web_identity }"), "role and token_file");
+  refuses(credential("aws: { service: s, region: r, from: web_identity, role: x, token_file: t, endpoint: \"http://sts.example\" }"), "keys come from there");
+  refuses(with(kMcp, "{ url: \"https://mcp.example/mcp\", scopes: { use: [\"a b\"] } }"), "a scope has no spaces");
+  refuses(with(kMcp, "{ url: \"https://mcp.example/mcp\", scopes: { tools: { \"a*b\": [x] } } }"), "one * at its end");
+}
+
+TEST_F(ConfigFile, ClientsOfTheMcpDoorHaveRedirectsOrADocument) {
+  const auto oauth = [&](const std::string& text) { return with("identity: { ", "identity: { oauth: { " + text + " }, "); };
+  const auto loaded = load(oauth("clients: { a: { redirect_uris: [\"https://a.example/cb\"] }, b: { id: \"https://b.example/c.json\" } }, document_hosts: [\"*.example.com\"], lifetime: 7d"));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  EXPECT_TRUE(loaded.config->identity.oauth.on);
+  EXPECT_EQ(loaded.config->identity.oauth.clients[0].id, "a");
+  EXPECT_FALSE(loaded.config->identity.oauth.registration);
+  EXPECT_FALSE(load(kGood).config->identity.oauth.on);
+  refuses(oauth("clients: { a: { } }"), "redirect_uris, or an https id");
+  refuses(oauth("clients: { a: { id: \"https://b.example/c\", redirect_uris: [\"https://a.example/cb\"] } }"), "redirect_uris, or an https id");
+  refuses(oauth("clients: { a: { redirect_uris: [\"http://a.example/cb\"] } }"), "a redirect address begins with https://");
+  refuses(oauth("clients: { a: { id: x, redirect_uris: [\"https://a.example/cb\"] }, b: { id: x, redirect_uris: [\"https://a.example/cb\"] } }"), "a second time");
+  refuses(oauth("document_hosts: [\"https://a.example\"]"), "a host is a lower-case name");
+  refuses(oauth("document_hosts: [\"a*.example\"]"), "a host is a lower-case name");
+}
+
 // One table is the schema; this is what keeps it and the reader together.
 TEST_F(ConfigFile, TheReaderKnowsEveryKeyOfTheSchema) {
   ASSERT_TRUE(json::Document::parse(config_schema()));
@@ -373,7 +434,11 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
       {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
       {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"access[].", "access: [ { zzzzzzzz: 1 } ]\n"}, {"access[].break_glass.", "access: [ { break_glass: { zzzzzzzz: 1 } } ]\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
-      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"}};
+      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"},
+      {"targets.*.mcp.credential.oauth.", "targets: { a: { mcp: { credential: { oauth: { zzzzzzzz: 1 } } } } }\n"},
+      {"targets.*.mcp.credential.oauth.client.", "targets: { a: { mcp: { credential: { oauth: { client: { zzzzzzzz: 1 } } } } } }\n"},
+      {"targets.*.mcp.credential.aws.", "targets: { a: { mcp: { credential: { aws: { zzzzzzzz: 1 } } } } }\n"}, {"targets.*.mcp.scopes.", "targets: { a: { mcp: { scopes: { zzzzzzzz: 1 } } } }\n"},
+      {"identity.oauth.clients.*.", "identity: { oauth: { clients: { a: { zzzzzzzz: 1 } } } }\n"}};
   for (const auto& [prefix, text] : kSections) {
     const auto problems = load(text).problems;
     std::smatch found;

@@ -66,10 +66,10 @@ TEST(McpDenial, APendingCallNamesTheRequestAndSaysItHasNotRun) {
 TEST(McpList, HiddenElementsAreCutAndTheRestStaysByteForByte) {
   const auto answer = message(R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a" ,"x":1.0},{"name":"b"},{"noname":1},{"name":"c"}],"nextCursor":"z"}})");
   std::size_t hidden = 0;
-  const auto text = filter_list(answer, *list_kind("tools/list"), [](std::string_view name) { return name != "b"; }, hidden);
+  const auto text = filter_list(answer, *list_kind("tools/list"), [](std::string_view name, const json::Value&) { return name != "b"; }, hidden);
   EXPECT_EQ(hidden, 2u);
   EXPECT_EQ(text, R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a" ,"x":1.0},{"name":"c"}],"nextCursor":"z"}})");
-  EXPECT_EQ(filter_list(answer, *list_kind("tools/list"), [](std::string_view) { return false; }, hidden),
+  EXPECT_EQ(filter_list(answer, *list_kind("tools/list"), [](std::string_view, const json::Value&) { return false; }, hidden),
             R"({"jsonrpc":"2.0","id":1,"result":{"tools":[],"nextCursor":"z"}})");
 }
 
@@ -86,7 +86,7 @@ TEST(McpInitialize, AnUnknownVersionIsReplacedAndTasksAreNotOffered) {
 }
 
 TEST(McpInitialize, ATargetThatChoosesAnUnknownVersionIsAnError) {
-  EXPECT_FALSE(rewrite_initialize_answer(message(R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-11-05","capabilities":{}}})")));
+  EXPECT_FALSE(rewrite_initialize_answer(message(R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2024-10-07","capabilities":{}}})")));
   EXPECT_TRUE(rewrite_initialize_answer(message(R"({"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{}}})")));
 }
 

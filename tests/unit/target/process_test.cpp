@@ -128,7 +128,7 @@ TEST(Process, ChangesIdsIntoNumbersAndNothingElse) {
     }
     const auto other = co_await (*process)->write(enforce::Gate::permit(text, "mail"), {}, soon());
     EXPECT_EQ(other.error().kind, ErrorKind::Internal);
-    const std::vector<Renumbered> escaped = {{6, 8, 9}};
+    const std::vector<Renumbered> escaped = {{6, 9, 9}};
     EXPECT_TRUE((co_await (*process)->write(enforce::Gate::permit(R"({"id":"a\"\\,b"})"), escaped, soon())).has_value());
     EXPECT_EQ(co_await read(**process), R"({"id":9})");
     co_await (*process)->end(soon());

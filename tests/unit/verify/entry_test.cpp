@@ -116,7 +116,8 @@ TEST(Entry, EachKeyRefusesOtherTypesSizesAndValues) {
     if (key == 0) EXPECT_EQ(read(with(heartbeat(), {{0, n}})), "its keys are not in ascending order");
     else refused(key, n);
   }
-  for (const auto n_of : {0, 26, 300}) refused(7, number(n_of));
+  for (const auto n_of : {0, 27, 300}) refused(7, number(n_of));
+  EXPECT_EQ(read(with(heartbeat(), {{7, number(26)}})), "");
   refused(45, number(0)), refused(45, a), refused(46, a);
   EXPECT_EQ(read(with(heartbeat(), {{7, number(25)}})), "an announcement without its key or its number");
   for (const auto n_of : {0, 4}) refused(18, number(n_of));
@@ -202,7 +203,8 @@ TEST(Entry, IsDescribedByWhatItHoldsSafelyAndBriefly) {
   EXPECT_EQ(describe(entry), "entry 2 (command " + std::string(60, 'a') + " ???~  by ann?, session abababab, 2023-11-14T22:13:20Z)");
   EXPECT_STREQ(name_of(static_cast<Kind>(24)), "erase");
   EXPECT_STREQ(name_of(static_cast<Kind>(25)), "key.epoch");
-  EXPECT_STREQ(name_of(static_cast<Kind>(26)), "?");
+  EXPECT_STREQ(name_of(Kind::ToolTrust), "tool.trust");
+  EXPECT_STREQ(name_of(static_cast<Kind>(27)), "?");
 }
 
 }  // namespace
