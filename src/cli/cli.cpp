@@ -21,9 +21,10 @@ int run(int argc, char** argv, Serve serve) {
   add_policy_commands(app, exit);
   add_login_commands(app, exit);
   add_identity_commands(app, exit);
-  add_mcp_commands(app, exit);
+  auto* mcp = app.add_subcommand("mcp", "Reach MCP targets, and judge what they say of their tools")->require_subcommand(1);
+  add_mcp_commands(*mcp, exit);
   add_approval_commands(app, exit);
-  add_tool_commands(app, exit);
+  add_tool_commands(*mcp, exit);
   add_session_commands(app, exit);
   add_evidence_commands(app, exit);
   add_receipt_command(app, exit);

@@ -18,14 +18,14 @@ void add_policy_commands(CLI::App& app, int& exit);     // policy check|test|exp
 void add_identity_commands(CLI::App& app, int& exit);   // token issue, user hash, whoami
 void add_login_commands(CLI::App& app, int& exit);      // login, logout, tokens
 void add_approval_commands(CLI::App& app, int& exit);   // requests, request, approve, deny, revoke, renew, review
-void add_tool_commands(CLI::App& app, int& exit);         // mcp tools|review, after add_mcp_commands()
+void add_tool_commands(CLI::App& mcp, int& exit);         // mcp tools|review
 void add_session_commands(CLI::App& app, int& exit);    // sessions ls|show|play
 void add_evidence_commands(CLI::App& app, int& exit);   // evidence ls|show|keygen
 void add_export_command(CLI::App& evidence, int& exit); // evidence export; evidence_commands.cpp calls it
 void add_receipt_command(CLI::App& app, int& exit);     // receipt
 void add_keeping_commands(CLI::App& evidence, int& exit);  // evidence erase|hold|release|holds|prune
 void add_incarnation_command(CLI::App& evidence, int& exit);  // evidence incarnation
-void add_mcp_commands(CLI::App& app, int& exit);        // mcp stdio
+void add_mcp_commands(CLI::App& mcp, int& exit);        // mcp stdio
 void add_witness_command(CLI::App& app, int& exit);     // witness
 void add_notary_command(CLI::App& app, int& exit);      // notary
 

@@ -131,10 +131,9 @@ int run_bridge(const Options& options) {
 
 }  // namespace
 
-void add_mcp_commands(CLI::App& app, int& exit) {
-  auto* mcp = app.add_subcommand("mcp", "Reach MCP targets, and see whether what they say of their tools is trusted")->require_subcommand(1);
+void add_mcp_commands(CLI::App& mcp, int& exit) {
   const auto options = std::make_shared<Options>();
-  auto* stdio = mcp->add_subcommand("stdio", "Speak to a target on stdin and stdout, for clients that start a command");
+  auto* stdio = mcp.add_subcommand("stdio", "Speak to a target on stdin and stdout, for clients that start a command");
   stdio->add_option("target", options->target, "Name of the target")->required();
   stdio->add_option("--at", options->at, "The gateway's address for MCP clients (else SALLYPORT_MCP_URL)");
   stdio->add_option("--ca", options->client.ca, "PEM file to trust (else SALLYPORT_CA)");

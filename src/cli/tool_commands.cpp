@@ -105,13 +105,12 @@ void common(CLI::App* command, const OptionsPtr& options) {
 
 }  // namespace
 
-void add_tool_commands(CLI::App& app, int& exit) {
+void add_tool_commands(CLI::App& mcp, int& exit) {
   const auto options = std::make_shared<Options>();
-  auto* mcp = app.get_subcommand("mcp");  // of add_mcp_commands()
-  auto* listed = mcp->add_subcommand("tools", "What is known of a target's tools");
+  auto* listed = mcp.add_subcommand("tools", "What is known of a target's tools");
   common(listed, options);
   listed->callback([options, &exit] { exit = tools(*options); });
-  auto* looked = mcp->add_subcommand("review", "What has changed; exit 0 when nothing waits or all was decided, 6 when something waits");
+  auto* looked = mcp.add_subcommand("review", "What has changed; exit 0 when nothing waits or all was decided, 6 when something waits");
   common(looked, options);
   looked->add_option("--tool", options->tool, "Only this name; rejected ones too");
   looked->add_option("--kind", options->kind, "Only tool, prompt or template");
