@@ -325,6 +325,8 @@ void announce(const Shared& shared, const Running& running) {
     else if (running.postgres) say("target {} at {} port {} as user NAME@{}", name, host(gateway.listen_postgres), running.postgres->port(), name);
     else say("target {} cannot be reached: gateway.listen.postgres is not set", name);
   }
+  for (const auto& [name, server] : shared.config.targets->virtual_servers)
+    if (shared.config.targets->find(name) == nullptr) say("virtual server {} of {} at {}/mcp/{}", name, server.members.size(), gateway.public_url, name);
 }
 
 /// No new sessions; what runs gets its time; then every session is closed in the record and the evidence is sealed.

@@ -42,6 +42,7 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
       error(fields.get("server_requests")->place, fmt::format("server_requests are of sampling, elicitation and roots, not \"{}\"", one));
   fields.strings("extensions", out.extensions);
   fields.strings("methods", out.extra_methods);
+  fields.get("search");  // read by targets()
   fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
   if (const auto* found = fields.get("trust")) trust(*found, out.trust);
   std::uint64_t most = out.max_message;

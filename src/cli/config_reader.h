@@ -44,6 +44,10 @@ class ConfigReader {
   void same_person(const yaml::Node& node, identity::IdentityConfig& out);
   void user(const yaml::Node& node, identity::LocalUser& out);
   void mcp(const yaml::Node& node, target::McpTarget& out);
+  /// Of `mcp: { servers: … }`; what depends on other targets is checked in members() when all are read.
+  void virtual_server(const yaml::Node& target, const yaml::Node& node, target::VirtualServer& out);
+  void search(const yaml::Node& node, target::ToolSearch& out);
+  void members(const yaml::Node& targets, const target::Catalog& catalog);
   void trust(const yaml::Node& node, target::ToolTrust& out);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void mcp_credential(const yaml::Node& node, target::McpTarget& out);

@@ -125,6 +125,10 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
   if (node.members.empty()) error(node.place, "targets is empty: there is nothing to reach");
   for (const auto& member : node.members) {
     name("a target's name", member.key, member.key_place, ".-_", 64);
+    if (const auto* mcp = member.value.find("mcp"); mcp != nullptr && mcp->find("servers") != nullptr) {
+      virtual_server(member.value, *mcp, out.virtual_servers[member.key]);
+      continue;
+    }
     auto& one = out.targets[member.key];
     one.name = member.key;
     yaml::Mapping fields(member.value, diagnostics_, "target");
@@ -140,6 +144,11 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
       target::McpTarget kind;
       mcp(*found_mcp, kind);
       one.kind = std::move(kind);
+      if (const auto* found = found_mcp->find("search")) {
+        auto& alone = out.virtual_servers[member.key];
+        alone.members.push_back({member.key, member.key, ""});
+        search(*found, alone.search);
+      }
     }
     if (const auto* found = fields.get("budget")) {
       yaml::Mapping budget(*found, diagnostics_, "budget");
@@ -155,6 +164,7 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
     if (const auto* found = fields.get("labels"))
       for (const auto& label : found->members) name("a label's name", label.key, label.key_place, ".-_/", 64);
   }
+  members(node, out);
 }
 
 void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {

@@ -175,7 +175,11 @@ std::string budget(const target::Budget& terms) {
   return out.duration("per", terms.per_ns).str();
 }
 
-std::string target(const target::Target& one) {
+std::string shown_search(const target::ToolSearch& search) {
+  return Object().number("over", static_cast<std::int64_t>(search.over)).list("always", search.always).str();
+}
+
+std::string target(const target::Target& one, const target::VirtualServer* search) {
   if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
     Object labels;
     for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
@@ -201,6 +205,7 @@ std::string target(const target::Target& one) {
   mcp.text("era", kind.era == target::McpTarget::Era::Legacy ? "legacy" : kind.era == target::McpTarget::Era::Modern ? "modern" : "auto");
   mcp.list("server_requests", kind.server_requests).list("extensions", kind.extensions);
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);
+  if (search != nullptr) mcp.raw("search", shown_search(search->search));
   using Arguments = target::ToolTrust::Arguments;
   const auto& trust = kind.trust;
   Object shown;
@@ -212,6 +217,14 @@ std::string target(const target::Target& one) {
   mcp.raw("trust", shown.str());
   for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
   return Object().raw("mcp", mcp.str()).raw("budget", budget(one.budget)).raw("labels", labels.str()).str();
+}
+
+std::string virtual_server(const target::VirtualServer& one) {
+  Object servers, mcp;
+  for (const auto& member : one.members) servers.raw(member.name, Object().text("target", member.target).raw("prefix", json::quote(member.prefix)).str());
+  mcp.raw("servers", servers.str());
+  if (one.search.over != 0) mcp.raw("search", shown_search(one.search));
+  return Object().raw("mcp", mcp.duration("timeout", one.timeout_ns).str()).str();
 }
 
 void more(const EvidenceConfig& config, Object& out) {
@@ -281,7 +294,9 @@ void to_yaml(const json::Value& value, std::size_t depth, std::string& out) {
 
 std::string show_json(const Config& config) {
   Object targets, evidence, out;
-  for (const auto& [name, one] : config.targets->targets) targets.raw(name, target(one));
+  for (const auto& [name, one] : config.targets->targets) targets.raw(name, target(one, config.targets->find_virtual(name)));
+  for (const auto& [name, one] : config.targets->virtual_servers)
+    if (config.targets->find(name) == nullptr) targets.raw(name, virtual_server(one));
   evidence.text("directory", config.evidence.directory).secret("signing_key", config.evidence.signing_key);
   evidence.text("high_water", fmt::format("{:.0f}%", config.evidence.high_water * 100)).size("segment", config.evidence.segment_bytes);
   more(config.evidence, evidence);

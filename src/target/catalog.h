@@ -107,8 +107,35 @@ struct Target {
   Budget budget{};
 };
 
+/// One of the MCP targets behind a virtual server; what they name, its names begin with `prefix`.
+struct VirtualMember {
+  std::string name, target, prefix;
+  bool operator==(const VirtualMember&) const = default;
+};
+
+/// When more tools than `over` are visible, they are found by asking for them; 0 lists them all.
+struct ToolSearch {
+  std::size_t over = 0;
+  std::vector<std::string> always;  // listed all the same
+  bool operator==(const ToolSearch&) const = default;
+};
+
+/// Several MCP targets behind one name, or one whose tools are found by search. No target by itself: policy, credentials and
+/// evidence are its members'.
+struct VirtualServer {
+  std::vector<VirtualMember> members;  // in the order of the file, which is the order of lists
+  ToolSearch search;
+  std::int64_t timeout_ns = 10LL * 1'000'000'000;  // that a list waits for one member
+  bool operator==(const VirtualServer&) const = default;
+};
+
 struct Catalog {
   std::map<std::string, Target> targets;
+  std::map<std::string, VirtualServer> virtual_servers;  // a name is in both when it is a target with search
+  const VirtualServer* find_virtual(const std::string& name) const {
+    const auto at = virtual_servers.find(name);
+    return at == virtual_servers.end() ? nullptr : &at->second;
+  }
   const Target* find(const std::string& name) const {
     const auto at = targets.find(name);
     return at == targets.end() ? nullptr : &at->second;

@@ -55,7 +55,8 @@ before(async () => {
     publicUrl: base,
     users: { alice: ['engineers'], bob: ['leads'], robot: { groups: ['engineers'], service: true, extra: 'keys: robot.jwks' } },
     targets: { tickets: { url: upstream.url, extra: 'scopes: { tools: { search_tickets: [tickets.read], "write_*": [tickets.read, tickets.write] } }' },
-      strict: { url: upstream.url, extra: 'scopes: { use: [strict.use] }' }, hidden: { url: upstream.url, labels: { env: 'hidden' }, extra: 'scopes: { use: [hidden.use] }' } },
+      strict: { url: upstream.url, extra: 'scopes: { use: [strict.use] }' }, hidden: { url: upstream.url, labels: { env: 'hidden' }, extra: 'scopes: { use: [hidden.use] }' },
+      both: { virtual: 'servers: { tickets: { prefix: "t_" }, strict: { prefix: "s_" } }' } },
     policy: `- { id: engineers, allow: { who: "group:engineers", target: { env: prod } } }`,
     files: { 'client.secret': 'a client secret: 50% & more', 'robot.jwks': JSON.stringify({ keys: [{ ...robot.publicKey.export({ format: 'jwk' }), kid: 'r', alg: 'ES256', use: 'sig' }] }) },
     more: { identity: `oidc:
@@ -241,6 +242,31 @@ test("a provider's own token counts by its audience: the configured one, or the 
   assert.deepEqual([narrow.status, challenge(narrow).scope], [403, 'strict.use']);
   assert.equal(await post('strict', 'sallyport', { scope: 'other strict.use' }), 200);
   assert.equal(await post('strict', 'sallyport', { scp: ['strict.use'] }), 200);
+});
+
+test('behind one name, scopes are those of the server that is meant', async () => {
+  const { createPrivateKey } = await import('node:crypto');
+  const key = provider.signingKey(), keyObject = createPrivateKey({ key, format: 'jwk' });
+  const jwt = (aud, scope) => new SignJWT({ groups: ['engineers'], scope }).setProtectedHeader({ alg: 'RS256', kid: key.kid, typ: 'at+jwt' }).setIssuer(provider.issuer).setSubject('ada').setAudience(aud).setIssuedAt()
+    .setExpirationTime('5m').sign(keyObject);
+  const narrow = await jwt(`${base}/mcp/both`, 'tickets.read'), wide = await jwt(`${base}/mcp/both`, 'tickets.read strict.use');
+  assert.equal((await gateway.mcpPost('both', initialize, { token: await jwt(`${base}/mcp/tickets`, 'tickets.read') })).status, 401, 'a token for a member is not one for the name in front');
+  const session = await gateway.initialize('both', narrow);
+  const listed = async token => {
+    const { result } = JSON.parse((await gateway.mcpPost('both', { jsonrpc: '2.0', id: 9, method: 'tools/list', params: {} }, { token, session })).body);
+    assert.equal(result._meta, undefined);
+    return [...new Set(result.tools.map(tool => tool.name.slice(0, 2)))];
+  };
+  assert.deepEqual(await listed(narrow), ['t_']);
+  const before = upstream.calls.length;
+  for (const [name, scope] of [['t_write_ticket', 'tickets.read tickets.write'], ['s_search_tickets', 'strict.use']]) {
+    const refused = await gateway.mcpPost('both', call(name), { token: narrow, session });
+    assert.deepEqual([refused.status, challenge(refused).scope], [403, scope], name);
+  }
+  assert.equal(upstream.calls.length, before);
+  assert.deepEqual(await listed(wide), ['t_', 's_']);
+  assert.equal((await gateway.mcpPost('both', call('s_search_tickets'), { token: wide, session })).status, 200);
+  assert.deepEqual(await listed(narrow), ['t_'], 'the session knows more than this token may');
 });
 
 test('403 names every scope of the operation at once; who cannot see a target learns none', async () => {

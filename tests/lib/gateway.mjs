@@ -79,7 +79,7 @@ export class Gateway {
    * @param options.notify YAML lines of `notify:`
    * @param options.files { name: content }: files beside the configuration
    * @param options.publicUrl gateway.public_url, where clients compare it with the address that they use
-   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra, trust } | { command: [program, …], labels, extra, trust } | { postgres: "YAML of the target", labels } }; `trust` is YAML,
+   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra, trust } | { command: [program, …], labels, extra, trust } | { postgres: "YAML of the target", labels } | { virtual: "YAML of a virtual MCP server" } }; `trust` is YAML,
    *   without it tools are not pinned: most tests call them without having listed them
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
@@ -113,6 +113,10 @@ export class Gateway {
     if (more.roles) yaml += 'roles:\n' + indent(more.roles, 2);
     yaml += 'targets:\n';
     for (const [name, target] of Object.entries(targets)) {
+      if (target.virtual) {
+        yaml += `  ${name}:\n    mcp: { ${target.virtual} }\n`;
+        continue;
+      }
       if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
       else if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: ${target.credential ?? '{ bearer: { file: upstream.token } }'}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;

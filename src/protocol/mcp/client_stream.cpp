@@ -4,20 +4,16 @@ namespace sallyport::protocol::mcp {
 
 using boost::asio::awaitable;
 
-awaitable<void> ClientStream::leave(std::string text) {
+awaitable<void> HttpClientStream::leave(std::string text) {
   co_await answer(std::move(text));
   co_await end_stream();
   http_ = nullptr;
   gone_ = streaming_ = answered_ = ended_ = false;
 }
 
-awaitable<void> ClientStream::send(std::string bytes) {
+awaitable<void> HttpClientStream::send(std::string bytes) {
   if (http_ == nullptr) co_return;
-  while (writing_ && !gone_) {
-    turn_.expires_at(std::chrono::steady_clock::time_point::max());
-    boost::system::error_code ignored;
-    co_await turn_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  }
+  while (writing_ && !gone_) (void)co_await turn_.wait(net::kNever);
   if (gone_ || ended_) co_return;
   writing_ = true;
   if (!streaming_) {
@@ -30,18 +26,18 @@ awaitable<void> ClientStream::send(std::string bytes) {
   }
   if (!gone_ && !bytes.empty() && !(co_await http_->chunk(bytes))) gone_ = true;
   writing_ = false;
-  turn_.cancel();
+  turn_.changed();
 }
 
-awaitable<void> ClientStream::event(SseEvent event) {
+awaitable<void> HttpClientStream::event(SseEvent event) {
   if (may_stream_) co_await send(encode(event));
 }
 
-awaitable<void> ClientStream::comment(std::string text) {
+awaitable<void> HttpClientStream::comment(std::string text) {
   if (may_stream_ && !writing_) co_await send(": " + text + "\n\n");
 }
 
-awaitable<void> ClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
+awaitable<void> HttpClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
   if (http_ == nullptr) {
     collected_ = std::move(text);
     co_return;
@@ -60,16 +56,16 @@ awaitable<void> ClientStream::answer(std::string text, std::optional<std::string
   if (!gone_ && !(co_await http_->respond(status, headers, text))) gone_ = true;
 }
 
-awaitable<void> ClientStream::end_batch() {
+awaitable<void> HttpClientStream::end_batch() {
   must_stream_ = false;
   co_await finish();
 }
 
-awaitable<void> ClientStream::end_stream() {
+awaitable<void> HttpClientStream::end_stream() {
   if (streaming_) co_await finish();
 }
 
-awaitable<void> ClientStream::finish(bool accepted) {
+awaitable<void> HttpClientStream::finish(bool accepted) {
   if (answered_ || ended_ || must_stream_ || http_ == nullptr) co_return;
   if (!streaming_ && accepted) {
     answered_ = true;

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "protocol/mcp/answer.h"
+#include "protocol/mcp/virtual_session.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -12,6 +13,13 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t kMaxBatch = 32;
+
+awaitable<void> answer_initialize(net::HttpServerConnection& http, unsigned status, std::string text, std::string session) {
+  net::Headers headers;
+  headers.add("Content-Type", "application/json");
+  if (!session.empty()) headers.add("Mcp-Session-Id", session);
+  (void)co_await http.respond(status, headers, text);
+}
 constexpr std::int64_t kProcessesEnd = 5'000'000'000;   // at the gateway's stop, after what runs had its time
 
 }  // namespace
@@ -38,6 +46,14 @@ std::string Endpoint::new_session_id() const {
   random_bytes(random);
   random[0] = static_cast<std::uint8_t>(services_.worker);  // so that any worker knows whose session it is
   return hex(random);
+}
+
+std::shared_ptr<Conversation> Endpoint::conversation_with(const std::string& target, std::string id, Front front) {
+  if (const auto* server = services_.gate.catalog()->find_virtual(target)) {
+    auto make = [this, front](std::string member) { return std::make_shared<Session>(services_, *pool_, observed_, held_, std::move(member), front); };
+    return std::make_shared<VirtualSession>(services_, observed_, held_, std::move(make), std::move(id), front, *server);
+  }
+  return std::make_shared<Session>(services_, *pool_, observed_, held_, std::move(id), front);
 }
 
 std::size_t Endpoint::worker_of(std::string_view session_id) const {
@@ -140,11 +156,19 @@ awaitable<Result<identity::PrincipalPtr>> Endpoint::authenticate(net::HttpServer
 /// False when the answer has been sent: 403 with every scope that the operation needs, on record. Somebody for whom the target is not there
 /// learns nothing of its scopes.
 awaitable<bool> Endpoint::may_by_scope(net::HttpServerConnection& http, const identity::Principal& who, const std::string& target, const Message& message) {
-  const auto* found = services_.gate.catalog()->find(target);
+  auto of = target;
+  std::optional<Message> theirs;
+  if (const auto* server = services_.gate.catalog()->find_virtual(target); server != nullptr && message.method == "tools/call") {
+    // The scopes are those of the member that has the tool. For all else a member whose scopes are lacking is not there.
+    const auto owned = owner_of(*server, message.params["name"].as_string());
+    auto renamed = owned ? with_value(message, message.params["name"], json::quote(owned->name), From::Client) : Result<Message>(fail(ErrorKind::Malformed, ""));
+    if (renamed) of = server->members[owned->member].target, theirs = std::move(*renamed);
+  }
+  const auto* found = services_.gate.catalog()->find(of);
   const auto* mcp = found == nullptr ? nullptr : std::get_if<target::McpTarget>(&found->kind);
   if (mcp == nullptr) co_return true;
-  const auto needed = missing_scopes(who, mcp->scopes, message);
-  if (needed.empty() || !services_.gate.may_open(who, target)) co_return true;
+  const auto needed = missing_scopes(who, mcp->scopes, theirs ? *theirs : message);
+  if (needed.empty() || !services_.gate.may_open(who, of)) co_return true;
   const auto error = co_await services_.authenticator.failed(identity::Reason::InsufficientScope, "mcp.scope", http.peer(), who.subject);
   const bool recorded = error.kind == ErrorKind::Denied;
   co_await refuse(http, recorded ? 403 : 503, recorded ? code::kDenied : code::kUnavailable, recorded ? "the token lacks a scope that this needs" : error.what,
@@ -175,7 +199,8 @@ awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpReque
       co_await refuse(http, 406, code::kInvalidRequest, "GET needs Accept: text/event-stream");
       co_return true;
     }
-    co_await session->listen(http, std::string(request.headers.get("Last-Event-ID")));
+    HttpClientStream client(http, services_.context, true);
+    co_await session->listen(client, std::string(request.headers.get("Last-Event-ID")), {});
     if (session->lost()) co_await retire(session, "the target lost it");
     co_return http.is_open();
   }
@@ -184,7 +209,7 @@ awaitable<bool> Endpoint::handle(net::HttpServerConnection& http, net::HttpReque
   co_return true;
 }
 
-awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& http, const net::HttpRequest& request,
+awaitable<std::shared_ptr<Conversation>> Endpoint::find(net::HttpServerConnection& http, const net::HttpRequest& request,
                                                    identity::PrincipalPtr who, std::string target) {
   const std::string id(request.headers.get("Mcp-Session-Id"));
   if (id.empty()) {
@@ -193,6 +218,10 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
   }
   // Whoever knows an id but is not its owner learns nothing: the same answer as for an id that never was.
   const std::string unknown = "there is no such session; initialize again";
+  if (id.find('.') != std::string::npos) {
+    co_await refuse(http, 404, code::kDenied, unknown);  // a member's of a virtual server, which is nobody's to name
+    co_return nullptr;
+  }
   if (const auto at = sessions_.find(id); at != sessions_.end()) {
     if (at->second->ready() && !at->second->lost() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target) {
       at->second->renew(std::move(who));
@@ -212,7 +241,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::find(net::HttpServerConnection& ht
     co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, id);
+  auto session = conversation_with(target, id, Front::Legacy);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
   resuming_.erase(id);
   if (!resumed) {
@@ -261,10 +290,11 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
   if (message.method != "initialize" || message.kind != Message::Kind::Request)
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
-  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id());
+  auto session = conversation_with(target, new_session_id(), Front::Legacy);
   // Known before the client is told of it: its next request may be here before this coroutine goes on.
   sessions_[session->id()] = session;
-  if (co_await session->begin(http, std::move(who), std::move(target), std::move(message))) watch(session);
+  const Conversation::Tell tell = [&http](unsigned status, std::string text, std::string begun) { return answer_initialize(http, status, std::move(text), std::move(begun)); };
+  if (co_await session->begin(tell, http.peer(), std::move(who), std::move(target), std::move(message))) watch(session);
   else sessions_.erase(session->id());
 }
 
@@ -279,22 +309,22 @@ awaitable<void> Endpoint::continue_session(net::HttpServerConnection& http, net:
   if (texts->size() > 1) {
     for (const auto& text : *texts)
       if (const auto one = parse_message(text, From::Client, max); one && !co_await may_by_scope(http, *who, target, *one)) co_return;
-    ClientStream client(http, services_.context, may_stream, true);
+    HttpClientStream client(http, services_.context, may_stream, true);
     co_return co_await handle_batch(client, session, std::move(*texts), max);
   }
   auto message = parse_message(std::move(texts->front()), From::Client, max);
   if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
   if (message->method == "initialize") co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
   if (!co_await may_by_scope(http, *who, target, *message)) co_return;
-  ClientStream client(http, services_.context, may_stream);
+  HttpClientStream client(http, services_.context, may_stream);
   co_await session->post(client, std::move(*message));
   co_await client.end_stream();
   if (session->lost()) co_await retire(session, "the target lost it");
 }
 
 /// The Gate ends sessions whose access is over: the next request with its id is answered with 404, and running ones with an error.
-void Endpoint::watch(const std::shared_ptr<Session>& session) {
-  session->on_over([this, weak = std::weak_ptr(session)](std::string reason) {
+void Endpoint::watch(const std::shared_ptr<Conversation>& session) {
+  session->on_over([this, weak = std::weak_ptr<Conversation>(session)](std::string reason) {
     const auto over = weak.lock();
     if (!over) return;
     over->leave();
@@ -304,14 +334,14 @@ void Endpoint::watch(const std::shared_ptr<Session>& session) {
 }
 
 /// Found by nobody from the first moment on, gone from the table when all of its end is done.
-awaitable<void> Endpoint::retire(std::shared_ptr<Session> session, std::string reason) {
+awaitable<void> Endpoint::retire(std::shared_ptr<Conversation> session, std::string reason) {
   session->leave();
   if (!co_await session->end(std::move(reason), true)) co_return;
   sessions_.erase(session->id());
   close_sse(session->id());
 }
 
-awaitable<void> Endpoint::handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max) {
+awaitable<void> Endpoint::handle_batch(HttpClientStream& client, std::shared_ptr<Conversation> session, std::vector<std::string> texts, std::size_t max) {
   for (auto& text : texts) {
     auto message = parse_message(std::move(text), From::Client, max);
     if (!message) {
@@ -334,7 +364,7 @@ awaitable<void> Endpoint::sweep() {
     co_await sweep_timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
     const auto now = system_clock().mono_ns();
     const auto wall = system_clock().wall_ns();
-    std::vector<std::shared_ptr<Session>> over;
+    std::vector<std::shared_ptr<Conversation>> over;
     for (const auto& [id, session] : sessions_) {
       if (!session->ready()) continue;
       const auto limit = session->front() == Front::Modern ? options_.modern_idle_ns : options_.idle_ns;

@@ -86,27 +86,29 @@ class Endpoint {
   boost::asio::awaitable<void> continue_session(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target, bool may_stream);
   static bool says_modern(const net::HttpRequest& request);
   boost::asio::awaitable<bool> handle_modern(net::HttpServerConnection& http, net::HttpRequest request, Message message, identity::PrincipalPtr who, std::string target, bool may_stream);
-  boost::asio::awaitable<std::shared_ptr<Session>> conversation(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, const Message& message);
+  boost::asio::awaitable<std::shared_ptr<Conversation>> conversation(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, const Message& message);
   boost::asio::awaitable<void> refuse_modern(net::HttpServerConnection& http, const Refusal& why, std::string_view id);
-  boost::asio::awaitable<void> handle_batch(ClientStream& client, std::shared_ptr<Session> session, std::vector<std::string> texts, std::size_t max);
-  boost::asio::awaitable<std::shared_ptr<Session>> find(net::HttpServerConnection& http, const net::HttpRequest& request,
+  boost::asio::awaitable<void> handle_batch(HttpClientStream& client, std::shared_ptr<Conversation> session, std::vector<std::string> texts, std::size_t max);
+  boost::asio::awaitable<std::shared_ptr<Conversation>> find(net::HttpServerConnection& http, const net::HttpRequest& request,
                                                         identity::PrincipalPtr who, std::string target);
-  void watch(const std::shared_ptr<Session>& session);
-  boost::asio::awaitable<void> retire(std::shared_ptr<Session> session, std::string reason);
+  void watch(const std::shared_ptr<Conversation>& session);
+  boost::asio::awaitable<void> retire(std::shared_ptr<Conversation> session, std::string reason);
   boost::asio::awaitable<void> refuse(net::HttpServerConnection& http, unsigned status, int code, std::string what, std::string challenge = {});
   boost::asio::awaitable<Result<identity::PrincipalPtr>> authenticate(net::HttpServerConnection& http, const net::HttpRequest& request, const std::string& target);
   boost::asio::awaitable<bool> may_by_scope(net::HttpServerConnection& http, const identity::Principal& who, const std::string& target, const Message& message);
   std::string why_not(const net::HttpRequest& request, unsigned& status) const;
   std::size_t worker_of(std::string_view session_id) const;
   std::string new_session_id() const;
+  /// With one target, or with several behind one name.
+  std::shared_ptr<Conversation> conversation_with(const std::string& target, std::string id, Front front);
 
   Services services_;
   std::shared_ptr<StdioPool> pool_;
   EndpointOptions options_;
   ResourceServer resource_{{}};
   Handoff handoff_;
-  std::map<std::string, std::shared_ptr<Session>, std::less<>> sessions_;
-  std::map<std::string, std::weak_ptr<Session>> conversations_;  // of modern clients, by who asks and with what
+  std::map<std::string, std::shared_ptr<Conversation>, std::less<>> sessions_;
+  std::map<std::string, std::weak_ptr<Conversation>> conversations_;  // of modern clients, by who asks and with what
   Observed observed_;
   HeldCalls held_;
   std::map<std::string, std::shared_ptr<SseFront>> fronts_;      // open streams of 2024-11-05, by session id

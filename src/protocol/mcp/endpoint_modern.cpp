@@ -89,11 +89,12 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
   auto session = co_await conversation(http, std::move(who), std::move(target), message);
   if (!session) co_return true;
   if (message.method == "subscriptions/listen") {
-    co_await session->listen(http, "", std::move(message));
+    HttpClientStream client(http, services_.context, true);
+    co_await session->listen(client, "", std::move(message));
   } else if (message.method == "tools/call" && session->knows_tasks()) {
-    co_await session->post_as_task(std::make_shared<ClientStream>(http, services_.context, may_stream), std::move(message));
+    co_await session->post_as_task(std::make_shared<HttpClientStream>(http, services_.context, may_stream), std::move(message));
   } else {
-    ClientStream client(http, services_.context, may_stream);
+    HttpClientStream client(http, services_.context, may_stream);
     co_await session->post(client, std::move(message));
     co_await client.end_stream();
   }
@@ -101,7 +102,7 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
   co_return true;
 }
 
-awaitable<std::shared_ptr<Session>> Endpoint::conversation(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, const Message& message) {
+awaitable<std::shared_ptr<Conversation>> Endpoint::conversation(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, const Message& message) {
   const auto meta = message.params["_meta"];
   const auto key = who->person() + "\n" + who->agent + "\n" + target + "\n" + (meta[kMetaClient].valid() ? json::canonical(meta[kMetaClient]) : std::string()) + "\n" + json::canonical(meta[kMetaCapabilities]);
   if (const auto at = conversations_.find(key); at != conversations_.end()) {
@@ -117,7 +118,7 @@ awaitable<std::shared_ptr<Session>> Endpoint::conversation(net::HttpServerConnec
     co_await refuse_modern(http, {503, code::kUnavailable, "too many sessions", ""}, message.id.raw());
     co_return nullptr;
   }
-  auto session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id(), Front::Modern);
+  auto session = conversation_with(target, new_session_id(), Front::Modern);
   conversations_[key] = session;
   sessions_[session->id()] = session;
   auto begun = co_await session->begin_modern(std::move(who), std::move(target), http.peer(), message);

@@ -20,11 +20,11 @@ constexpr std::string_view kSession = "sessionId=";
 struct Endpoint::SseFront {
   SseFront(net::HttpServerConnection connection, boost::asio::io_context& context) : http(std::move(connection)), client(http, context, true, true), changed(context) {}
   net::HttpServerConnection http;
-  ClientStream client;
+  HttpClientStream client;
   net::Condition changed;
   identity::PrincipalPtr who;
   std::string target;
-  std::shared_ptr<Session> session;
+  std::shared_ptr<Conversation> session;
   bool beginning = false, begun = false, over = false;
 };
 
@@ -54,7 +54,7 @@ awaitable<void> Endpoint::handle_sse_stream(net::HttpServerConnection& http, con
   const Registered registered(connections_, front->http);
   front->who = std::move(who);
   front->target = std::move(target);
-  front->session = std::make_shared<Session>(services_, *pool_, observed_, held_, new_session_id());
+  front->session = conversation_with(front->target, new_session_id(), Front::Legacy);
   const auto id = front->session->id();
   fronts_[id] = front;
   SseEvent event;
@@ -72,7 +72,7 @@ awaitable<void> Endpoint::handle_sse_stream(net::HttpServerConnection& http, con
 }
 
 awaitable<void> Endpoint::begin_sse(std::shared_ptr<SseFront> front, Message message) {
-  const Session::Tell tell = [front](unsigned, std::string text, std::string session) {
+  const Conversation::Tell tell = [front](unsigned, std::string text, std::string session) {
     front->begun = !session.empty();
     return front->client.answer(std::move(text));
   };

@@ -12,32 +12,16 @@
 #include <set>
 #include <string>
 
-#include "enforce/remembered.h"
 #include "base/bytes.h"
 #include "protocol/mcp/back.h"
-#include "protocol/mcp/client_stream.h"
-#include "protocol/mcp/era.h"
+#include "protocol/mcp/conversation.h"
 #include "protocol/mcp/held_calls.h"
-#include "protocol/mcp/message.h"
 #include "protocol/mcp/stdio_pool.h"
-#include "protocol/protocol.h"
 
 namespace sallyport::protocol::mcp {
 
-enum class Front { Legacy, Modern };
-
 /// In a sealed state: the call was held, and is made again to attach to its request.
 inline constexpr std::string_view kHeldState = "held";
-
-/// What a worker has seen of its targets, so that it need not be asked each time. Lost on reload and restart.
-struct Observed {
-  struct One {
-    std::optional<bool> modern;                                  // it speaks the modern era
-    bool modern_only = false;                                    // and was seen not to speak the other
-    std::map<std::string, std::vector<ParamHeader>> annotated;   // of its tools
-  };
-  std::map<std::string, One> targets;
-};
 
 /// A request of the client between its arrival and its answer.
 struct Flight {
@@ -56,62 +40,38 @@ struct Flight {
   Digest arguments{};             // of what was asked, for the state that a client brings back
 };
 
-class Session : public std::enable_shared_from_this<Session> {
+class Session : public Conversation, public std::enable_shared_from_this<Session> {
  public:
   Session(Services& services, StdioPool& pool, Observed& observed, HeldCalls& held, std::string id, Front front = Front::Legacy)
       : services_(services), pool_(pool), observed_(observed), held_(held), id_(std::move(id)), front_(front), waiting_(services.context) {}
 
-  const std::string& id() const { return id_; }
-  const identity::PrincipalPtr& who() const { return gate_->who; }
-  const std::string& target() const { return gate_->target; }
-  std::int64_t last_used_ns() const { return last_used_ns_; }
-  bool busy() const { return !flights_.empty() || !streams_.empty(); }
-  bool running() const { return !flights_.empty(); }
-  bool ready() const { return gate_ != nullptr; }  // false while it begins
-  bool lost() const { return lost_ || (back_ && back_->lost()); }
-  /// The same person and agent came with another credential: its groups and its end count from now on.
-  void renew(identity::PrincipalPtr who) { services_.gate.renew(*gate_, std::move(who)); }
-  /// What happens when the Gate says that the session is over.
-  void on_over(std::function<void(std::string reason)> end) { gate_->end = std::move(end); }
-  /// Nothing that runs is waited for any more: its clients are told now.
-  void cut();
-  /// Ends its GET streams: the credential they were opened with has run out. The client may open them again.
-  void close_streams();
-  /// From now on nobody finds it: it is about to end.
-  void leave() { lost_ = true; }
-  void touch();
-  /// Held calls are answered now with their pending request, which stays open: the gateway stops.
-  void release_holds();
+  const std::string& id() const override { return id_; }
+  Front front() const override { return front_; }
+  const identity::PrincipalPtr& who() const override { return gate_->who; }
+  const std::string& target() const override { return gate_->target; }
+  std::int64_t last_used_ns() const override { return last_used_ns_; }
+  bool busy() const override { return !flights_.empty() || !streams_.empty(); }
+  bool running() const override { return !flights_.empty(); }
+  bool ready() const override { return gate_ != nullptr; }
+  bool lost() const override { return lost_ || (back_ && back_->lost()); }
+  void renew(identity::PrincipalPtr who) override { services_.gate.renew(*gate_, std::move(who)); }
+  void on_over(std::function<void(std::string reason)> end) override { gate_->end = std::move(end); }
+  void cut() override;
+  void close_streams() override;
+  void leave() override { lost_ = true; }
+  void release_holds() override;
+  void cancel_abandoned() override;
 
-  /// `initialize` from a client: opens the evidence session and the target's, answers the client. False when there is
-  /// no session afterwards (the client has been told why).
-  boost::asio::awaitable<bool> begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message);
-  /// The same where the answer does not go to the request: told the HTTP status, the message and the session's id, "" when there is none.
-  using Tell = std::function<boost::asio::awaitable<void>(unsigned status, std::string text, std::string session)>;
-  boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message);
-  /// Goes on after a restart of the gateway with what was remembered. Errors as Gate::open.
-  boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered);
-
-  /// A modern client's first request: opens the evidence session. `ready()` is true after it. Errors as Gate::open.
-  boost::asio::awaitable<Result<void>> begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first);
-  /// Resumes when begin_modern() has ended, well or not.
-  boost::asio::awaitable<void> begun();
-  Front front() const { return front_; }
-  /// What its clients have given up by closing their connections is cancelled.
-  void cancel_abandoned();
-
-  /// One message of the client; the answer goes to `client`.
-  boost::asio::awaitable<void> post(ClientStream& client, Message message);
-  /// The same for a client that knows tasks: what has to wait for a human becomes one.
-  boost::asio::awaitable<void> post_as_task(std::shared_ptr<ClientStream> client, Message message);
-  bool knows_tasks() const;
-  /// The client's GET stream; with a `request`, a modern client's subscriptions/listen.
-  boost::asio::awaitable<void> listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> request = {});
-  /// What the target says outside of answers goes to this stream, which the client has open anyway, until the session ends.
-  boost::asio::awaitable<void> listen(ClientStream& client);
-  /// The end: forgotten and deleted at the target when `remote`, open commands are recorded as interrupted. Only the first
-  /// call does it and returns true when it is done.
-  boost::asio::awaitable<bool> end(std::string reason, bool remote);
+  boost::asio::awaitable<bool> begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) override;
+  boost::asio::awaitable<Result<void>> resume(identity::PrincipalPtr who, std::string peer, enforce::RememberedSession remembered) override;
+  boost::asio::awaitable<Result<void>> begin_modern(identity::PrincipalPtr who, std::string target, std::string peer, const Message& first) override;
+  boost::asio::awaitable<void> begun() override;
+  boost::asio::awaitable<void> post(ClientStream& client, Message message) override;
+  boost::asio::awaitable<void> post_as_task(std::shared_ptr<ClientStream> client, Message message) override;
+  bool knows_tasks() const override;
+  boost::asio::awaitable<void> listen(ClientStream& client, std::string last_event_id, std::optional<Message> request) override;
+  boost::asio::awaitable<void> listen(ClientStream& client) override;
+  boost::asio::awaitable<bool> end(std::string reason, bool remote) override;
 
  private:
   /// One attempt at `initialize`: what the client gets, and what is recorded once it is known whether it began.
@@ -120,6 +80,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::optional<enforce::Running> running;
     enforce::Reply reply;
   };
+  void touch();
   boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
   boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id);
   boost::asio::awaitable<void> call(ClientStream& client, Message message);

@@ -20,13 +20,6 @@ std::string software_of(const json::Value& params) {
   return std::string(info["name"].as_string()).substr(0, 128) + " " + std::string(info["version"].as_string()).substr(0, 64);
 }
 
-awaitable<void> answer_json(net::HttpServerConnection& http, unsigned status, std::string text, std::string session) {
-  net::Headers headers;
-  headers.add("Content-Type", "application/json");
-  if (!session.empty()) headers.add("Mcp-Session-Id", session);
-  (void)co_await http.respond(status, headers, text);
-}
-
 /// The one answer in an initialize exchange, whatever comes before it.
 awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, net::Deadline deadline) {
   for (;;) {
@@ -39,11 +32,6 @@ awaitable<Result<Message>> read_answer(Answers& answers, const std::string& id, 
 }
 
 }  // namespace
-
-awaitable<bool> Session::begin(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, Message message) {
-  const Tell tell = [&http](unsigned status, std::string text, std::string session) { return answer_json(http, status, std::move(text), std::move(session)); };
-  co_return co_await begin(tell, http.peer(), std::move(who), std::move(target), std::move(message));
-}
 
 awaitable<bool> Session::begin(const Tell& tell, std::string peer, identity::PrincipalPtr who, std::string target, Message message) {
   const auto self = shared_from_this();
@@ -195,7 +183,7 @@ awaitable<void> Session::listen(ClientStream& client) {
   }
 }
 
-awaitable<void> Session::listen(net::HttpServerConnection& http, std::string last_event_id, std::optional<Message> message) {
+awaitable<void> Session::listen(ClientStream& client, std::string last_event_id, std::optional<Message> message) {
   const auto self = shared_from_this();
   touch();
   enforce::McpRequest request;
@@ -207,11 +195,10 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   if (message) bytes = co_await outgoing(*message, asked);
   else if (const auto to = back()) bytes = (*to)->listening();
   const std::string id = message ? message->id_text() : std::string();
-  if (!bytes) co_return co_await answer_json(http, message ? 200 : 502, error_text(id, code::kUnavailable, bytes.error().what), "");
+  if (!bytes) co_return co_await client.answer(error_text(id, code::kUnavailable, bytes.error().what), {}, message ? 200 : 502);
   auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : json::Value(), nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
-    co_return co_await answer_json(http, denial->kind == ErrorKind::Denied ? 403 : 503,
-                                   error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), "");
+    co_return co_await client.answer(error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), {}, denial->kind == ErrorKind::Denied ? 403 : 503);
   }
   auto& allowed = std::get<enforce::Allowed>(verdict);
   auto running = std::move(allowed.running);
@@ -225,18 +212,17 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
     reply.result = Outcome::Error;
     reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
-    co_return co_await answer_json(http, message ? 200 : status, error_text(id, code::kUnavailable, "the target offers no stream"), "");
+    co_return co_await client.answer(error_text(id, code::kUnavailable, "the target offers no stream"), {}, message ? 200 : status);
   }
   auto& stream = **answers;
   streams_.insert(&stream);
-  ClientStream client(http, services_.context, true);
   co_await client.comment("open");
   // Two watchers live as long as the stream: one ends it when the client goes, one keeps idle connections open.
   auto stop = std::make_shared<boost::asio::steady_timer>(services_.context);
   auto done = std::make_shared<bool>(false);
-  auto watch = [](net::HttpServerConnection& connection, Answers& upstream, std::shared_ptr<bool> over,
+  auto watch = [](ClientStream& listener, Answers& upstream, std::shared_ptr<bool> over,
                   boost::asio::steady_timer& ended) -> awaitable<void> {
-    co_await connection.client_gone();
+    co_await listener.until_gone();
     if (!*over) upstream.close();
     ended.expires_at(std::chrono::steady_clock::time_point::min());
   };
@@ -250,7 +236,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   };
   boost::asio::steady_timer watch_ended(services_.context, std::chrono::steady_clock::time_point::max());
   boost::asio::steady_timer keep_ended(services_.context, std::chrono::steady_clock::time_point::max());
-  boost::asio::co_spawn(services_.context, watch(http, stream, done, watch_ended), boost::asio::detached);
+  boost::asio::co_spawn(services_.context, watch(client, stream, done, watch_ended), boost::asio::detached);
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
@@ -261,7 +247,7 @@ awaitable<void> Session::listen(net::HttpServerConnection& http, std::string las
   boost::system::error_code ignored;
   co_await keep_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   co_await client.finish();
-  http.close();  // wakes the watcher: bytes it may have read would be lost to the next request otherwise
+  client.close();  // wakes the watcher: bytes it may have read would be lost to the next request otherwise
   co_await watch_ended.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
   (void)co_await services_.gate.finish(std::move(running), std::move(reply));
   streams_.erase(&stream);

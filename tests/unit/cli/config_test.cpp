@@ -316,6 +316,41 @@ TEST_F(ConfigFile, LinkedAccountsAreSaidToBeWrongAtTheirPlace) {
   refuses(people("[[\"local|a\", \"local|b\"], [\"local|a\", \"local|c\"]]"), "local|a stands here a second time");
 }
 
+TEST_F(ConfigFile, AVirtualServerIsShownAsItIsReadAndIsNoTarget) {
+  const auto more = R"(targets: { files: { mcp: { url: "http://127.0.0.1:2/", search: { over: 9 } } }, tools: { mcp: { timeout: 3s, search: { always: [t_x] }, servers: { z: { target: tickets, prefix: t_ }, files: { prefix: "" } } } }, )";
+  const auto loaded = load(with("targets: { ", more));
+  ASSERT_TRUE(loaded.config) << loaded.problems;
+  const auto& catalog = *loaded.config->targets;
+  EXPECT_EQ(catalog.find("tools"), nullptr);
+  const auto* tools = catalog.find_virtual("tools");
+  ASSERT_NE(tools, nullptr);
+  EXPECT_EQ(tools->members, (std::vector<target::VirtualMember>{{"z", "tickets", "t_"}, {"files", "files", ""}}));
+  EXPECT_EQ(tools->search, (target::ToolSearch{50, {"t_x"}}));
+  EXPECT_EQ(tools->timeout_ns, 3'000'000'000);
+  ASSERT_NE(catalog.find_virtual("files"), nullptr);
+  EXPECT_EQ(catalog.find_virtual("files")->search.over, 9u);
+  EXPECT_EQ(catalog.find_virtual("tickets"), nullptr);
+  const auto again = load(show_yaml(*loaded.config));
+  ASSERT_TRUE(again.config) << again.problems;
+  EXPECT_EQ(show_json(*again.config), show_json(*loaded.config));
+  EXPECT_EQ(again.config->targets->virtual_servers, catalog.virtual_servers);
+}
+
+TEST_F(ConfigFile, AVirtualServerWhoseNamesWouldCollideIsRefusedAtItsPlace) {
+  const auto servers = [](const std::string& members, const std::string& beside = "") { return with("targets: { ", "targets: { files: { mcp: { url: \"http://127.0.0.1:2/\" } }, v: { mcp: { servers: { " + members + " }" + beside + " } }, "); };
+  refuses(servers("tickets: { prefix: a_ }, files: { prefix: a_ }"), "have the prefix \"a_\" both");
+  refuses(servers("tickets: { prefix: a_ }, files: { prefix: a_b_ }"), "begin alike");
+  refuses(servers("tickets: { prefix: a_ }, files: { }"), "files needs a prefix beside others");
+  refuses(servers("tickets: { prefix: a_ }, b: { target: tickets, prefix: b_ }"), "stands here twice");
+  refuses(servers("v: { }"), "v is a virtual server itself");
+  refuses(servers("nowhere: { }"), "there is no target nowhere");
+  refuses(servers("tickets: { prefix: \"a/\" }"), "a prefix has at most");
+  refuses(servers("tickets: { prefix: search_ }", ", search: { }"), "take another prefix");
+  refuses(servers("tickets: { prefix: a_ }", ", search: { always: [b] }"), "begins with the prefix of no member");
+  refuses(servers("tickets: { }", ", url: \"http://127.0.0.1:2/\""), "unknown key \"url\"");
+  refuses(with("targets: { ", "targets: { v: { mcp: { servers: { tickets: { } } }, labels: { a: b } }, "), "a virtual server has no labels");
+}
+
 TEST_F(ConfigFile, ACredentialForATargetIsOneOfItsKindsAndWhole) {
   const auto credential = [&](const std::string& text) { return with(kMcp, "{ url: \"https://mcp.example/mcp\", credential: { " + text + " } }"); };
   const std::string client = "client: { id: gw, secret: { env: S } }";
