@@ -256,7 +256,7 @@ constexpr ConfigKey kKeys[] = {
     {"targets.*.mcp.trust.suspicious", "string", false, "Tools whose text no honest description has: quarantine (default), or flag"},
     {"targets.*.mcp.trust.arguments", "string", false, "check (default): calls keep to the pinned schema; strict: also none pass by a schema that cannot be judged whole; ignore"},
     {"targets.*.budget", "object", false, "What each person may use of it, in a stretch of time"},
-    {"targets.*.budget.calls", "count", false, "Commands (lists and greetings do not count)"},
+    {"targets.*.budget.calls", "count", false, "Commands; lists, greetings and what is held do not count"},
     {"targets.*.budget.bytes", "size", false, "Bytes of answers"},
     {"targets.*.budget.concurrent", "count", false, "Commands that run at a time; what is held does not count"},
     {"targets.*.budget.per", "duration", false, "The stretch, 1s to 30d; default 1m"},

@@ -55,7 +55,7 @@ void Budgets::Place::spend(std::uint64_t bytes) {
   use_->bytes.level -= static_cast<double>(bytes);
 }
 
-Result<Budgets::PlacePtr> Budgets::take(const identity::Principal& who, const target::Target& target, bool counted, bool running) {
+Result<Budgets::PlacePtr> Budgets::take(const identity::Principal& who, const target::Target& target, bool counted) {
   const auto& terms = target.budget;
   if (terms.calls == 0 && terms.bytes == 0 && terms.concurrent == 0) return PlacePtr();
   const auto now = clock_.mono_ns();
@@ -78,17 +78,16 @@ Result<Budgets::PlacePtr> Budgets::take(const identity::Principal& who, const ta
     use->bytes.fill(static_cast<double>(terms.bytes), terms.per_ns, now);
     if (use->bytes.level <= 0) return used_up(std::to_string(terms.bytes) + " bytes in " + per_text(terms.per_ns), use->bytes.wait_s(1, static_cast<double>(terms.bytes), terms.per_ns));
   }
-  const bool place = counted && running;
   if (counted) {
-    if (place && terms.concurrent != 0 && use->running >= terms.concurrent) return used_up(std::to_string(terms.concurrent) + " commands are running", 0);
+    if (terms.concurrent != 0 && use->running >= terms.concurrent) return used_up(std::to_string(terms.concurrent) + " commands are running", 0);
     if (terms.calls != 0) {
       use->calls.fill(static_cast<double>(terms.calls), terms.per_ns, now);
       if (use->calls.level < 1) return used_up(std::to_string(terms.calls) + " calls in " + per_text(terms.per_ns), use->calls.wait_s(1, static_cast<double>(terms.calls), terms.per_ns));
       use->calls.level -= 1;
     }
   }
-  if (place) ++use->running;
-  return std::make_shared<Place>(use, place, clock_);
+  if (counted) ++use->running;
+  return std::make_shared<Place>(use, counted, clock_);
 }
 
 }  // namespace sallyport::enforce

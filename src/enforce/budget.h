@@ -37,9 +37,9 @@ class Budgets {
   };
   using PlacePtr = std::shared_ptr<Place>;
 
-  /// `counted`: it is one of the calls that count, and runs now; what is only a list or a greeting is kept from nothing but the limit of bytes,
-  /// and what is held does not run. Null where the target has no budget. Errors: Denied with what is used up, and until when.
-  Result<PlacePtr> take(const identity::Principal& who, const target::Target& target, bool counted, bool running);
+  /// `counted`: it is one of the calls that count, and runs now. What is only a list or a greeting is kept from nothing but the limit of bytes, nor is
+  /// what is held: humans count that. Null where the target has no budget. Errors: Denied with what is used up, and until when.
+  Result<PlacePtr> take(const identity::Principal& who, const target::Target& target, bool counted);
 
  private:
   const Clock& clock_;

@@ -113,7 +113,7 @@ void Gate::judge_trust(const Action& action, Judged& judged) {
 
 void Gate::judge_budget(const Session& session, const Action& action, Judged& judged) {
   if (budgets_ == nullptr || judged.decision.effect == Effect::Block) return;
-  auto place = budgets_->take(*session.who, *judged.target, !is_housekeeping(action), judged.decision.effect == Effect::Allow);
+  auto place = budgets_->take(*session.who, *judged.target, judged.decision.effect == Effect::Allow && !is_housekeeping(action));
   if (place) {
     judged.place = std::move(*place);
     return;

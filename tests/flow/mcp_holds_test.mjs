@@ -11,7 +11,7 @@ before(async () => {
   ({ gateway, tickets, end } = await ticketsBehind({
     users: { alice: ['engineers'], bob: ['leads'], erin: ['engineers'], mallory: ['engineers'] },
     policy: POLICY.replace('hold: 20s', 'hold: 2s'),
-    budget: 'calls: 5, concurrent: 2, per: 1h',
+    budget: 'calls: 3, concurrent: 2, per: 1h',
   }));
   [alice, bob, erin] = [await gateway.token('alice'), await gateway.token('bob'), await gateway.token('erin')];
 });

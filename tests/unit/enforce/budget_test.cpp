@@ -33,54 +33,54 @@ TEST(Budgets, CallsComeBackEvenly) {
   Hands clock;
   Budgets budgets(clock);
   const auto target = with(3, 0, 0);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(budgets.take(person("ada"), target, true, true)) << i;
-  const auto over = budgets.take(person("ada"), target, true, true);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(budgets.take(person("ada"), target, true)) << i;
+  const auto over = budgets.take(person("ada"), target, true);
   ASSERT_FALSE(over);
   EXPECT_EQ(over.error().what, "the budget of ada on tickets is used up: 3 calls in 1 min; again in 20 s");
-  EXPECT_TRUE(budgets.take(person("ada"), target, false, true)) << "a list does not count";
-  EXPECT_TRUE(budgets.take(person("bob"), target, true, true)) << "another's is another";
-  EXPECT_TRUE(budgets.take(person("ada", "robot"), target, true, true)) << "and so is an agent's";
+  EXPECT_TRUE(budgets.take(person("ada"), target, false)) << "a list does not count";
+  EXPECT_TRUE(budgets.take(person("bob"), target, true)) << "another's is another";
+  EXPECT_TRUE(budgets.take(person("ada", "robot"), target, true)) << "and so is an agent's";
   clock.now += 19 * kSecond;
-  EXPECT_FALSE(budgets.take(person("ada"), target, true, true));
+  EXPECT_FALSE(budgets.take(person("ada"), target, true));
   clock.now += 1 * kSecond;
-  EXPECT_TRUE(budgets.take(person("ada"), target, true, true));
+  EXPECT_TRUE(budgets.take(person("ada"), target, true));
   clock.now += 3600 * kSecond;
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(budgets.take(person("ada"), target, true, true)) << "never more than the budget: " << i;
-  EXPECT_FALSE(budgets.take(person("ada"), target, true, true));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(budgets.take(person("ada"), target, true)) << "never more than the budget: " << i;
+  EXPECT_FALSE(budgets.take(person("ada"), target, true));
 }
 
 TEST(Budgets, BytesAreSpentWhenTheyAreKnown) {
   Hands clock;
   Budgets budgets(clock);
   const auto target = with(0, 6000, 0);
-  auto place = budgets.take(person("ada"), target, true, true);
+  auto place = budgets.take(person("ada"), target, true);
   ASSERT_TRUE(place);
   (*place)->spend(6100);
-  EXPECT_FALSE(budgets.take(person("ada"), target, true, true));
-  EXPECT_FALSE(budgets.take(person("ada"), target, false, true)) << "lists as well: they are bytes";
+  EXPECT_FALSE(budgets.take(person("ada"), target, true));
+  EXPECT_FALSE(budgets.take(person("ada"), target, false)) << "lists as well: they are bytes";
   clock.now += 2 * kSecond;
-  EXPECT_TRUE(budgets.take(person("ada"), target, true, true));
+  EXPECT_TRUE(budgets.take(person("ada"), target, true));
 }
 
 TEST(Budgets, PlacesAreGivenBackAndHeldCommandsHaveNone) {
   Budgets budgets;
   const auto target = with(0, 0, 2);
-  auto first = budgets.take(person("ada"), target, true, true), second = budgets.take(person("ada"), target, true, true);
-  EXPECT_FALSE(budgets.take(person("ada"), target, true, true));
-  EXPECT_TRUE(budgets.take(person("ada"), target, true, false)) << "held";
+  auto first = budgets.take(person("ada"), target, true), second = budgets.take(person("ada"), target, true);
+  EXPECT_FALSE(budgets.take(person("ada"), target, true));
+  EXPECT_TRUE(budgets.take(person("ada"), target, false)) << "held";
   second->reset();
-  EXPECT_TRUE(budgets.take(person("ada"), target, true, true));
+  EXPECT_TRUE(budgets.take(person("ada"), target, true));
 }
 
-TEST(Budgets, ATargetWithoutOneTakesNothing) { EXPECT_EQ(Budgets().take(person("ada"), with(0, 0, 0), true, true).value(), nullptr); }
+TEST(Budgets, ATargetWithoutOneTakesNothing) { EXPECT_EQ(Budgets().take(person("ada"), with(0, 0, 0), true).value(), nullptr); }
 
 TEST(Budgets, ANewConfigurationCountsFromNowOn) {
   Hands clock;
   Budgets budgets(clock);
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(budgets.take(person("ada"), with(5, 0, 0), true, true));
-  EXPECT_FALSE(budgets.take(person("ada"), with(2, 0, 0), true, true));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(budgets.take(person("ada"), with(5, 0, 0), true));
+  EXPECT_FALSE(budgets.take(person("ada"), with(2, 0, 0), true));
   clock.now += 30 * kSecond;
-  EXPECT_TRUE(budgets.take(person("ada"), with(2, 0, 0), true, true));
+  EXPECT_TRUE(budgets.take(person("ada"), with(2, 0, 0), true));
 }
 
 }  // namespace
