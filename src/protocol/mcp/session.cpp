@@ -92,9 +92,9 @@ awaitable<void> Session::notice_hold(ClientStream& client, Flight& flight, const
 /// The answer, with the HTTP status that the modern era wants for some errors.
 awaitable<void> Session::answer(ClientStream& client, std::string text, std::optional<std::string> event_id) {
   unsigned status = 200;
-  if (front_ == Front::Modern && !client.answered()) {
+  if (front_ == Front::Modern) {
     if (const auto parsed = parse_message(text, From::Server, SIZE_MAX); parsed && parsed->kind == Message::Kind::Error) {
-      status = http_status_of(parsed->error["code"].as_int());
+      status = http_status_of(parsed->error["code"].as_int());  // where the head has not been sent
     } else if (parsed && !parsed->result["resultType"].valid()) {
       text = modern_result(*parsed, "", {}, "");  // a denial's words are those of either era
     }
