@@ -142,7 +142,8 @@ void privileges(const Plan& plan) {
   if (::getppid() != plan.parent) ::_exit(127);  // the gateway ended before the line above
   struct sigaction standard{};
   standard.sa_handler = SIG_DFL;
-  ::sigaction(SIGPIPE, &standard, nullptr);
+  // What was ignored stays so over exec, whoever ignored it: a gateway started in the background ignores interrupts.
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
