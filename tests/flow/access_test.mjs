@@ -98,7 +98,6 @@ test('access is granted in two steps by distinct humans, holds over a restart, a
   assert.equal(stolen.code, 3, 'a stranger does not even see it');
   const gone = once(session.child, 'exit');
   assert.equal((await as('bob', ['revoke', request.id, '--reason', 'done'])).code, 0);
-  session.child.stdin.write('select pg_sleep(0);\n');
   await seconds(until(async () => (await gateway.mcpPost('tickets', { jsonrpc: '2.0', id: 9, method: 'ping' }, { token: tokens.alice, session: client.transport.sessionId })).status === 404, 'the end of the MCP session', 6000), 6);
   await until(() => gateway.entries('session.close').some(entry => /access under rule prod has ended/.test(entry.reason) && entry.reason.startsWith('terminating')), 'the close of the psql session', 6000);
   session.child.stdin.write('select 8;\n');
