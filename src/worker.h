@@ -96,8 +96,8 @@ class Worker {
   identity::Authenticator authenticator_;
   enforce::Gate gate_;
   target::Links links_;
-  protocol::mcp::Endpoint mcp_;
   protocol::postgres::Endpoint postgres_;
+  protocol::mcp::Endpoint mcp_;
   std::size_t connections_ = 0;
   boost::asio::steady_timer recheck_timer_{context_};
   bool finishing_ = false;

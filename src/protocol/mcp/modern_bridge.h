@@ -21,6 +21,7 @@ class ModernBridge : public Back {
   std::string listening() override;
   boost::asio::awaitable<Result<void>> end(target::Permit) override { co_return Result<void>{}; }
   bool needs_end() const override { return false; }
+  Result<std::optional<json::Document>> recorded(const Message& message) const override { return inner_->recorded(message); }
   bool lost() const override { return inner_->lost(); }
   void agreed(std::string) override {}
 

@@ -55,7 +55,7 @@ Result<Back*> Session::back() {
   const auto* target = services_.gate.catalog()->find(gate_->target);
   if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
   if (back_ == nullptr) {
-    TRY(back_, open_back(services_, pool_, *target, Owner{gate_->who->person(), gate_->who->agent, id_}, resume_key_));
+    TRY(back_, open_back(services_, pool_, *target, gate_, Owner{gate_->who->person(), gate_->who->agent, id_}, resume_key_));
     if (!version_.empty()) back_->agreed(version_);
   }
   return back_.get();
@@ -142,7 +142,12 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   flight->hold.over = released_;
   flights_[flight->key] = flight;
 
-  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, &flight->hold);
+  const auto recorded = back_->recorded(message);
+  if (!recorded) {
+    flights_.erase(flight->key);
+    co_return co_await answer(client, error_text(flight->id, code::kInvalidParams, recorded.error().what));
+  }
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), *recorded ? (*recorded)->root() : message.params, &flight->hold);
   flight->hold.notify = nullptr;
   flight->hold.gone = nullptr;
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {

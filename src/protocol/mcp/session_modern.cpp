@@ -143,7 +143,7 @@ awaitable<Result<void>> Session::open_conversation() {
   if (configured == nullptr || mcp == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
   const auto allowed_requests = mcp->server_requests;
   const bool automatic = mcp->era == target::McpTarget::Era::Auto;
-  CO_TRY(auto back, open_back(services_, pool_, *configured, Owner{gate_->who->person(), gate_->who->agent, id_}, ""));
+  CO_TRY(auto back, open_back(services_, pool_, *configured, gate_, Owner{gate_->who->person(), gate_->who->agent, id_}, ""));
   CO_TRY(const auto modern, co_await is_modern(*back));
   if (modern) {
     back->agreed(std::string(kModern));
