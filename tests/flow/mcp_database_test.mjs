@@ -230,12 +230,13 @@ test('calls side by side have sessions of their own, and one that is silent too 
 });
 
 test('a person whose credential is taken back loses what runs', { timeout: 60_000 }, async () => {
-  const token = await gateway.token('alice', ['--label', 'short']);
+  const token = await gateway.token('alice', ['--label', 'short', '--for', 'mcp']);
+  assert.match((await psql(gateway.libpq('alice', 'shop', token), 'select 1;')).err, /authentication failed|not accepted|FATAL/, 'it is good at one door only');
   const client = await connect('new', 'shop-tools', token);
   const running = client.call('query', { sql: `select pg_sleep(20), 'taken-away'` }).catch(error => ({ isError: true, content: [{ text: error.message }] }));
   await until(() => sleeping('taken-away'), 'the statement runs');
   const list = JSON.parse((await gateway.run(['tokens', 'ls', '--json'], { token: tokens.alice })).out);
-  const mine = list.find(one => Object.values(one).includes('short'));
+  const mine = list.find(one => one.label === 'short');
   assert.equal((await gateway.run(['tokens', 'revoke', mine.id], { token: tokens.alice })).code, 0);
   await until(() => !sleeping('taken-away'), 'the statement has ended', 8000);
   assert.ok((await running).isError);
