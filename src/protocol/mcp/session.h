@@ -34,8 +34,14 @@ struct Flight {
   bool cancelled = false;
   bool wants_receipt = false;     // params._meta["sallyport/receipt"]
   bool resumable = false;         // the target named event ids: the answer may come on another stream
+  net::Recall recall;             // takes it back until its answers are there to be read
   Answers* answers = nullptr;     // while they are being read
   ClientStream* client = nullptr; // while a client waits for it
+  /// Nobody wants it any more: whoever waits for the target goes on, and the target sees its stream closed.
+  void drop() {
+    recall.pull();
+    if (answers != nullptr) answers->close();
+  }
   std::string task;               // the task asked about, as the client names it
   Digest arguments{};             // of what was asked, for the state that a client brings back
 };
@@ -91,7 +97,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   boost::asio::awaitable<void> read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers);
   boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
-  boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight);
+  boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight, std::int64_t grace_ns);
   boost::asio::awaitable<void> respond_to_server(ClientStream& client, Message message);
   boost::asio::awaitable<void> notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns);
 

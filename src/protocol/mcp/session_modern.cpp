@@ -294,7 +294,7 @@ void Session::cancel_abandoned() {
     if (flight->client == nullptr || flight->cancelled || !flight->running || !flight->client->closed_by_client()) continue;
     flight->cancelled = true;
     auto text = back_ == nullptr ? std::string() : back_->cancelling(flight->id);
-    if (flight->answers != nullptr) flight->answers->close();
+    flight->drop();
     if (text.empty()) continue;
     boost::asio::co_spawn(services_.context, [](std::shared_ptr<Session> self, std::string bytes) -> awaitable<void> {
       SseEvent event;
