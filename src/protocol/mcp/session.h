@@ -149,6 +149,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said
   boost::asio::steady_timer waiting_;      // cancelled when begin_modern() or open_conversation() ends
   bool begun_ = false, opening_ = false;
+  bool bridged_ = false;                   // `initialize` went over a bridge
   std::uint64_t flight_number_ = 0;
   std::unique_ptr<Back> back_;             // made when it is first needed
   std::string resume_key_, version_;       // of a conversation that goes on after a restart

@@ -15,7 +15,6 @@ using enforce::Outcome;
 namespace {
 
 constexpr std::size_t kMaxAsked = 64;
-constexpr std::size_t kMaxAnnotated = 4096;
 
 bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
 
@@ -185,20 +184,17 @@ Message Session::refused(const Message& answer, const Error& why) {
 /// The `Mcp-Param-*` headers for a legacy client's call of a modern target's tool.
 std::vector<std::pair<std::string, std::string>> Session::mirrored_for(const Message& message) const {
   if (message.method != "tools/call") return {};
-  const auto seen = observed_.targets.find(gate_->target);
-  if (seen == observed_.targets.end()) return {};
-  const auto at = seen->second.annotated.find(std::string(message.params["name"].as_string()));
-  return at == seen->second.annotated.end() ? std::vector<std::pair<std::string, std::string>>{} : mirror_params(message.params["arguments"], at->second);
+  const auto* target = settings();
+  if (target == nullptr) return {};
+  return mirror_params(message.params["arguments"], *observed_.sights.headers_of(gate_->target, target->trust, std::string(message.params["name"].as_string())));
 }
 
 /// Learns which parameters the tools of a list have in headers. False for a tool whose annotations break the rules: no client may use it.
 bool Session::learn_annotations(const json::Value& tool) {
   auto annotated = param_headers(tool["inputSchema"]);
   if (!annotated) return false;
-  auto& known = observed_.targets[gate_->target].annotated;
-  const std::string name(tool["name"].as_string());
-  if (annotated->empty()) known.erase(name);
-  else if (known.size() < kMaxAnnotated) known[name] = std::move(*annotated);
+  const auto* target = settings();
+  if (target != nullptr && !target->trust.pinning) observed_.sights.listed(gate_->target, std::string(tool["name"].as_string()), std::move(*annotated));
   return true;
 }
 
