@@ -194,13 +194,13 @@ awaitable<void> Session::read_answers(ClientStream& client, std::shared_ptr<Flig
     if (!next) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + next.error().what);
     if (!*next) break;
     auto& event = **next;
-    if (event.id) flight->resumable = true;
+    if (event.id) flight->resumable = true, remember_event(*event.id, flight->id);
     if (event.data.empty()) {
       co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
       continue;
     }
     if (!flight->running) break;  // answered on another stream meanwhile
-    auto delivery = co_await from_server(std::move(event.data), *flight->running, flight);
+    auto delivery = co_await from_server(std::move(event.data), *flight->running, {.flight = flight});
     if (!delivery) continue;
     if (delivery->final && !flight->running) {
       co_await answer(client, std::move(delivery->text), std::move(event.id));

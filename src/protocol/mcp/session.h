@@ -86,9 +86,15 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
     std::optional<enforce::Running> running;
     enforce::Reply reply;
   };
+  /// Where a message of the target was heard, which is what it may answer.
+  struct Heard {
+    std::shared_ptr<Flight> flight;        // on the stream of this request
+    const Message* subscription = nullptr; // on the stream of a modern client's subscriptions/listen
+    std::string resumed;                   // on a GET that goes on with the stream of this request: its id, raw
+  };
   void touch();
   boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
-  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id);
+  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const Heard& heard);
   boost::asio::awaitable<void> call(ClientStream& client, Message message);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
   boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
@@ -103,7 +109,8 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
 
   /// A message of the target that arrived on `channel`; what the client gets of it, if anything.
   struct Delivery { std::string text; bool final = false; };
-  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel, std::shared_ptr<Flight> flight, std::string_view listen_id = {});
+  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel, const Heard& heard);
+  void remember_event(const std::string& event_id, const std::string& request);
   boost::asio::awaitable<Delivery> answer_from_server(Message message, std::shared_ptr<Flight> flight);
   boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
   std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
@@ -114,7 +121,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   void remember_answered(const Flight& flight);
   boost::asio::awaitable<void> refuse_server_request(std::string id, std::string reason);
   enforce::Action server_action(const Message& request) const;
-  std::shared_ptr<Flight> answered_by(const Message& answer, const std::shared_ptr<Flight>& flight);
+  std::shared_ptr<Flight> answered_by(const Message& answer, const Heard& heard);
 
   // The modern era.
   Result<std::string> greeting(const Message& initialize);
@@ -156,6 +163,8 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
   std::map<std::string, std::string> answered_;                           // answers that may be replayed: raw id -> method
   std::deque<std::string> answered_order_;
+  std::map<std::string, std::string> events_;                             // ids that the target gave to events: the request on whose stream they came
+  std::deque<std::string> events_order_;
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
   std::set<Answers*> streams_;             // GET streams that are open; closed at the session's end

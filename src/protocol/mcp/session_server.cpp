@@ -42,15 +42,27 @@ std::string Session::masked(enforce::Running& running, const Message& message, c
   return out;
 }
 
-/// Whose answer it is: of a legacy client that of any request that runs, for it may come on another stream; of a modern one only that of
-/// the request whose stream it is.
-std::shared_ptr<Flight> Session::answered_by(const Message& answer, const std::shared_ptr<Flight>& flight) {
-  if (front_ == Front::Modern) return flight && flight->id == answer.id_text() && flight->running ? flight : nullptr;
-  const auto at = flights_.find(answer.id_text());
+/// Whose answer it is: that of the request whose stream it came on, or whose stream this one resumes. On any other a target, or whoever
+/// speaks through it, would answer what something else was asked.
+std::shared_ptr<Flight> Session::answered_by(const Message& answer, const Heard& heard) {
+  const auto id = answer.id_text();
+  if (heard.flight) return heard.flight->id == id && heard.flight->running ? heard.flight : nullptr;
+  const auto at = id == heard.resumed ? flights_.find(id) : flights_.end();
   return at == flights_.end() || !at->second->running ? nullptr : at->second;
 }
 
-awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel, std::shared_ptr<Flight> flight, std::string_view listen_id) {
+/// So that it is known what a client resumes that comes back with one of them.
+void Session::remember_event(const std::string& event_id, const std::string& request) {
+  constexpr std::size_t kEvents = 4096, kLongest = 1024;
+  if (event_id.empty() || event_id.size() > kLongest || !events_.insert_or_assign(event_id, request).second) return;
+  events_order_.push_back(event_id);
+  if (events_order_.size() <= kEvents) return;
+  events_.erase(events_order_.front());
+  events_order_.pop_front();
+}
+
+awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel, const Heard& heard) {
+  const auto& flight = heard.flight;
   const auto* target = settings();
   auto message = parse_message(std::move(text), From::Server, target == nullptr ? 1u << 20 : target->max_message);
   if (!message) {
@@ -61,20 +73,20 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
   switch (message->kind) {
     case Message::Kind::Response:
     case Message::Kind::Error: {
-      auto answered = answered_by(*message, flight);
-      if (!answered && !listen_id.empty() && message->id.raw() == listen_id) {
+      auto answered = answered_by(*message, heard);
+      if (!answered && heard.subscription != nullptr && message->id.raw() == heard.subscription->id.raw()) {
         std::string shown = masked(channel, *message, message->kind == Message::Kind::Error ? message->error : message->result);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), true};
       }
-      if (const auto replayed = answered_.find(message->id_text()); !answered && !flights_.contains(message->id_text()) && replayed != answered_.end()) {
+      if (const auto replayed = answered_.find(message->id_text()); !answered && message->id_text() == heard.resumed && replayed != answered_.end()) {
         enforce::Reply ignored;
         std::string shown = co_await shown_answer(channel, *message, std::string(replayed->second), ignored);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), false};
       }
       if (!answered) {
-        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"an answer to no request"})");
+        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"it answers no request of this stream","id":)" + message->id_text() + "}");
         co_return std::nullopt;
       }
       co_return co_await answer_from_server(std::move(*message), std::move(answered));
