@@ -48,7 +48,7 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
       links_(context_, *shared.upstream),
       postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, shared.cancels, shared.schema_changes, shared.postgres),
-      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins, &postgres_}, std::move(options), std::move(handoff)) {
+      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins, &postgres_}, *shared.sights, std::move(options), std::move(handoff)) {
   gate_.read_receipts_with(*shared.reading);
   gate_.ask_standing_of(*shared.directory);
   gate_.keep_to(shared.budgets);

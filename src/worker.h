@@ -46,6 +46,7 @@ struct Shared {
   enforce::Budgets budgets;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::unique_ptr<enforce::ToolPins> pins;
+  std::unique_ptr<protocol::mcp::Sights> sights;
   std::shared_ptr<identity::KeySource> keys;
   std::shared_ptr<const net::TlsServer> tls, tls_mcp;   // null when TLS is off
   protocol::postgres::LoginOptions postgres;

@@ -43,7 +43,7 @@ Result<std::optional<json::Document>> DatabaseBack::recorded(const Message& mess
   return std::optional(std::move(document));
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> DatabaseBack::request(target::Permit permit, const Message&) {
+awaitable<Result<std::unique_ptr<Answers>>> DatabaseBack::request(target::Permit permit, const Message&, net::Recall*) {
   const auto* settings = std::get_if<target::McpTarget>(&permit.target().kind);
   if (settings == nullptr || !settings->database) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
   CO_TRY(const auto message, parse_message(permit.bytes(), From::Client, SIZE_MAX));

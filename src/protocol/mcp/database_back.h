@@ -13,7 +13,7 @@ class DatabaseBack : public Back {
       : context_(context), databases_(databases), session_(std::move(session)) {}
 
   Result<std::optional<json::Document>> recorded(const Message& message) const override;
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall = nullptr) override;
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override;
   boost::asio::awaitable<Result<void>> end(target::Permit permit) override;

@@ -126,7 +126,7 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
 }
 
 /// What the target says on the stream goes to the client, until either of them ends.
-awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id) {
+awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const Heard& heard) {
   bool broken = false;
   while (!broken && !client.gone() && !ended_) {
     auto next = co_await stream.next(net::kNever);
@@ -140,8 +140,9 @@ awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, e
       if (auto sent = co_await carry_on(to, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
       continue;
     }
+    if (event.id && !heard.resumed.empty()) remember_event(*event.id, heard.resumed);
     if (!event.data.empty()) {
-      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
+      auto delivery = co_await from_server(std::move(event.data), running, heard);
       if (!delivery) continue;
       event.data = std::move(delivery->text);
     }
@@ -168,7 +169,7 @@ awaitable<void> Session::listen(ClientStream& client) {
     const bool open = answers && (*answers)->status() == 200;
     if (open) {
       streams_.insert(answers->get());
-      co_await pump(**to, **answers, client, allowed->running, reply, "");
+      co_await pump(**to, **answers, client, allowed->running, reply, {});
       streams_.erase(answers->get());
     } else {
       reply.result = Outcome::Error;
@@ -240,7 +241,8 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
-  co_await pump(**to_target, stream, client, running, reply, id);
+  const auto resumed = events_.find(last_event_id);
+  co_await pump(**to_target, stream, client, running, reply, {.flight = nullptr, .subscription = message ? &*message : nullptr, .resumed = resumed == events_.end() ? "" : resumed->second});
   *done = true;
   stream.close();
   stop->cancel();
