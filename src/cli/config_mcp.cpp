@@ -72,7 +72,7 @@ void ConfigReader::database_tools(const yaml::Node& node, yaml::Mapping& fields,
   own.integer("rows", rows, 1, 100'000);
   tools.rows = static_cast<std::size_t>(rows);
   std::uint64_t bytes = tools.bytes;
-  size(own, "bytes", bytes, 1u << 10, 8u << 20);
+  size(own, "bytes", bytes, 1u << 10, 4u << 20);  // of control characters, twice in the answer, JSON makes thirteen times as many
   tools.bytes = bytes;
   for (const auto& member : mcp.members)
     if (member.key != "database" && member.key != "timeout" && member.key != "search" && member.key != "scopes") error(member.key_place, fmt::format("{} is for an MCP server; this target is a database of the gateway", member.key));

@@ -252,7 +252,7 @@ constexpr ConfigKey kKeys[] = {
     {"targets.*.mcp.database.tools", "strings", false, "Of query, explain, describe; default: all"},
     {"targets.*.mcp.database.write", "bool", false, "Statements may write, where the policy of the database target allows it; default: false, transactions are read-only"},
     {"targets.*.mcp.database.rows", "count", false, "Most rows of an answer, 1 to 100000; default 1000"},
-    {"targets.*.mcp.database.bytes", "size", false, "Most bytes of its rows, 1KiB to 8MiB; default 1MiB"},
+    {"targets.*.mcp.database.bytes", "size", false, "Most bytes of its rows, 1KiB to 4MiB; default 1MiB"},
     {"targets.*.mcp.servers", "object", false, "Instead of url: a virtual server, several MCP targets behind one name; with search and timeout (of one member's list, 100ms to 1m; default 10s) only"},
     {"targets.*.mcp.servers.*", "object", false, "A member, by the name that notes and logs have; lists are in the order of the file"},
     {"targets.*.mcp.servers.*.target", "string", false, "The MCP target it is; default the member's own name"},

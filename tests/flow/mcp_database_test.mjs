@@ -40,6 +40,7 @@ before(async () => {
       gone: { postgres: 'host: 127.0.0.1, port: 1, user: app, database: shop, tls: "off"', labels: { kind: 'data' } },
       'shop-tools': { database: 'target: shop', labels: { kind: 'tools' }, extra: 'timeout: 4s' },
       'shop-writes': { database: 'target: shop, write: true, rows: 5, bytes: 4KiB, tools: [query]', labels: { kind: 'tools' } },
+      'shop-large': { database: 'target: shop, rows: 100000, bytes: 4MiB', labels: { kind: 'tools' } },
       'gone-tools': { database: 'target: gone', labels: { kind: 'tools' } },
       all: { virtual: 'servers: { shop-tools: { prefix: "shop_" }, shop-writes: { prefix: "writes_" } }' },
     } });
@@ -161,6 +162,13 @@ test('answers are cut where the target says, and say so; what writes is done who
   // Nothing of one call is there in the next one.
   for (const sql of ['begin', 'set search_path = hr', 'create temporary table x (a int)', 'prepare p as select 1']) await client.call('query', { sql });
   assert.equal(cell(await client.call('query', { sql: `select current_setting('search_path')` })), '"$user", public');
+  await client.close();
+});
+
+test('an answer of control characters, which JSON makes long, comes whole', { timeout: 60_000 }, async () => {
+  const client = await connect('new', 'shop-large');
+  assert.equal(cell(await client.call('query', { sql: `select repeat(chr(1) || '"ü', 1048000)` })), '\x01"ü'.repeat(1048000));
+  assert.equal((await client.call('query', { sql: 'select i from generate_series(1, 100000) i' })).structuredContent.rows.length, 100_000);
   await client.close();
 });
 

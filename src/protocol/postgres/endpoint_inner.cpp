@@ -80,11 +80,11 @@ awaitable<Result<DatabaseAnswer>> Endpoint::run(DatabaseCall call, std::shared_p
     client.close();
   };
   stop->stop = abandon;
+  const std::shared_ptr<void> over(nullptr, [&](void*) { stop->stop = nullptr; });  // the client is of this frame
   boost::asio::co_spawn(shared_.services.context, serve_inner(*session, stop), boost::asio::detached);
   session->reset();
   if (stop->stopped) stop->now();
   auto got = co_await client.run();
-  stop->stop = nullptr;
   if (!got) abandon();  // it may have been silent for too long
   if (stop->stopped) co_return fail(ErrorKind::Disconnected, "nobody waits for the answer any more");
   if (!got) co_return std::unexpected(std::move(got).error());
