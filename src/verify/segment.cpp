@@ -121,7 +121,10 @@ void FrameReader::read_ahead() {
     for (auto& record : frame.records) {
       const auto hashed = record.type == 2 ? record.data.subspan(kChunkHead) : record.data;
       record.hashed = record.type != 2 || hashed.size() <= kShort;
-      if (record.hashed) messages.push_back({hashed, &record.hash, record.type == 1 ? 0 : -1});
+      if (!record.hashed) continue;
+      // The zero that RFC 6962 puts before a leaf stands there already: its length's last byte, unless it is of 16 MiB.
+      if (record.type == 1 && hashed.data()[-1] == 0) messages.push_back({{hashed.data() - 1, hashed.size() + 1}, &record.hash, -1});
+      else messages.push_back({hashed, &record.hash, record.type == 1 ? 0 : -1});
     }
     at_ += frame.length;
     if (frame.what == Frame::End || (frame.what == Frame::Bad && !frame.readable) || at_ >= end_) break;
