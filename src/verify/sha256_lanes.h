@@ -18,8 +18,10 @@ alignas(64) inline constexpr std::uint32_t kRound[64] = {
     0x92722C85, 0xA2BFE8A1, 0xA81A664B, 0xC24B8B70, 0xC76C51A3, 0xD192E819, 0xD6990624, 0xF40E3585, 0x106AA070, 0x19A4C116, 0x1E376C08, 0x2748774C, 0x34B0BCB5,
     0x391C0CB3, 0x4ED8AA4A, 0x5B9CCA4F, 0x682E6FF3, 0x748F82EE, 0x78A5636F, 0x84C87814, 0x8CC70208, 0x90BEFFFA, 0xA4506CEB, 0xBEF9A3F7, 0xC67178F2};
 
-// A longer message would leave the other lanes idle at the end: it is hashed by itself.
-constexpr std::size_t kMostBytes = 2048, kMostBlocks = (kMostBytes + 1 + 9 + 63) / 64;
+// A longer message would leave the other lanes idle at the end, or be copied for its first byte: it is hashed by itself.
+constexpr std::size_t kMostBytes = 16384, kMostCopied = 2048;
+constexpr std::size_t kMostBlocks = (kMostBytes + 9 + 63) / 64, kMostPadded = (kMostCopied + 1 + 9 + 63) / 64;
+inline bool is_long(const Message& message) { return message.bytes.size() > (message.before < 0 ? kMostBytes : kMostCopied); }
 constexpr std::size_t kSome = 1024;      // so many are put in order at once
 
 /// How many blocks a message is when it is padded (FIPS 180-4 §5.1.1).
@@ -31,7 +33,7 @@ struct Lanes {
   const std::uint8_t* from[kLanes];
   std::uint32_t here[kLanes], left[kLanes];   // blocks at `from`, and all
   Hash* digest[kLanes];
-  alignas(64) std::uint8_t padded[kLanes][64 * kMostBlocks + 64];   // behind a room of 64 bytes
+  alignas(64) std::uint8_t padded[kLanes][64 * kMostPadded + 64];   // behind a room of 64 bytes
 
   /// Copies of a size that the compiler knows are a few instructions; others are a call.
   [[gnu::always_inline]] void take(std::size_t lane, const Message& message) {
@@ -101,14 +103,14 @@ inline std::size_t put_in_order(std::span<const Message> messages, std::uint16_t
   constexpr std::size_t kWays = 4;        // each has its counters: one that was just written is slow to read
   std::uint16_t place[kMostBlocks + 2][kWays] = {};
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    if (messages[i].bytes.size() > kMostBytes) hash_alone(messages[i]);
+    if (is_long(messages[i])) hash_alone(messages[i]);
     else ++place[blocks_of(messages[i])][i % kWays];
   }
   std::uint16_t all = 0;
   for (auto& ways : place)
     for (auto& one : ways) all = static_cast<std::uint16_t>(std::exchange(one, all) + all);
   for (std::size_t i = 0; i < messages.size(); ++i)
-    if (messages[i].bytes.size() <= kMostBytes) order[place[blocks_of(messages[i])][i % kWays]++] = static_cast<std::uint16_t>(i);
+    if (!is_long(messages[i])) order[place[blocks_of(messages[i])][i % kWays]++] = static_cast<std::uint16_t>(i);
   return all;
 }
 
