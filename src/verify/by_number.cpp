@@ -1,7 +1,5 @@
 #include "verify/by_number.h"
 
-#include <algorithm>
-#include <cstring>
 #include <random>
 
 namespace sallyport::verify {
@@ -9,14 +7,6 @@ namespace sallyport::verify {
 ById::ById() : slots_(64) {
   std::random_device random;
   for (auto& one : secret_) one = std::uint64_t{random()} << 32 | random();
-}
-
-std::uint64_t ById::hash(const Id& id) const {
-  std::uint64_t half[2];
-  std::memcpy(half, id.data(), sizeof half);
-  __extension__ using Wide = unsigned __int128;
-  const auto product = static_cast<Wide>(half[0] ^ secret_[0]) * (half[1] ^ secret_[1]);
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
 std::size_t ById::slot_of(const Id& id) const {
@@ -54,14 +44,6 @@ void ById::remove(const Id& id) {
     gap = at;
   }
   slots_[gap].place = kNone;
-}
-
-std::vector<std::pair<Id, std::uint32_t>> ById::sorted() const {
-  std::vector<std::pair<Id, std::uint32_t>> out;
-  for (const auto& slot : slots_)
-    if (slot.place != kNone) out.emplace_back(ids_[slot.place], slot.place);
-  std::ranges::sort(out);
-  return out;
 }
 
 }  // namespace sallyport::verify

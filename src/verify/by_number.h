@@ -71,17 +71,27 @@ class ById {
   std::uint32_t find(const Id& id) const { return slots_[slot_of(id)].place; }  // kNone when it is not there
   /// Fetches what a find() of this id will read, for memory is slow and others are judged meanwhile.
   void expect(const Id& id) const { __builtin_prefetch(&slots_[hash(id) & (slots_.size() - 1)]); }
+  /// Later: what that read says where the id's own place is. kNone or a place that may be another's.
+  std::uint32_t expect_place(const Id& id) const {
+    const auto at = slots_[hash(id) & (slots_.size() - 1)].place;
+    if (at != kNone) __builtin_prefetch(&ids_[at]);
+    return at;
+  }
   /// Of an id that is not there yet. Places are indexes: those in use should be dense.
   void add(const Id& id, std::uint32_t place);
   void remove(const Id& id);
-  /// In ascending order.
-  std::vector<std::pair<Id, std::uint32_t>> sorted() const;
 
  private:
   struct Slot {
     std::uint32_t mark = 0, place = kNone;
   };
-  std::uint64_t hash(const Id& id) const;
+  std::uint64_t hash(const Id& id) const {
+    std::uint64_t half[2];
+    std::memcpy(half, id.data(), sizeof half);
+    __extension__ using Wide = unsigned __int128;
+    const auto product = static_cast<Wide>(half[0] ^ secret_[0]) * (half[1] ^ secret_[1]);
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  }
   std::size_t slot_of(const Id& id) const;  // where it is, or where it would be put
   std::vector<Slot> slots_;                 // a power of two, at most half of it in use
   std::vector<Id> ids_;                     // by place

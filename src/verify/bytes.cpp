@@ -133,24 +133,7 @@ std::uint32_t crc32c(std::uint32_t before, View bytes) {
   return crc32c_by_tables(before, bytes);
 }
 
-namespace {
-template <class Word>
-bool ascii(const char* at) {
-  Word word;
-  std::memcpy(&word, at, sizeof word);
-  return (word & static_cast<Word>(0x8080808080808080)) == 0;
-}
-/// The last word overlaps the one before.
-template <class Word>
-bool all_ascii(std::string_view text) {
-  for (std::size_t i = 0; i + sizeof(Word) <= text.size(); i += sizeof(Word))
-    if (!ascii<Word>(text.data() + i)) return false;
-  return ascii<Word>(text.data() + text.size() - sizeof(Word));
-}
-}  // namespace
-
-bool is_utf8(std::string_view text) {
-  if (text.size() >= 8 ? all_ascii<std::uint64_t>(text) : text.size() >= 4 && all_ascii<std::uint32_t>(text)) return true;
+bool is_utf8_of_any(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
     const std::size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;

@@ -206,7 +206,7 @@ class Checker {
     std::uint64_t entries = 0, chunks = 0;
     View last_frame = bytes.first(kHeader);  // a header stands in for a frame where there is none
     bool footer = false;
-    FrameReader frames(bytes, segment.end, segment.header.salt);
+    FrameReader frames(segment.file, segment.end, segment.header.salt);
     while (at < segment.end) {
       auto& frame = frames.next();
       if (frame.what == Frame::End) break;
@@ -314,8 +314,14 @@ class Checker {
         else if (record.type == 3) continue;
         else if (wrong = read_entry(record.data, entry); entry.session) rules_.expect(*entry.session);
       }
+      if (i + ahead_.size() / 2 < records.size()) {
+        const auto& soon = records[i + ahead_.size() / 2];
+        const auto& [entry, wrong] = ahead_[(i + ahead_.size() / 2) % ahead_.size()];
+        if (soon.type == 2) rules_.expect_soon(fixed<16>(soon.data, 0));
+        else if (soon.type == 1 && entry.session) rules_.expect_soon(*entry.session);
+      }
       const auto& record = records[i];
-      const auto offset = static_cast<std::uint64_t>(record.data.data() - segment.file.bytes().data());
+      const auto offset = frame.offset + kFrame + static_cast<std::uint64_t>(record.data.data() - frame.payload.data());
       if (record.type == 1) {
         const auto& parsed = ahead_[i % ahead_.size()];
         take_entry(segment, offset, record, parsed);
@@ -323,7 +329,7 @@ class Checker {
         if (parsed.wrong.empty() && parsed.entry.veiled != 0) rules_.veiled(parsed.entry, follows ? records[i + 1].data : View{}, follows ? records[i + 1].hash : Hash{});
       } else if (record.type == 3) {
         if (i == 0 || records[i - 1].type != 1 || records[i - 1].data.empty() || records[i - 1].data[0] != 2) fault("veil-missing", "veiled values stand where no entry has veils", &segment, offset, tree_.size());
-      } else rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), record.data.subspan(kChunkHead), record.hashed ? &record.hash : nullptr, segment.path, offset);
+      } else rules_.chunk(fixed<16>(record.data, 0), little(record.data, 16, 8), segment.file.bytes().subspan(offset, record.data.size()).subspan(kChunkHead), record.hashed ? &record.hash : nullptr, segment.path, offset);
     }
   }
 
@@ -364,7 +370,7 @@ class Checker {
   Heads heads_;
   bool lost_ = false;   // entries are missing: indexes are off from here on, and that was said once
   bool torn_ = false;
-  std::array<Parsed, 8> ahead_;
+  std::array<Parsed, 16> ahead_;
   std::optional<Pruned> pruned_;
   std::map<std::uint64_t, Hash> roots_;   // where a prune could end: at the segments' beginnings
   struct Tail {

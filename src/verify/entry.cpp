@@ -1,6 +1,6 @@
 #include "verify/entry.h"
 
-#include <algorithm>
+#include <cstring>
 #include <ctime>
 #include <memory>
 #include <type_traits>
@@ -15,13 +15,13 @@ constexpr const char* kNames[] = {"?", "node.start", "node.stop", "recovery", "h
                                   "session.close", "command", "outcome", "approval.requested", "approval.granted", "approval.denied", "approval.expired",
                                   "approval.used", "gap", "admin.action", "evidence.read", "sink.failed", "sink.recovered", "prune", "hold", "erase", "key.epoch", "tool.trust"};
 
+/// A byte string of just this size.
 template <std::size_t N>
-std::array<std::uint8_t, N> exactly(Cbor& reader, bool& ok) {
+[[gnu::always_inline]] inline bool exactly(Cbor& reader, std::array<std::uint8_t, N>& out) {
   const auto bytes = reader.bytes();
-  std::array<std::uint8_t, N> out{};
-  if (bytes.size() != N) ok = false;
-  else std::copy(bytes.begin(), bytes.end(), out.begin());
-  return out;
+  if (bytes.size() != N) return false;
+  std::memcpy(out.data(), bytes.data(), N);
+  return true;
 }
 
 /// Texts and counts of masks, rules and groups: well-formed, ordered, not empty.
@@ -39,34 +39,39 @@ bool skip_map(Cbor& reader, bool counts) {
   return reader.ok() && n > 0;
 }
 
-bool skip_texts(Cbor& reader) {
+[[gnu::always_inline]] inline bool skip_texts(Cbor& reader) {
   const auto n = reader.array();
   for (std::uint64_t i = 0; reader.ok() && i < n; ++i) reader.text();
   return reader.ok() && n > 0;
 }
 
-bool read_payload(Cbor& reader, Payload& out) {
+[[gnu::always_inline]] inline bool read_payload(Cbor& reader, Payload& out) {
   bool ok = reader.array() == 5;
   out.first = reader.uint();
   out.chunks = reader.uint();
-  out.ciphertext = exactly<32>(reader, ok);
-  out.commitment = exactly<32>(reader, ok);
+  ok &= exactly(reader, out.ciphertext);
+  ok &= exactly(reader, out.commitment);
   out.bytes = reader.uint();
   return ok && reader.ok() && out.chunks >= 1 && out.chunks <= std::uint64_t{1} << 24 && out.first % (std::uint64_t{1} << 24) == 0;
 }
 
-}  // namespace
-
-bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
+/// Most values are a few instructions, and the reader stays in registers: those that take more read aside.
+[[gnu::always_inline]] inline bool take_value(Cbor& reader, std::uint64_t key, Entry& out) {
   bool ok = true;
-  const auto text = [&](std::string_view& into) { into = reader.text(); return reader.ok() && !into.empty(); };
+  const auto text = [&](std::string_view& into) __attribute__((always_inline)) { into = reader.text(); return reader.ok() && !into.empty(); };
+  const auto skip_aside = [&](bool counts) __attribute__((always_inline)) {
+    Cbor other = reader;
+    const bool fine = skip_map(other, counts);
+    reader = other;
+    return fine;
+  };
   const auto from = reader.at();
   switch (key) {
     case 1: out.index = reader.uint(); break;
     case 2: out.wall = reader.uint(); break;
     case 3: out.mono = reader.uint(); break;
-    case 4: out.incarnation = exactly<16>(reader, ok); break;
-    case 5: out.session = exactly<16>(reader, ok); break;
+    case 4: ok = exactly(reader, out.incarnation); break;
+    case 5: ok = exactly(reader, out.session.emplace()); break;
     case 6: out.sequence = reader.uint(); break;
     case 7: {
       const auto kind = reader.uint();
@@ -91,13 +96,13 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
     case 38: return text(out.name);
     case 12: return skip_texts(reader);
     case 19: ok = skip_texts(reader); out.rules = reader.since(from); break;
-    case 17: out.policy = exactly<32>(reader, ok); break;
-    case 41: out.discarded_digest = exactly<32>(reader, ok); break;
-    case 37: out.digest = exactly<32>(reader, ok); break;
+    case 17: ok = exactly(reader, out.policy.emplace()); break;
+    case 41: ok = exactly(reader, out.discarded_digest.emplace()); break;
+    case 37: ok = exactly(reader, out.digest.emplace()); break;
     case 18: out.decision = reader.uint(); ok = out.decision >= 1 && out.decision <= 3; break;
-    case 23: return skip_map(reader, false);
+    case 23: return skip_aside(false);
     case 24: return read_payload(reader, out.payload.emplace());
-    case 25: ok = skip_map(reader, true); out.masked = reader.since(from); break;
+    case 25: ok = skip_aside(true); out.masked = reader.since(from); break;
     case 26: out.result = reader.uint(); ok = out.result >= 1 && out.result <= 6; break;
     case 28: out.items = reader.uint(); break;
     case 29: out.sent = reader.uint(); break;
@@ -110,14 +115,14 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
       break;
     }
     case 34: out.quorum = reader.uint(); break;
-    case 39: exactly<16>(reader, ok); break;
+    case 39: ok = reader.bytes().size() == 16; break;
     case 40: out.discarded = reader.uint(); break;
     case 42: out.signed_size = reader.uint(); break;
-    case 43: out.before = exactly<16>(reader, ok); break;
-    case 44: out.epoch_key = exactly<32>(reader, ok); break;
+    case 43: ok = exactly(reader, out.before.emplace()); break;
+    case 44: ok = exactly(reader, out.epoch_key.emplace()); break;
     case 45: out.epoch = reader.uint(); ok = *out.epoch >= 1; break;
     case 46: out.first = reader.uint(); break;
-    case 47: out.root = exactly<32>(reader, ok); break;
+    case 47: ok = exactly(reader, out.root.emplace()); break;
     case 48: return skip_texts(reader);
     case 49: reader.uint(); break;
     case 50: return !reader.text().empty() && reader.ok();
@@ -133,8 +138,6 @@ bool read_value(Cbor& reader, std::uint64_t key, Entry& out) {
   }
   return ok && reader.ok();
 }
-
-namespace {
 
 /// A veil in place of a field that can have one.
 bool read_veil(Cbor& reader, std::size_t place, Entry& out) {
@@ -157,7 +160,33 @@ const char* name_of(Kind kind) {
   return at < std::size(kNames) ? kNames[at] : "?";
 }
 
+bool read_value(Cbor& reader, std::uint64_t key, Entry& out) { return take_value(reader, key, out); }
+
 static_assert(std::is_trivially_destructible_v<Entry>);
+
+namespace {
+
+std::string no_value(std::uint64_t key) { return "its key " + std::to_string(key) + " is not what the format says"; }
+
+constexpr std::integer_sequence<std::uint64_t, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 28, 29, 30, 31> kInOrder;
+
+/// Keys that most entries of version 1 have, one after the other: the same as the loop over any keys, without its jumps to
+/// where each belongs. Stops at the first other key. The key whose value is none, or 0.
+template <std::uint64_t... kKeys>
+[[gnu::always_inline]] inline std::uint64_t take_in_order(Cbor& reader, std::uint64_t count, Entry& out, std::uint64_t& taken, std::uint64_t& before, std::uint64_t& seen,
+                                                          std::integer_sequence<std::uint64_t, kKeys...>) {
+  std::uint64_t wrong = 0;
+  const auto take = [&]<std::uint64_t kKey>() __attribute__((always_inline)) {
+    if (taken == count || !reader.skip<kKey>()) return true;
+    ++taken, before = kKey, seen |= std::uint64_t{1} << kKey;
+    if (take_value(reader, kKey, out)) return true;
+    return wrong = kKey, false;
+  };
+  (void)(take.template operator()<kKeys>() && ...);
+  return wrong;
+}
+
+}  // namespace
 
 std::string read_entry(View bytes, Entry& out) {
   std::construct_at(&out);  // an assignment would look at each optional first
@@ -166,14 +195,16 @@ std::string read_entry(View bytes, Entry& out) {
   if (bytes[0] != 1 && !second) return "its format version is unknown";
   Cbor reader(bytes.subspan(1));
   const auto count = reader.map();
-  std::uint64_t before = 0, seen = 0;
-  for (std::uint64_t i = 0; reader.ok() && i < count; ++i) {
+  std::uint64_t before = 0, seen = 0, i = 0;
+  if (!second)
+    if (const auto wrong = take_in_order(reader, count, out, i, before, seen, kInOrder); wrong != 0) return no_value(wrong);
+  for (; reader.ok() && i < count; ++i) {
     const auto key = reader.uint();
     if (!reader.ok() || key <= before) return "its keys are not in ascending order";
     before = key;
     if (key < 64) seen |= std::uint64_t{1} << key;
     const auto veiled = second && reader.next_is_bytes() ? place_of(key) : std::nullopt;
-    if (veiled ? !read_veil(reader, *veiled, out) : !read_value(reader, key, out)) return "its key " + std::to_string(key) + " is not what the format says";
+    if (veiled ? !read_veil(reader, *veiled, out) : !take_value(reader, key, out)) return no_value(key);
   }
   if (!reader.ok() || !reader.at_end()) return "it is not one deterministic CBOR map";
   out.seen = seen;

@@ -93,7 +93,7 @@ void Rules::incarnation(const Entry& entry, const Id& segment_incarnation) {
 Rules::Session* Rules::session_of(const Id& id) {
   if (const auto at = open_.find(id); at != ById::kNone) return &sessions_[at];
   if (closed_.find(id) != ById::kNone) return nullptr;
-  if (free_.empty()) free_.push_back(static_cast<std::uint32_t>(sessions_.size())), sessions_.emplace_back();
+  if (free_.empty()) free_.push_back(static_cast<std::uint32_t>(sessions_.size())), sessions_.emplace_back(), pending_.emplace_back();
   const auto at = free_.back();
   free_.pop_back();
   open_.add(id, at);
@@ -138,14 +138,14 @@ void Rules::session(const Entry& entry) {
     }
     default: break;
   }
-  if (entry.payload && !without_payloads_) payload(entry, session);
+  if (entry.payload && !without_payloads_) payload(entry, pending_of(session));
   if (entry.kind == Kind::SessionClose) close(*entry.session, session);
 }
 
 void Rules::close(const Id& id, Session& session) {
   session.entries = session.commands = session.outcomes = session.chunks = 0;
   session.open_commands.clear();
-  session.pending.clear();
+  pending_of(session).clear();
   free_.push_back(open_.find(id));
   open_.remove(id);
   closed_.add(id, static_cast<std::uint32_t>(closed_.size()));
@@ -191,17 +191,17 @@ void Rules::chunk(const Id& session, std::uint64_t number, View ciphertext, cons
   auto* of = session_of(session);
   if (of == nullptr) return fault({"session", name() + " stands behind the session's close", file, offset, {}});
   ++of->chunks;
-  if (!of->pending.add(number, {ciphertext, digest != nullptr ? std::optional(*digest) : std::nullopt})) fault({"chunk", name() + " is there twice", file, offset, {}});
+  if (!pending_of(*of).add(number, {ciphertext, digest != nullptr ? std::optional(*digest) : std::nullopt})) fault({"chunk", name() + " is there twice", file, offset, {}});
 }
 
-void Rules::payload(const Entry& entry, Session& session) {
+void Rules::payload(const Entry& entry, Chunks& pending) {
   const auto& ref = *entry.payload;
   ++report_.payloads;
   std::vector<View> parts;
   std::optional<Hash> digest;
   Sha256 hash;
   for (std::uint64_t i = 0; i < ref.chunks; ++i) {
-    const auto chunk = session.pending.take(ref.first + i);
+    const auto chunk = pending.take(ref.first + i);
     if (!chunk) return say("payload-missing", entry, "chunk " + std::to_string(i + 1) + " of its payload's " + std::to_string(ref.chunks) + " is missing");
     if (ref.chunks == 1) digest = chunk->digest;
     if (!digest) hash.add(chunk->ciphertext);
@@ -217,11 +217,31 @@ void Rules::payload(const Entry& entry, Session& session) {
   else ++report_.opened_payloads;
 }
 
+/// Ours are in no order. Those of the list are each there once, for they ascend; when each is one of ours and they are as many, they are all.
 bool Rules::same_open_sessions(Cbor& reader) const {
-  if (reader.array() != open_.size()) return false;
-  for (const auto& [id, at] : open_.sorted()) {
+  constexpr std::uint64_t kAhead = 8;
+  const auto pass = [](Cbor& list) {
+    list.array();
+    const auto id = list.bytes();
+    for (int i = 0; i < 4; ++i) list.uint();
+    for (auto n = list.array(); n > 0; --n) list.uint();
+    return id.size() == sizeof(Id) ? fixed<sizeof(Id)>(id, 0) : Id{};
+  };
+  const auto count = reader.array();
+  if (count != open_.size()) return false;
+  Id before{};
+  auto far = reader, near = reader;
+  for (std::uint64_t i = 0, f = 0, n = 0; i < count; ++i) {
+    for (; f < count && f < i + kAhead; ++f) open_.expect(pass(far));
+    for (; n < count && n < i + kAhead / 2; ++n) expect_soon(pass(near));
+    if (reader.array() != 6) return false;
+    const auto bytes = reader.bytes();
+    if (bytes.size() != sizeof(Id)) return false;
+    const auto id = fixed<sizeof(Id)>(bytes, 0);
+    const auto at = open_.find(id);
+    if (at == ById::kNone || (i > 0 && id <= before)) return false;
+    before = id;
     const auto& session = sessions_[at];
-    if (reader.array() != 6 || !std::ranges::equal(reader.bytes(), id)) return false;
     if (reader.uint() != session.entries || reader.uint() != session.commands || reader.uint() != session.outcomes || reader.uint() != session.chunks) return false;
     if (reader.array() != session.open_commands.size()) return false;
     bool same = true;

@@ -21,8 +21,11 @@ class Rules {
   /// The log begins behind what was pruned. False: what stands for that is no state of a log. Once, before the first entry.
   bool go_on_from(const Pruned& pruned);
   bool pruned() const { return pruned_; }
-  /// Something of this session comes soon.
+  /// Something of this session comes: some records before it, and half as many before it.
   void expect(const Id& session) const { open_.expect(session); }
+  void expect_soon(const Id& session) const {
+    if (const auto at = open_.expect_place(session); at != ById::kNone) __builtin_prefetch(&sessions_[at]);
+  }
   void entry(const Entry& entry, const std::string& file, std::uint64_t offset, const Id& segment_incarnation);
   /// What stands behind an entry with veils; `record` is empty where nothing does.
   void veiled(const Entry& entry, View record, const Hash& hash);
@@ -51,11 +54,11 @@ class Rules {
     std::optional<Hash> digest;             // of a short one
   };
   struct Command {};
-  struct Session {
+  struct alignas(64) Session {              // what most entries need of theirs is one line of a core's cache
     std::uint64_t entries = 0, commands = 0, outcomes = 0, chunks = 0;
     ByNumber<Command, 2> open_commands;
-    ByNumber<Chunk, 1> pending;             // chunks no entry has referred to yet
   };
+  using Chunks = ByNumber<Chunk, 1>;
   struct Approval {
     std::optional<Hash> digest;
     std::set<std::string> approvers;
@@ -68,7 +71,7 @@ class Rules {
   void approval(const Entry& entry);
   void epoch(const Entry& entry);
   void prune(const Entry& entry);
-  void payload(const Entry& entry, Session& session);
+  void payload(const Entry& entry, Chunks& pending);
   void close(const Id& id, Session& session);
   void say(std::string code, const Entry& entry, std::string what);
 
@@ -76,9 +79,11 @@ class Rules {
   const bool without_payloads_;
   PayloadKeys keys_;
   Session* session_of(const Id& id);
+  Chunks& pending_of(const Session& session) { return pending_[static_cast<std::size_t>(&session - sessions_.data())]; }
 
   ById open_, closed_;                      // places in sessions_; of a closed one only that it was there
   std::vector<Session> sessions_;           // whoever was closed leaves its place, and its memory, to the next
+  std::vector<Chunks> pending_;             // by the same places: chunks no entry has referred to yet
   std::vector<std::uint32_t> free_;
   std::map<std::string, Approval, std::less<>> approvals_;
   std::map<std::uint64_t, Epoch> epochs_;

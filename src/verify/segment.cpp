@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -27,9 +28,18 @@ std::optional<File> File::open(const std::string& path, std::string& why) {
     }
   }
   if (!ok) why = "cannot read " + path + ": " + std::strerror(errno);
-  if (fd >= 0) ::close(fd);
+  out.fd_ = fd;
   if (!ok) return std::nullopt;
   return out;
+}
+
+bool File::copy(std::size_t at, std::span<std::uint8_t> into) const {
+  while (!into.empty()) {
+    const auto n = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(at));
+    if (n == 0 || (n < 0 && errno != EINTR)) return false;
+    if (n > 0) at += static_cast<std::size_t>(n), into = into.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
 }
 
 std::optional<File> File::read(const std::string& path, std::string& why) {
@@ -52,13 +62,15 @@ std::optional<File> File::read(const std::string& path, std::string& why) {
   return out;
 }
 
-File::File(File&& other) noexcept : copy_(std::move(other.copy_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+File::File(File&& other) noexcept : copy_(std::move(other.copy_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), fd_(std::exchange(other.fd_, -1)) {}
+
 void File::leave() const {
   if (data_ != nullptr) ::madvise(const_cast<std::uint8_t*>(data_), size_, MADV_DONTNEED);
 }
 
 File::~File() {
   if (data_ != nullptr) ::munmap(const_cast<std::uint8_t*>(data_), size_);
+  if (fd_ >= 0) ::close(fd_);
 }
 
 std::string read_header(View file, Header& out) {
@@ -102,7 +114,8 @@ bool read_records(View payload, std::uint32_t count, Frame& out) {
 }
 
 constexpr std::size_t kAheadRecords = 1024, kAheadBytes = 256u << 10;  // what a core's cache holds: bytes are read, hashed and judged while they are there
-constexpr std::size_t kShort = 2048;   // longer chunks are hashed when an entry refers to them: most belong to payloads of several
+constexpr std::size_t kMostCopied = 4u << 20;                          // of a larger frame the file itself is in view
+constexpr std::size_t kShort = 16384;  // longer chunks are hashed when an entry refers to them: most belong to payloads of several
 
 }  // namespace
 
@@ -111,19 +124,55 @@ Frame& FrameReader::next() {
   return ahead_[taken_++];
 }
 
+/// What was in view and not read is kept.
+void FrameReader::look(std::size_t size) {
+  size = std::min(size, end_ - at_);
+  if (file_.mapped() && size <= kMostCopied) {
+    const auto kept = std::min(view_.size(), size);
+    if (copy_.size() < size) {
+      Blob larger(std::max(size, kAheadBytes));
+      std::copy_n(view_.begin(), kept, larger.begin());
+      copy_.swap(larger);
+    } else if (kept > 0) {
+      std::memmove(copy_.data(), view_.data(), kept);
+    }
+    view_ = {copy_.data(), size};
+    if (file_.copy(at_ + kept, std::span(copy_).subspan(kept, size - kept))) return;
+  }
+  view_ = file_.bytes().subspan(at_, end_ - at_);
+}
+
+std::optional<Frame> FrameReader::in_view() const {
+  if (at_ + view_.size() < end_ && (view_.size() < kFrame || view_.size() - kFrame < (little(view_, 4, 4) + 7) / 8 * 8)) return std::nullopt;
+  auto out = read_frame(view_, 0, view_.size(), salt_);
+  out.offset = at_;
+  return out;
+}
+
 void FrameReader::read_ahead() {
   ahead_.clear();
   taken_ = 0;
   std::vector<Message> messages;
   const auto start = at_;
+  look(kAheadBytes);
   while (messages.size() < kAheadRecords && at_ - start < kAheadBytes) {
-    auto& frame = ahead_.emplace_back(read_frame(file_, at_, end_, salt_));
+    auto read = in_view();
+    if (!read && !ahead_.empty()) break;
+    if (!read) {
+      look(kFrame + little(view_, 4, 4) + 7);
+      continue;
+    }
+    auto& frame = ahead_.emplace_back(std::move(*read));
     for (auto& record : frame.records) {
       const auto hashed = record.type == 2 ? record.data.subspan(kChunkHead) : record.data;
       record.hashed = record.type != 2 || hashed.size() <= kShort;
-      if (record.hashed) messages.push_back({hashed, &record.hash, record.type == 1 ? 0 : -1});
+      if (!record.hashed) continue;
+      // The zero that RFC 6962 puts before a leaf stands there already: its length's last byte, unless it is of 16 MiB.
+      if (record.type == 1 && hashed.data()[-1] == 0) messages.push_back({{hashed.data() - 1, hashed.size() + 1}, &record.hash, -1});
+      else messages.push_back({hashed, &record.hash, record.type == 1 ? 0 : -1});
     }
     at_ += frame.length;
+    view_ = view_.subspan(frame.length);
     if (frame.what == Frame::End || (frame.what == Frame::Bad && !frame.readable) || at_ >= end_) break;
   }
   hash_all(messages);

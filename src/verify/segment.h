@@ -18,12 +18,16 @@ class File {
   /// What was read of it need not stay in memory: it comes back when it is read again.
   void leave() const;
   View bytes() const { return data_ == nullptr ? View(copy_) : View(data_, size_); }
+  bool mapped() const { return data_ != nullptr; }
+  /// Copies bytes of a mapped file, which is faster than to look at each of its pages for the first time. False when they cannot be read.
+  bool copy(std::size_t at, std::span<std::uint8_t> into) const;
 
  private:
   File() = default;
   Blob copy_;
   const std::uint8_t* data_ = nullptr;
   std::size_t size_ = 0;
+  int fd_ = -1;
 };
 
 constexpr std::size_t kHeader = 4096, kFrame = 48, kChunkHead = 24;  // kChunkHead: a chunk's session and number
@@ -59,14 +63,20 @@ Frame read_frame(View file, std::size_t offset, std::size_t end, const Id& salt)
 /// The frames of a segment one behind the other, read some way ahead, so that the hashes of many records are made at once.
 class FrameReader {
  public:
-  FrameReader(View file, std::size_t end, const Id& salt) : file_(file), end_(end), salt_(salt) {}
-  /// The next frame: it follows the one before. End, or the Bad one that is not readable, is the last. Valid until the next call.
+  FrameReader(const File& file, std::size_t end, const Id& salt) : file_(file), end_(end), salt_(salt) {}
+  /// The next frame: it follows the one before. End, or the Bad one that is not readable, is the last. Valid until the next call, as
+  /// are its bytes, which are copies.
   Frame& next();
 
  private:
   void read_ahead();
-  View file_;
+  /// The next frame, if what is in view holds it.
+  std::optional<Frame> in_view() const;
+  void look(std::size_t size);
+  const File& file_;
   std::size_t end_, at_ = kHeader;
+  Blob copy_;
+  View view_;             // of the file: from at_ on, at least `size` bytes of it or all
   const Id& salt_;
   std::vector<Frame> ahead_;
   std::size_t taken_ = 0;

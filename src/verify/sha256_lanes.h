@@ -1,9 +1,10 @@
 #pragma once
-// How messages of different lengths share lanes: each lane holds one, padded, and takes the next when it ends. Used by the paths of
-// sha256_many.h only. An Engine has kLanes, start(lane), run(from, blocks) and digest(lane); the caller compiles it for its instructions.
+// How messages of different lengths share lanes: in the order of their lengths, one a lane. Used by the paths of sha256_many.h only. An
+// Engine has kLanes, start(), run(from, blocks) and end(digests), null where a lane goes on; the caller compiles it for its instructions.
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "verify/sha256_many.h"
 
@@ -17,58 +18,117 @@ alignas(64) inline constexpr std::uint32_t kRound[64] = {
     0x92722C85, 0xA2BFE8A1, 0xA81A664B, 0xC24B8B70, 0xC76C51A3, 0xD192E819, 0xD6990624, 0xF40E3585, 0x106AA070, 0x19A4C116, 0x1E376C08, 0x2748774C, 0x34B0BCB5,
     0x391C0CB3, 0x4ED8AA4A, 0x5B9CCA4F, 0x682E6FF3, 0x748F82EE, 0x78A5636F, 0x84C87814, 0x8CC70208, 0x90BEFFFA, 0xA4506CEB, 0xBEF9A3F7, 0xC67178F2};
 
-// A longer message would leave the other lanes idle at the end: it is hashed by itself.
-constexpr std::size_t kMostBytes = 2048, kMostBlocks = (kMostBytes + 1 + 9 + 63) / 64;
+// A longer message would leave the other lanes idle at the end, or be copied for its first byte: it is hashed by itself.
+constexpr std::size_t kMostBytes = 16384, kMostCopied = 2048;
+constexpr std::size_t kMostBlocks = (kMostBytes + 9 + 63) / 64, kMostPadded = (kMostCopied + 1 + 9 + 63) / 64;
+inline bool is_long(const Message& message) { return message.bytes.size() > (message.before < 0 ? kMostBytes : kMostCopied); }
+constexpr std::size_t kSome = 1024;      // so many are put in order at once
 
-/// The message as FIPS 180-4 §5.1.1 pads it; how many blocks that are.
-inline std::size_t pad(const Message& message, std::uint8_t* out) {
-  const std::size_t front = message.before >= 0 ? 1 : 0, n = front + message.bytes.size(), blocks = (n + 9 + 63) / 64;
-  // The padding lies in the last block and the nine bytes before it; two blocks of zeros are a few instructions, fewer bytes are a call.
-  std::memset(out + 64 * blocks - 64, 0, 64);
-  if (blocks > 1) std::memset(out + 64 * blocks - 128, 0, 64);
-  out[0] = static_cast<std::uint8_t>(message.before);
-  if (!message.bytes.empty()) std::memcpy(out + front, message.bytes.data(), message.bytes.size());
-  out[n] = 0x80;
-  const std::uint64_t bits = std::byteswap(std::uint64_t{n} * 8);
-  std::memcpy(out + 64 * blocks - 8, &bits, 8);
-  return blocks;
-}
+/// How many blocks a message is when it is padded (FIPS 180-4 §5.1.1).
+inline std::size_t blocks_of(const Message& message) { return ((message.before >= 0 ? 1 : 0) + message.bytes.size() + 9 + 63) / 64; }
+
+/// What the lanes read: a long message's blocks where they lie, but for the last two; then what is left of it, padded.
+template <std::size_t kLanes>
+struct Lanes {
+  const std::uint8_t* from[kLanes];
+  std::uint32_t here[kLanes], left[kLanes];   // blocks at `from`, and all
+  Hash* digest[kLanes];
+  alignas(64) std::uint8_t padded[kLanes][64 * kMostPadded + 64];   // behind a room of 64 bytes
+
+  /// Copies of a size that the compiler knows are a few instructions; others are a call.
+  [[gnu::always_inline]] void take(std::size_t lane, const Message& message) {
+    constexpr std::size_t kTwo = 128, kEnd = kTwo - 9;   // the most of a message that its last two blocks can hold
+    const auto& bytes = message.bytes;
+    const auto blocks = blocks_of(message);
+    auto* const out = padded[lane] + 64;
+    std::size_t end = (message.before >= 0 ? 1 : 0) + bytes.size(), padded_blocks = blocks;
+    const std::uint64_t bits = std::byteswap(std::uint64_t{end} * 8);
+    from[lane] = out;
+    if (message.before < 0 && blocks > 2) {
+      from[lane] = bytes.data();
+      padded_blocks = 2;
+      end -= 64 * (blocks - 2);
+      std::memset(out, 0, kTwo);
+      std::memcpy(out + end - kEnd, bytes.data() + bytes.size() - kEnd, kEnd);  // reaches into the room in front
+    } else if (message.before >= 0 && bytes.size() == 64) {
+      std::memcpy(out + 1, bytes.data(), 64);
+      std::memset(out + 65, 0, kTwo - 65);
+    } else {
+      std::memset(out + 64 * blocks - 64, 0, 64);
+      if (blocks > 1) std::memset(out + 64 * blocks - 128, 0, 64);
+      if (!bytes.empty()) std::memcpy(out + (message.before >= 0 ? 1 : 0), bytes.data(), bytes.size());
+    }
+    if (message.before >= 0) out[0] = static_cast<std::uint8_t>(message.before);
+    out[end] = 0x80;
+    std::memcpy(out + 64 * padded_blocks - 8, &bits, 8);
+    here[lane] = static_cast<std::uint32_t>(from[lane] == out ? blocks : blocks - 2);
+    left[lane] = static_cast<std::uint32_t>(blocks);
+    digest[lane] = message.digest;
+  }
+  void take_nothing(std::size_t lane) {
+    static constexpr std::uint8_t kNothing[64 * kMostBlocks] = {};
+    from[lane] = kNothing;
+    here[lane] = left[lane] = UINT32_MAX;
+  }
+};
 
 void hash_alone(const Message& message);  // by Sha256
 
 template <class Engine>
+[[gnu::always_inline]] inline void hash_group(Engine& engine, Lanes<Engine::kLanes>& lanes, std::size_t busy) {
+  constexpr std::size_t kLanes = Engine::kLanes;
+  engine.start();
+  while (busy > 0) {
+    const auto blocks = *std::min_element(lanes.here, lanes.here + kLanes);
+    engine.run(lanes.from, blocks);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes.from[lane] += 64 * blocks, lanes.here[lane] -= blocks, lanes.left[lane] -= blocks;
+    Hash* ended[kLanes] = {};
+    bool any = false;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      if (lanes.here[lane] > 0) continue;
+      lanes.from[lane] = lanes.padded[lane] + 64;
+      lanes.here[lane] = lanes.left[lane];
+      if (lanes.left[lane] > 0) continue;
+      ended[lane] = lanes.digest[lane];
+      lanes.take_nothing(lane);
+      any = true;
+      --busy;
+    }
+    if (any) engine.end(ended);
+  }
+}
+
+/// Indexes of `messages`, those with as many blocks together, without those that are too long. How many.
+inline std::size_t put_in_order(std::span<const Message> messages, std::uint16_t* order) {
+  constexpr std::size_t kWays = 4;        // each has its counters: one that was just written is slow to read
+  std::uint16_t place[kMostBlocks + 2][kWays] = {};
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (is_long(messages[i])) hash_alone(messages[i]);
+    else ++place[blocks_of(messages[i])][i % kWays];
+  }
+  std::uint16_t all = 0;
+  for (auto& ways : place)
+    for (auto& one : ways) all = static_cast<std::uint16_t>(std::exchange(one, all) + all);
+  for (std::size_t i = 0; i < messages.size(); ++i)
+    if (!is_long(messages[i])) order[place[blocks_of(messages[i])][i % kWays]++] = static_cast<std::uint16_t>(i);
+  return all;
+}
+
+/// Those that have as many blocks go together, so that no lane waits for another.
+template <class Engine>
 [[gnu::always_inline]] inline void share(std::span<const Message> messages) {
   constexpr std::size_t kLanes = Engine::kLanes;
-  static constexpr std::uint8_t kNothing[64 * kMostBlocks] = {};  // what a lane without a message reads
   Engine engine;
-  alignas(64) std::uint8_t padded[kLanes][64 * kMostBlocks];
-  const std::uint8_t* from[kLanes];
-  std::size_t left[kLanes];
-  Hash* digest[kLanes];
-  std::size_t next = 0, busy = 0;
-  const auto fill = [&](std::size_t lane) {
-    for (; next < messages.size() && messages[next].bytes.size() > kMostBytes; ++next) hash_alone(messages[next]);
-    if (next == messages.size()) return left[lane] = 0, false;
-    digest[lane] = messages[next].digest;
-    left[lane] = pad(messages[next++], padded[lane]);
-    from[lane] = padded[lane];
-    engine.start(lane);
-    return true;
-  };
-  for (std::size_t lane = 0; lane < kLanes; ++lane) busy += fill(lane);
-  while (busy > 0) {
-    std::size_t blocks = kMostBlocks;
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      if (left[lane] == 0) from[lane] = kNothing;
-      else blocks = std::min(blocks, left[lane]);
-    }
-    engine.run(from, blocks);
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      if (left[lane] == 0) continue;
-      from[lane] += 64 * blocks;
-      if ((left[lane] -= blocks) > 0) continue;
-      engine.digest(lane, *digest[lane]);
-      busy -= !fill(lane);
+  Lanes<kLanes> lanes;
+  std::uint16_t order[kSome];
+  for (; !messages.empty(); messages = messages.subspan(std::min(kSome, messages.size()))) {
+    const auto some = messages.first(std::min(kSome, messages.size()));
+    const auto all = put_in_order(some, order);
+    for (std::size_t i = 0; i < all; i += kLanes) {
+      const auto busy = std::min(kLanes, all - i);
+      for (std::size_t lane = 0; lane < busy; ++lane) lanes.take(lane, some[order[i + lane]]);
+      for (std::size_t lane = busy; lane < kLanes; ++lane) lanes.take_nothing(lane);
+      hash_group(engine, lanes, busy);
     }
   }
 }

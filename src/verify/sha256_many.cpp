@@ -35,7 +35,7 @@ const std::vector<HashPath>& hash_paths() {
 
 void hash_all(std::span<const Message> messages) {
   // A few of them leave most lanes idle: two streams, or none, are faster then.
-  constexpr std::size_t kFew = 8;
+  constexpr std::size_t kFew = 16;
   static const auto kBest = hash_paths().front().hash;
 #if defined(__x86_64__)
   static const auto kBestOfFew = lanes::has_sha() ? lanes::sha_pair : one_by_one;

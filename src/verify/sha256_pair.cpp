@@ -52,13 +52,17 @@ struct Pair {
     std::memcpy(state_[0], &x, 32);
     std::memcpy(state_[1], &y, 32);
   }
-  void start(std::size_t lane) {
-    for (std::size_t i = 0; i < 8; ++i) state_[lane][i] = kStart[kOrder[i]];
+  void start() {
+    for (auto& stream : state_)
+      for (std::size_t i = 0; i < 8; ++i) stream[i] = kStart[kOrder[i]];
   }
-  void digest(std::size_t lane, Hash& out) const {
-    for (std::size_t i = 0; i < 8; ++i) {
-      const auto word = std::byteswap(state_[lane][i]);
-      std::memcpy(out.data() + 4 * kOrder[i], &word, 4);
+  void end(Hash* const* digests) const {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      if (digests[lane] == nullptr) continue;
+      for (std::size_t i = 0; i < 8; ++i) {
+        const auto word = std::byteswap(state_[lane][i]);
+        std::memcpy(digests[lane]->data() + 4 * kOrder[i], &word, 4);
+      }
     }
   }
 

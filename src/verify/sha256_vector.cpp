@@ -8,9 +8,9 @@
 namespace sallyport::verify::lanes {
 namespace {
 
-template <std::size_t N>
+template <std::size_t N, std::size_t S>
 struct Vector {
-  static constexpr std::size_t kLanes = N;
+  static constexpr std::size_t kLanes = N * S;
   using Words = std::uint32_t __attribute__((vector_size(4 * N)));
   using Bytes = std::uint8_t __attribute__((vector_size(4 * N)));
   using Lanes = std::make_index_sequence<N>;
@@ -28,10 +28,10 @@ struct Vector {
     a = __builtin_shufflevector(upper, lower, static_cast<int>((I & kSide) == 0 ? I : N + I - kSide)...);
     b = __builtin_shufflevector(upper, lower, static_cast<int>((I & kSide) == 0 ? I + kSide : N + I)...);
   }
-  template <std::size_t kSide>
+  template <std::size_t kSide, std::size_t kRows = N>
   INLINE void exchange_all(Words* rows) {
 #pragma clang loop unroll(full)
-    for (std::size_t i = 0; i < N; ++i)
+    for (std::size_t i = 0; i < kRows; ++i)
       if ((i & kSide) == 0) exchange<kSide>(rows[i], rows[i + kSide], Lanes{});
   }
   /// Rows of N words, one a lane, become N words, each with one lane an element.
@@ -54,52 +54,70 @@ struct Vector {
   }
 
   [[gnu::always_inline]] inline void run(const std::uint8_t* const* from, std::size_t blocks) {
-    Words s[8];
-    std::memcpy(s, state_, sizeof s);
     for (std::size_t offset = 0; offset < 64 * blocks; offset += 64) {
-      Words w[16];
-      load(w, from, offset);
-      Words a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
-      for (std::size_t start = 0; start < 64; start += 16) {
+      Words w[S][16], s[S][8];
+      for (std::size_t k = 0; k < S; ++k) load(w[k], from + N * k, offset);
+      std::memcpy(s, state_, sizeof s);
 #pragma clang loop unroll(full)
-        for (std::size_t i = 0; i < 16; ++i) {
-          Words x, y, z;
-          if (start != 0) {
-            turn(x, w[(i + 1) & 15], 7), turn(y, w[(i + 1) & 15], 18);
-            w[i] += x ^ y ^ w[(i + 1) & 15] >> 3;
-            turn(x, w[(i + 14) & 15], 17), turn(y, w[(i + 14) & 15], 19);
-            w[i] += w[(i + 9) & 15] + (x ^ y ^ w[(i + 14) & 15] >> 10);
+      for (std::size_t i = 0; i < 16; ++i)
+        for (std::size_t k = 0; k < S; ++k) round(s[k], w[k][i], i);
+      for (std::size_t start = 16; start < 64; start += 16) {
+#pragma clang loop unroll(full)
+        for (std::size_t i = 0; i < 16; ++i)
+          for (std::size_t k = 0; k < S; ++k) {
+            expand(w[k], i);
+            round(s[k], w[k][i], i, start);
           }
-          // Summed in the order in which the parts come: what waits for e, and what waits for a, is added last.
-          turn(x, e, 6), turn(y, e, 11), turn(z, e, 25);
-          const Words early = (g ^ (e & (f ^ g))) + (h + (w[i] + kRound[start + i])), late = x ^ y ^ z;
-          turn(x, a, 2), turn(y, a, 13), turn(z, a, 22);
-          const Words two = (b ^ ((a ^ b) & (b ^ c))) + (early + late);
-          h = g, g = f, f = e, e = (d + early) + late, d = c, c = b, b = a, a = two + (x ^ y ^ z);
-        }
       }
-      s[0] += a, s[1] += b, s[2] += c, s[3] += d, s[4] += e, s[5] += f, s[6] += g, s[7] += h;
+      for (std::size_t k = 0; k < S; ++k)
+        for (std::size_t i = 0; i < 8; ++i) s[k][i] += reinterpret_cast<const Words&>(state_[k][i]);
+      std::memcpy(state_, s, sizeof s);
     }
-    std::memcpy(state_, s, sizeof s);
   }
-  void start(std::size_t lane) {
-    for (std::size_t i = 0; i < 8; ++i) state_[i][lane] = kStart[i];
+  INLINE void expand(Words* w, std::size_t i) {
+    Words x, y;
+    turn(x, w[(i + 1) & 15], 7), turn(y, w[(i + 1) & 15], 18);
+    w[i] += x ^ y ^ w[(i + 1) & 15] >> 3;
+    turn(x, w[(i + 14) & 15], 17), turn(y, w[(i + 14) & 15], 19);
+    w[i] += w[(i + 9) & 15] + (x ^ y ^ w[(i + 14) & 15] >> 10);
   }
-  void digest(std::size_t lane, Hash& out) const {
-    for (std::size_t i = 0; i < 8; ++i) {
-      const auto word = std::byteswap(state_[i][lane]);
-      std::memcpy(out.data() + 4 * i, &word, 4);
+  INLINE void round(Words* s, const Words& w, std::size_t i, std::size_t start = 0) {
+    // What is a in round i is s[-i]: the names go round instead of the words.
+    auto& a = s[(0 - i) & 7]; auto& b = s[(1 - i) & 7]; auto& c = s[(2 - i) & 7]; auto& d = s[(3 - i) & 7];
+    auto& e = s[(4 - i) & 7]; auto& f = s[(5 - i) & 7]; auto& g = s[(6 - i) & 7]; auto& h = s[(7 - i) & 7];
+    Words x, y, z;
+    turn(x, e, 6), turn(y, e, 11), turn(z, e, 25);
+    const Words first = h + (w + kRound[start + i]), ch = g ^ (e & (f ^ g)), late = x ^ y ^ z;
+    d = d + first + ch + late;
+    turn(x, a, 2), turn(y, a, 13), turn(z, a, 22);
+    h = (first + ch + late) + ((b ^ ((a ^ b) & (b ^ c))) + (x ^ y ^ z));
+  }
+  void start() {
+    for (auto& stream : state_)
+      for (std::size_t i = 0; i < 8; ++i) std::ranges::fill(stream[i], kStart[i]);
+  }
+  /// A square of eight words is transposed in each half of the rows: a digest a half.
+  [[gnu::always_inline]] inline void end(Hash* const* digests) const {
+    for (std::size_t k = 0; k < S; ++k) {
+      Words rows[8];
+      std::memcpy(rows, state_[k], sizeof rows);
+      for (auto& row : rows) to_big_endian(row, std::make_index_sequence<4 * N>{});
+      exchange_all<1, 8>(rows);
+      exchange_all<2, 8>(rows);
+      exchange_all<4, 8>(rows);
+      for (std::size_t lane = 0; lane < N; ++lane)
+        if (auto* digest = digests[N * k + lane]) std::memcpy(digest->data(), reinterpret_cast<const std::uint8_t*>(&rows[lane % 8]) + 32 * (lane / 8), 32);
     }
   }
 
  private:
-  alignas(64) std::uint32_t state_[8][N] = {};
+  alignas(64) std::uint32_t state_[S][8][N] = {};
 };
 
 }  // namespace
 
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,bmi2"))) void avx512(std::span<const Message> messages) { share<Vector<16>>(messages); }
-__attribute__((target("avx2,bmi2"))) void avx2(std::span<const Message> messages) { share<Vector<8>>(messages); }
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,bmi2"))) void avx512(std::span<const Message> messages) { share<Vector<16, 2>>(messages); }
+__attribute__((target("avx2,bmi2"))) void avx2(std::span<const Message> messages) { share<Vector<8, 1>>(messages); }
 
 // The builtin asks the system as well: an instruction whose registers it does not save is not there.
 bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("bmi2"); }
