@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     must_be_readable(difference.place);
     for (const auto& line : difference.lines) must_be_readable(line);
   }
-  const auto found = findings(first->root(), {"read_file", std::string(second->root()["name"].as_string())});
+  const auto found = findings(first->root(), std::vector<std::string>{"read_file", std::string(second->root()["name"].as_string())});
   if (found.size() > 32) std::abort();
   for (const auto& one : found) must_be_readable(one.shown), must_be_readable(one.place);
   (void)enforce::renamed(likeness_of(a), likeness_of(b));

@@ -32,6 +32,7 @@ struct McpRequest {
   json::Value params;        // invalid when absent
   bool from_server = false;  // sampling, elicitation, roots
   bool housekeeping = false; // initialize, ping, lists, notifications: allowed where anything on the target may be
+  bool carries = false;      // what comes of it may be of any call (streams, tasks): whatever could be masked there is masked
   Problem problem;           // of prompts/get, as above
 };
 

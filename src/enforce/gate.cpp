@@ -22,6 +22,15 @@ bool is_housekeeping(const Action& action) {
   return request != nullptr && request->housekeeping;
 }
 
+/// Parsed anew: offsets of a part of the message are not offsets of the recorded text.
+Result<std::string> masked_record(std::string recorded, const Masker& masker, MaskCounts& counts) {
+  if (masker.empty()) return recorded;
+  TRY(auto document, json::Document::parse(recorded));
+  json::Splice splice;
+  masker.mask_json(document.root(), splice, counts);
+  return splice.empty() ? recorded : splice.apply(recorded);
+}
+
 /// What it would do, parsed, for those who decide: JSON.
 std::string effect_of(const Action& action) {
   if (const auto* call = std::get_if<ToolCall>(&action)) return R"({"tool":)" + json::quote(call->tool) + "}";
@@ -93,9 +102,16 @@ Gate::Judged Gate::judge(Session& session, const Action& action) {
     if (statement == nullptr || visible) judged.decision.effect = visible ? Effect::Allow : Effect::Block;
     if (visible) judged.decision.rules.clear();
   }
+  if (const auto* request = std::get_if<McpRequest>(&action); request != nullptr && request->carries) judged.decision.masks = masks_of_any(session, *judged.target);
   if (const auto* statement = std::get_if<Statement>(&action)) judge_masking(*statement, judged);
   if (judged.decision.effect != Effect::Block) judge_trust(action, judged);
   return judged;
+}
+
+/// Every mask that a command of this person on this target could have.
+std::vector<const MaskRule*> Gate::masks_of_any(const Session& session, const target::Target& target) const {
+  const auto& schema = std::holds_alternative<target::PostgresTarget>(target.kind) ? sql_schema() : mcp_schema();
+  return policy_->decide(*session.who, target, {&schema, std::vector<FactValue>(schema.fields.size())}).masks;
 }
 
 void Gate::judge_trust(const Action& action, Judged& judged) {
@@ -178,13 +194,7 @@ Result<std::string> Gate::record_of(const Action& action, const json::Value& rec
     return out + '}';
   }
   if (!record.valid()) return std::string();
-  std::string recorded(record.raw());
-  if (judged.masker->empty()) return recorded;
-  // Parsed anew: offsets of a part of the message are not offsets of the recorded text.
-  TRY(auto document, json::Document::parse(recorded));
-  json::Splice splice;
-  judged.masker->mask_json(document.root(), splice, judged.counts);
-  return splice.empty() ? recorded : splice.apply(recorded);
+  return masked_record(std::string(record.raw()), *judged.masker, judged.counts);
 }
 
 void Gate::submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, OnVerdict done) {
@@ -252,7 +262,6 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
   judged.policy = policy_;
   judged.catalog = catalog_;
   judged.target = catalog_->find(session->target);
-  judged.masker = masker({});
   judged.decision.effect = Effect::Allow;
   judged.decision.rules = {"gateway"};
   if (judged.target == nullptr || session->closed) {
@@ -260,8 +269,12 @@ awaitable<Verdict> Gate::own(std::shared_ptr<Session> session, std::string what,
     co_return denial_of(judged, "");
   }
   ++session->open_commands;
+  // What it says may be a client's or a target's words: names of programs, reasons.
+  judged.masker = masker(masks_of_any(*session, *judged.target));
   const Action action = Raw{"", std::move(what)};
   if (!recorded) recorded = bytes;
+  if (auto masked = masked_record(*recorded, *judged.masker, judged.counts)) recorded = std::move(*masked);
+  else judged.masker->mask_text(*recorded, judged.counts);
   auto start = [&](auto handler) {
     admit(std::move(session), action, Message{std::move(bytes), {}, {}, {}}, std::move(*recorded), random_name("req_"), std::move(judged),
           [done = std::move(handler)](Verdict verdict) mutable { std::move(done)(std::move(verdict)); });
@@ -342,7 +355,8 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   // The rules may have changed while people were thinking: what was granted is only what is still asked for.
   Judged again = judge(session, action);
   const auto same_terms = [](const auto& a, const auto& b) { return a.first == b.first && a.second.steps == b.second.steps; };
-  const bool other_terms = again.decision.effect == Effect::Approve && !std::ranges::equal(again.decision.approvals, judged.decision.approvals, same_terms);
+  const bool other_terms = (again.decision.effect == Effect::Approve && !std::ranges::equal(again.decision.approvals, judged.decision.approvals, same_terms)) ||
+                           !std::ranges::equal(again.decision.masks, judged.decision.masks, {}, &MaskRule::id, &MaskRule::id);
   if (again.policy->digest() != judged.policy->digest() || again.decision.effect == Effect::Block || other_terms) {
     const bool trust = again.decision.rules == std::vector<std::string>{kTrustRule};
     denial.reason = trust ? again.decision.reason : "the policy changed while request " + approval->id + " was held; call again";

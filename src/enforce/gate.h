@@ -165,8 +165,8 @@ class Gate {
   void submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold,
               std::move_only_function<void(Verdict)> done);
   /// The gateway's own message to the target (an error for a refused server request, the end of a session):
-  /// recorded like any other, judged by nobody. `recorded`: what is kept of it instead of its bytes, when they hold what a client
-  /// said: that has been recorded, masked, when it came.
+  /// recorded like any other, masked by every rule that could apply, judged by nobody. `recorded`: what is kept of it instead of its
+  /// bytes, when they hold what a client said: that has been recorded, masked, when it came.
   boost::asio::awaitable<Verdict> own(std::shared_ptr<Session> session, std::string what, std::string bytes, std::optional<std::string> recorded = {});
 
   /// For the control messages of a session that open() has recorded.
@@ -233,6 +233,7 @@ class Gate {
   void read_standing(Session& session);
   void note_lost_groups(Session& session, const identity::Principal& now) const;
   void judge_budget(const Session& session, const Action& action, Judged& judged);
+  std::vector<const MaskRule*> masks_of_any(const Session& session, const target::Target& target) const;
   void judge_masking(const Statement& statement, Judged& judged);
   static void judge_trust(const Action& action, Judged& judged);
   std::shared_ptr<const Masker> masker(const std::vector<const MaskRule*>& rules);

@@ -14,7 +14,10 @@ using json::Value;
 namespace {
 
 constexpr std::size_t kMostNoted = 32;
-constexpr std::int64_t kPatternMemory = 1 << 20;
+constexpr std::int64_t kPatternMemory = 256 << 10;
+// A target has thousands of schemas; what one may cost to keep and to resolve is bounded, and what is beyond it is not judged.
+constexpr std::size_t kMostPatterns = 100, kMostReferences = 256;
+constexpr int kMostProgram = 20'000;  // instructions of all patterns
 constexpr std::array<std::string_view, 6> kObjectsOfSchemas = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"};
 constexpr std::array<std::string_view, 10> kSchemas = {"additionalProperties", "additionalItems", "contains", "propertyNames", "not", "if", "then", "else",
                                                        "unevaluatedItems", "unevaluatedProperties"};
@@ -128,6 +131,7 @@ void JsonSchema::Compiled::read_reference(const Value& schema, const char* keywo
   if (!target.valid()) return;
   const std::string text(target.as_string());
   if (references.contains(text)) return;
+  if (++references_sought > kMostReferences) return note(at + "/" + keyword, "more references than are followed");
   const auto found = find(text);
   if (is_schema(found)) {
     references.emplace(text, found);
@@ -139,12 +143,16 @@ void JsonSchema::Compiled::read_reference(const Value& schema, const char* keywo
 
 void JsonSchema::Compiled::read_pattern(const std::string& text, const std::string& at) {
   if (patterns.contains(text)) return;
+  if (patterns.size() >= kMostPatterns) return note(at, "more patterns than are kept");
   RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(kPatternMemory);
   auto pattern = std::make_unique<RE2>(for_re2(text), options);
   if (!pattern->ok()) {
     note(at, "a pattern that RE2 does not know");
+    pattern.reset();
+  } else if ((program += pattern->ProgramSize()) > kMostProgram) {
+    note(at, "patterns that are too long to be kept");
     pattern.reset();
   }
   patterns.emplace(text, std::move(pattern));

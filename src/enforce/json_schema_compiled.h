@@ -17,6 +17,8 @@ struct JsonSchema::Compiled {
   std::unordered_map<std::string, json::Value> references;             // by their text
   std::unordered_map<std::string, std::unique_ptr<RE2>> patterns;      // by their text
   std::unordered_set<std::size_t> opaque;                              // offsets of subschemas that are not judged
+  std::size_t references_sought = 0;
+  int program = 0;                // instructions of the patterns
   std::vector<std::string> unchecked;
   std::unordered_set<std::size_t> visited;                             // offsets, while it is looked through
   std::vector<std::pair<json::Value, std::string>> waiting;            // to be looked through, and where they stand

@@ -87,7 +87,7 @@ class Policy {
   /// SHA-256 over the configuration text: names the version in evidence and in approvals.
   const Digest& digest() const;
 
-  /// Pure; no I/O; a few microseconds. Facts may not contain Unknown.
+  /// Pure; no I/O; a few microseconds. Where facts are Unknown the effect means nothing, and the masks are all that could apply.
   Decision decide(const identity::Principal& who, const target::Target& target, const Facts& facts) const;
 
   /// For lists: could this command be allowed for some value of the unknown facts?

@@ -1,6 +1,7 @@
 #include "enforce/tool_pin.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sallyport::enforce {
 
@@ -15,8 +16,15 @@ const char* to_string(PinState state) { return state == PinState::Pinned ? "pinn
 bool renamed(const Likeness& before, const Likeness& after) {
   if (before.body != Digest{} && before.body == after.body) return true;
   if (before.phrases.size() < kFewPhrases) return false;
-  const auto kept = std::ranges::count_if(before.phrases, [&](auto phrase) { return std::ranges::binary_search(after.phrases, phrase); });
-  return static_cast<double>(kept) >= kNearlyAll * static_cast<double>(before.phrases.size());
+  // Both are sorted; as soon as too many are gone the rest need not be looked at.
+  const auto all = static_cast<double>(before.phrases.size());
+  auto gone = static_cast<std::int64_t>(all - std::ceil(kNearlyAll * all));
+  auto at = after.phrases.begin();
+  for (const auto phrase : before.phrases) {
+    while (at != after.phrases.end() && *at < phrase) ++at;
+    if ((at == after.phrases.end() || *at != phrase) && --gone < 0) return false;
+  }
+  return true;
 }
 
 const Pin* TargetPins::find(PinKind kind, const std::string& name) const {

@@ -124,6 +124,9 @@ Result<std::string> read_resource_metadata(const json::Value& document, const st
 
 Result<TokenRequest> token_request(const UpstreamClient& client, const UpstreamEndpoints& at, FormFields fields, std::int64_t wall_ns) {
   TokenRequest out;
+  // Whom the target names may be anybody, today or tomorrow. An assertion is good at the server that it was made for; a secret is good for whoever reads it.
+  if (client.finds_issuer() && (client.proof == UpstreamClient::Proof::Basic || client.proof == UpstreamClient::Proof::Post))
+    return fail(ErrorKind::Unavailable, "the secret of the OAuth client " + client.id + " goes to no server that the target names: set issuer or token_endpoint, or use a key");
   if (client.resource != "-") fields.emplace_back("resource", client.resource);
   if (client.proof == UpstreamClient::Proof::Basic) {
     TRY(const auto secret, client.secret.read());

@@ -23,6 +23,7 @@ struct UpstreamClient {
   std::vector<std::string> scopes;
   std::string resource;            // the target's URL unless said otherwise; "-" is not sent
   std::string target_url;          // whose metadata is asked when there is no issuer
+  bool finds_issuer() const { return issuer.empty() && token_endpoint.empty(); }
   std::string ca_file;
   std::vector<std::string> private_hosts;  // that discovery may lead to though their addresses are not public
 };
@@ -53,6 +54,7 @@ std::string upstream_authorization_url(const UpstreamClient& client, const Upstr
 struct UpstreamToken {
   std::string access, refresh, scope;
   std::int64_t expires_wall_ns = 0;   // 0 = it does not say
+  std::string issuer;                 // who gave it, where discovery said so
 };
 /// RFC 6749 §5.1: a bearer token. Errors: Malformed; Denied with the server's `error` (§5.2).
 Result<UpstreamToken> read_token_answer(long status, std::string body, std::int64_t wall_ns);

@@ -24,6 +24,7 @@ constexpr std::int64_t kEarly = kMinute;             // before its end, or a fif
 constexpr std::int64_t kUnsaid = 3600 * kSecond;     // life of a token that does not say
 constexpr std::int64_t kLook = kMinute;              // a person's token is looked up again after this: it may have been taken back
 constexpr std::int64_t kEndpointLife = 3600 * kSecond, kPause = 5 * kSecond;
+constexpr std::size_t kHost = 8;                      // no address has its third slash before it
 constexpr std::size_t kMaxCached = 20'000, kMaxSpoiled = 20'000;
 
 /// Whose token at which target; person "" is the gateway itself.
@@ -42,7 +43,7 @@ struct Failure {
 
 
 std::string kept_text(const UpstreamToken& token) {
-  return fmt::format(R"({{"access":{},"refresh":{},"expires":{}}})", json::quote(token.access), json::quote(token.refresh), token.expires_wall_ns);
+  return fmt::format(R"({{"access":{},"refresh":{},"expires":{},"issuer":{}}})", json::quote(token.access), json::quote(token.refresh), token.expires_wall_ns, json::quote(token.issuer));
 }
 
 std::pair<std::string, std::string> split(const std::string& person) {
@@ -74,6 +75,12 @@ struct UpstreamTokens::State {
   const Clock& clock;
   std::unique_ptr<evidence::Port> port;
   std::array<std::unique_ptr<state::Turns>, 64> turns;   // of accounts, by hash: one request at a time for each
+  struct Server {
+    explicit Server(asio::io_context& context) : turns(context) {}
+    state::Turns turns;
+    Failure down;
+  };
+  std::map<std::string, Server> servers;   // by scheme, host and port; never erased, for somebody may wait there
   std::map<Account, Failure> failures;
   std::map<std::string, std::pair<UpstreamEndpoints, std::int64_t>> found;   // by client; until
   asio::thread_pool pool{4};
@@ -115,9 +122,16 @@ struct UpstreamTokens::State {
     return spoiled.contains(sha256(as_bytes(token)));
   }
 
+  /// One at a time to each server: one that hangs takes one of the pool's threads, and the others' tokens are renewed all the same. Who waited
+  /// behind a call that failed does not try what has just failed.
   awaitable<Result<ProviderAnswer>> call(ProviderCall what) {
+    auto& server = servers.try_emplace(what.url.substr(0, what.url.find('/', kHost)), store.context()).first->second;
+    const auto turn = co_await server.turns.take();
+    if (clock.mono_ns() < server.down.until_mono_ns) co_return std::unexpected(server.down.error);
     auto work = [](ProviderCall one) -> awaitable<Result<ProviderAnswer>> { co_return curl_call(one); };
-    co_return co_await asio::co_spawn(pool.get_executor(), work(std::move(what)), asio::use_awaitable);
+    auto answer = co_await asio::co_spawn(pool.get_executor(), work(std::move(what)), asio::use_awaitable);
+    if (!answer) server.down = {answer.error(), clock.mono_ns() + kPause};
+    co_return answer;
   }
 
   /// A call to an address: one that the configuration names, or one that somebody else did and that must be a public one.
@@ -165,15 +179,19 @@ struct UpstreamTokens::State {
     co_return out;
   }
 
-  awaitable<Result<UpstreamToken>> ask(UpstreamClientPtr client, FormFields fields) {
+  /// `issuer`: who gave the code or token in it, or sent the person for it. It is shown to no other, whoever the target names now.
+  awaitable<Result<UpstreamToken>> ask(UpstreamClientPtr client, FormFields fields, std::optional<std::string> issuer = {}) {
     CO_TRY(const auto at, co_await endpoints(client));
+    if (issuer && client->finds_issuer() && at.issuer != *issuer) co_return fail(ErrorKind::Denied, "the target names another authorization server by now");
     CO_TRY(auto request, token_request(*client, at, std::move(fields), clock.wall_ns()));
     auto out = to(*client, at.token);
     out.form = std::move(request.form);
     out.user = std::move(request.user);
     out.password = std::move(request.password);
     CO_TRY(auto answer, co_await call(std::move(out)));
-    co_return read_token_answer(answer.status, std::move(answer.body), clock.wall_ns());
+    CO_TRY(auto token, read_token_answer(answer.status, std::move(answer.body), clock.wall_ns()));
+    token.issuer = at.issuer;
+    co_return token;
   }
 
   /// nullopt also for one that another server gave, or that was sealed with another key.
@@ -187,7 +205,7 @@ struct UpstreamTokens::State {
     if (!text) return std::optional<UpstreamToken>();
     TRY(const auto document, json::Document::parse(std::move(*text)));
     const auto root = document.root();
-    return UpstreamToken{std::string(root["access"].as_string()), std::string(root["refresh"].as_string()), "", root["expires"].as_int()};
+    return UpstreamToken{std::string(root["access"].as_string()), std::string(root["refresh"].as_string()), "", root["expires"].as_int(), std::string(root["issuer"].as_string())};
   }
 
   Result<void> keep(const UpstreamClient& client, const Account& account, const UpstreamToken& token) {
@@ -262,7 +280,7 @@ struct UpstreamTokens::State {
       CO_TRY([[maybe_unused]] const bool gone, co_await drop(account, "the token has ended and there is none to renew it with"));
       co_return std::unexpected(not_connected(account.first, ended));
     }
-    auto renewed = co_await ask(client, {{"grant_type", "refresh_token"}, {"refresh_token", kept->refresh}});
+    auto renewed = co_await ask(client, {{"grant_type", "refresh_token"}, {"refresh_token", kept->refresh}}, kept->issuer);
     if (!renewed && renewed.error().kind == ErrorKind::Denied) {
       CO_TRY([[maybe_unused]] const bool gone, co_await drop(account, "the authorization server no longer renews it"));
       co_return std::unexpected(not_connected(account.first, ended));
@@ -274,10 +292,10 @@ struct UpstreamTokens::State {
     co_return renewed;
   }
 
-  awaitable<Result<void>> connect(UpstreamClientPtr client, std::string target, PrincipalPtr who, FormFields fields) {
+  awaitable<Result<void>> connect(UpstreamClientPtr client, std::string target, PrincipalPtr who, FormFields fields, std::string issuer) {
     const Account account{target, who->person()};
     const auto turn = co_await turns_of(account).take();
-    CO_TRY(auto token, co_await ask(client, std::move(fields)));
+    CO_TRY(auto token, co_await ask(client, std::move(fields), std::move(issuer)));
     CO_TRY_VOID(co_await record("upstream.connected", account, token.scope));
     CO_TRY_VOID(keep(*client, account, token));
     failures.erase(account);
@@ -292,7 +310,7 @@ struct UpstreamTokens::State {
     if (!gone || !kept || !*kept) co_return gone;
     // Told as far as it can be: the connection has ended here already.
     const auto at = co_await endpoints(client);
-    if (!at || at->revocation.empty()) co_return gone;
+    if (!at || at->revocation.empty() || (client->finds_issuer() && at->issuer != (*kept)->issuer)) co_return gone;
     const auto& secret = (*kept)->refresh.empty() ? (*kept)->access : (*kept)->refresh;
     auto request = token_request(*client, *at, {{"token", secret}}, clock.wall_ns());
     if (!request) co_return gone;
@@ -342,10 +360,10 @@ awaitable<Result<UpstreamEndpoints>> UpstreamTokens::endpoints(UpstreamClientPtr
   co_return co_await state->store.host(state->endpoints(std::move(client)));
 }
 
-awaitable<Result<void>> UpstreamTokens::connect(UpstreamClientPtr client, std::string target, PrincipalPtr who, std::string code, std::string redirect_uri, std::string verifier) {
+awaitable<Result<void>> UpstreamTokens::connect(UpstreamClientPtr client, std::string target, PrincipalPtr who, std::string code, std::string redirect_uri, std::string verifier, std::string issuer) {
   const auto state = state_;
   FormFields fields = {{"grant_type", "authorization_code"}, {"code", std::move(code)}, {"redirect_uri", std::move(redirect_uri)}, {"code_verifier", std::move(verifier)}};
-  co_return co_await state->store.host(state->connect(std::move(client), std::move(target), std::move(who), std::move(fields)));
+  co_return co_await state->store.host(state->connect(std::move(client), std::move(target), std::move(who), std::move(fields), std::move(issuer)));
 }
 
 awaitable<Result<bool>> UpstreamTokens::disconnect(UpstreamClientPtr client, std::string target, std::string person, std::string why) {

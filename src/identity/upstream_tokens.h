@@ -42,8 +42,9 @@ class UpstreamTokens {
 
   /// Where the browser of a person goes on; `state` and `challenge` are the caller's.
   boost::asio::awaitable<Result<UpstreamEndpoints>> endpoints(UpstreamClientPtr client);
-  /// The code becomes tokens, which are kept. `verifier` and `redirect_uri` as they were sent.
-  boost::asio::awaitable<Result<void>> connect(UpstreamClientPtr client, std::string target, PrincipalPtr who, std::string code, std::string redirect_uri, std::string verifier);
+  /// The code becomes tokens, which are kept. `verifier` and `redirect_uri` as they were sent, `issuer` that of the endpoints() that the person was
+  /// sent to: a target that names another one meanwhile gets no code.
+  boost::asio::awaitable<Result<void>> connect(UpstreamClientPtr client, std::string target, PrincipalPtr who, std::string code, std::string redirect_uri, std::string verifier, std::string issuer);
   /// False when there was none. The server is told as well, if it says where (RFC 7009); `client` may be null.
   boost::asio::awaitable<Result<bool>> disconnect(UpstreamClientPtr client, std::string target, std::string person, std::string why);
   boost::asio::awaitable<Result<std::vector<UpstreamConnection>>> connections(std::string person);

@@ -6,14 +6,14 @@ namespace sallyport::signin {
 
 namespace {
 
-constexpr std::string_view kBoundTo = "sign-in cookie 2";
+constexpr std::string_view kBoundTo = "sign-in cookie 3";
 
 /// __Host-: the browser takes it from this very host over https only, so that no neighbour under the same domain can plant one.
 std::string_view cookie_name(bool secure) { return secure ? "__Host-sallyport-sign-in" : "sallyport-sign-in"; }
 
 constexpr std::string BrowserFlow::*kTexts[] = {&BrowserFlow::redirect_uri, &BrowserFlow::challenge, &BrowserFlow::client_state, &BrowserFlow::user_code, &BrowserFlow::provider,
                                                 &BrowserFlow::state, &BrowserFlow::nonce, &BrowserFlow::verifier, &BrowserFlow::request, &BrowserFlow::arrived,
-                                                &BrowserFlow::client, &BrowserFlow::resource, &BrowserFlow::scopes, &BrowserFlow::connect};
+                                                &BrowserFlow::client, &BrowserFlow::resource, &BrowserFlow::scopes, &BrowserFlow::connect, &BrowserFlow::connect_issuer};
 
 std::string cookie_value(const net::Headers& headers, std::string_view name) {
   std::string found;

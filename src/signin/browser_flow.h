@@ -16,7 +16,7 @@ struct BrowserFlow {
   std::string redirect_uri, challenge, client_state;  // RFC 8252, RFC 7636; "" for a device
   std::string user_code;                              // RFC 8628; "" for the command line
   std::string client, resource, scopes;               // an MCP client that was sent here: its client_id, what it may reach; "" for the others
-  std::string connect;                                // a target whose account the person connects
+  std::string connect, connect_issuer;                // a target whose account the person connects, and at whom, where discovery said so
 
   // What the provider's answer must match.
   std::string provider, state, nonce, verifier;

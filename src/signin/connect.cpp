@@ -50,6 +50,7 @@ awaitable<Answer> SignIn::State::go_to_upstream(const Call& call, BrowserFlow fl
   const auto pkce = identity::make_pkce();
   flow.provider.clear();   // no sign-in of a provider may come in between
   flow.nonce.clear();
+  flow.connect_issuer = endpoints->issuer;
   flow.state = random_text();
   flow.verifier = pkce.verifier;
   const auto url = identity::upstream_authorization_url(*client, *endpoints, callback_of(services.own_origin, flow.connect), flow.state, pkce.challenge);
@@ -75,7 +76,7 @@ awaitable<Answer> SignIn::State::connected(Call call) {
   const auto issuer = call.query_value("iss");
   if ((issuer.empty() && endpoints->says_issuer) || (!issuer.empty() && !endpoints->issuer.empty() && issuer != endpoints->issuer)) co_return co_await refused(call, Reason::UnknownIssuer, kAction);
   if (!call.query_value("error").empty() || call.query_value("code").empty()) co_return co_await refused(call, Reason::RefusedByProvider, kAction);
-  auto done = co_await services.upstream.connect(client, target, *standing, call.query_value("code"), callback_of(services.own_origin, target), flow->verifier);
+  auto done = co_await services.upstream.connect(client, target, *standing, call.query_value("code"), callback_of(services.own_origin, target), flow->verifier, flow->connect_issuer);
   if (!done) co_return message_page("Not connected", done.error().what + ". Request " + call.request_id + ".", done.error().kind == ErrorKind::Denied ? 403 : 503);
   auto answer = message_page("Connected", "Your account at " + target + " is connected. You can close this window and try again.");
   answer.headers.add("Set-Cookie", forget_flow_cookie(secure()));

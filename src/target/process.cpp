@@ -82,6 +82,7 @@ awaitable<Result<std::shared_ptr<Process>>> Process::start(boost::asio::io_conte
   net::Stream report(context, spawned->report.release());
   const std::shared_ptr<Process> process(new Process(context, target, std::move(*spawned), max_message));
   process->keep_secrets_of(command, environment);
+  process->shared_ = command.pool == McpCommand::Pool::Shared;
   boost::asio::co_spawn(context, process->watch(), boost::asio::detached);
   boost::asio::co_spawn(context, process->listen_to_stderr(), boost::asio::detached);
   std::array<char, 64> bytes;
@@ -198,7 +199,7 @@ std::string Process::how_it_ended() const {
   if (!ended_) return out + "is being ended";
   if (code_ == CLD_EXITED) out += "ended with exit status " + std::to_string(status_);
   else out += "was ended by signal " + std::to_string(status_) + " (" + ::sigdescr_np(status_) + ")";
-  if (!words_.empty()) out += "; its last words: " + words_.back();
+  if (!words_.empty() && !shared_) out += "; its last words: " + words_.back();
   return out;
 }
 
@@ -229,6 +230,7 @@ void Process::say(std::string line) {
 }
 
 void Process::note(std::string_view line) { say("on stdout, no message: " + shown(line)); }
+void Process::say_dropped(std::string_view what, std::string_view why) { say("dropped " + shown(what) + ": " + shown(why)); }
 
 awaitable<void> Process::listen_to_stderr() {
   const auto self = shared_from_this();

@@ -47,10 +47,12 @@ class Process : public std::enable_shared_from_this<Process> {
   bool running() const { return !ended_; }
   pid_t pid() const { return spawned_.pid; }
   std::int64_t started_ns() const { return started_ns_; }
-  /// "exit status 1; its last words: …"
+  /// "exit status 1; its last words: …"; of one that strangers share without the words, which may be about another.
   std::string how_it_ended() const;
   /// A line that is no message, and so is dropped: into the log, as what comes on stderr.
   void note(std::string_view line);
+  /// A message that goes nowhere: its kind alone, for it may speak of people.
+  void say_dropped(std::string_view what, std::string_view why);
 
  private:
   Process(boost::asio::io_context& context, std::string target, Spawned spawned, std::size_t max_message);
@@ -70,6 +72,7 @@ class Process : public std::enable_shared_from_this<Process> {
   std::string unread_;                 // bytes of stdout
   std::size_t begin_ = 0, searched_ = 0;  // of them: where the next line begins, and up to where it has no end
   std::size_t queued_ = 0;             // bytes of lines that wait for their turn
+  bool shared_ = false;                // by strangers
   bool writing_ = false, ended_ = false, ending_ = false, out_over_ = false, err_over_ = false;
   int status_ = 0, code_ = 0;          // as waitid says
   std::deque<std::string> words_;      // its last lines on stderr

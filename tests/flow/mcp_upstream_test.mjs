@@ -60,6 +60,7 @@ function judgeSignature(request, body, keys) {
   return mac(key, text).toString('hex') === signature ? { id, region, service } : { status: 403, why: 'signature' };
 }
 
+let moved;
 let gateway, provider, tickets, oauth, rotated, people, guards = {}, platform, alice, keys, roles, expires, inner, innerSeen = 0;
 before(async () => {
   // Something of the gateway's own network that nobody outside may make it talk to.
@@ -84,6 +85,7 @@ before(async () => {
   guards.people = await guard(tickets, takes(people));
   // A server that names its own authorization server, and one that names what is not for it to name.
   guards.selfless = await guard(tickets, request => request.url.startsWith('/.well-known/oauth-protected-resource') ? { answer: { resource: guards.selfless.url, authorization_servers: [oauth.issuer] } } : takes(oauth)(request));
+  guards.moving = await guard(tickets, request => request.url.startsWith('/.well-known/oauth-protected-resource') ? { answer: { resource: guards.moving.url, authorization_servers: [moved ?? people.issuer] } } : takes(people)(request));
   guards.evil = await guard(tickets, request => request.url.startsWith('/.well-known/oauth-protected-resource') ? { answer: { resource: guards.evil.url, authorization_servers: [`https://localhost:${inner.address().port}`] } } : { status: 401 });
   guards.tls = await guard(tickets, request => ({ client: request.socket.getPeerCertificate().subject?.CN }), { tls: { key: file('server.key'), cert: file('server.pem'), ca: [file('client.pem')], requestCert: true, rejectUnauthorized: true } });
   roles = { [AWS.key]: { secret: AWS.secret }, ASIAROLE: { secret: 'role secret', token: 'role/token==' }, ASIATASK: { secret: 'task', token: 'task-token' }, ASIAWEB: { secret: 'web', token: 'web-token' } };
@@ -123,7 +125,9 @@ before(async () => {
       basic: { url: guards.own.url, credential: `{ oauth: { issuer: "${oauth.issuer}", ${client}, scopes: [read, write] } }` },
       post: { url: guards.own.url, credential: `{ oauth: { token_endpoint: "${oauth.issuer}/token", client: { id: gateway, secret: { file: as.secret }, auth: client_secret_post }, resource: "https://named.example/" } }` },
       jwt: { url: guards.own.url, credential: `{ oauth: { issuer: "${oauth.issuer}", client: { id: gateway, key: { file: as.key }, key_id: k1 } } }` },
-      selfless: { url: guards.selfless.url, credential: `{ oauth: { ${client}, private_hosts: ["127.0.0.1"] } }` },
+      selfless: { url: guards.selfless.url, credential: `{ oauth: { client: { id: gateway, key: { file: as.key }, key_id: k1 }, private_hosts: ["127.0.0.1"] } }` },
+      moving: { url: guards.moving.url, credential: `{ oauth: { grant: authorization_code, client: { id: gateway, key: { file: as.key }, key_id: k1 }, private_hosts: ["127.0.0.1"] } }` },
+      unnamed: { url: guards.selfless.url, credential: `{ oauth: { ${client}, private_hosts: ["127.0.0.1"] } }` },
       evil: { url: guards.evil.url, credential: `{ oauth: { ${client} } }` },
       fickle: { url: guards.fickle.url, credential: `{ oauth: { issuer: "${rotated.issuer}", ${client} } }` },
       wrong: { url: guards.own.url, credential: `{ oauth: { issuer: "${oauth.issuer}", client: { id: gateway, secret: { file: password.hash } } } }` },
@@ -182,6 +186,9 @@ test('client credentials: by Basic, in the form, by a signed assertion; with sco
 
 test('a server that names its authorization server is believed within limits', async () => {
   done(await call('selfless'));
+  const asked = oauth.requests.length;
+  assert.match((await first('unnamed')).error.message, /set issuer or token_endpoint/);
+  assert.equal(oauth.requests.length, asked, 'a secret goes to nobody whom only the target names');
   const answer = await first('evil');
   assert.match(answer.error.message, /cannot be reached/);
   assert.equal(guards.evil.calls().length, 0);
@@ -282,6 +289,32 @@ test('a person connects their account, and only their own calls use it', async (
   const database = fs.readFileSync(path.join(gateway.dir, 'state/state.db')), journal = path.join(gateway.dir, 'state/state.db-wal');
   const bytes = Buffer.concat([database, fs.existsSync(journal) ? fs.readFileSync(journal) : Buffer.alloc(0)]).toString('latin1');
   assert.ok(!bytes.includes('rt-') && !bytes.includes('at-ada'), 'sealed at rest');
+});
+
+test('what one server gave is shown to no other, whoever the target names later', async () => {
+  people.publicKey = keys.publicKey;
+  const ada = await person('ada');
+  people.who = 'ada';
+  assert.match((await connect(ada.visitor, 'moving')).body, /is connected/);
+  done(await until(async () => { const answer = await first('moving', ada.token); return answer.result && call('moving', ada.token); }, 'the connected account'));
+  moved = rotated.issuer;
+  assert.equal((await gateway.reload()).event, 'reloaded');
+  people.live.clear();
+  const [here, there] = [people.requests.length, rotated.requests.length];
+  assert.match((await first('moving', ada.token)).error.message, /has ended.*\/connect\/moving/);
+  assert.deepEqual([people.requests.length, rotated.requests.length], [here, there], 'the refresh token went nowhere');
+  // A code, too, is for the server that the person was sent to.
+  moved = undefined;
+  assert.equal((await gateway.reload()).event, 'reloaded');
+  const { back } = await walk(ada.visitor, `${gateway.adminUrl}/connect/moving`);
+  const at = await ada.visitor.go(back, { stop: next => next.startsWith(gateway.adminUrl) });
+  moved = rotated.issuer;
+  assert.equal((await gateway.reload()).event, 'reloaded');
+  const url = new URL(at.location);
+  url.searchParams.delete('iss');
+  assert.doesNotMatch((await ada.visitor.go(url.href)).body, /is connected/);
+  assert.equal(rotated.requests.length, there);
+  moved = undefined;
 });
 
 test('a client of either era is told where to connect', async () => {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "protocol/mcp/modern_answer.h"
 
 namespace sallyport::protocol::mcp {
@@ -57,7 +58,7 @@ void collect(const json::Value& value, std::vector<json::Value>& out) {
     const bool binary = value["mimeType"].is_string() || value["blob"].is_string();
     for (const auto member : value) {
       if (contains(kNotMaskable, member.key())) continue;
-      if (binary && (member.key() == "blob" || (member.key() == "data" && member.is_string()))) continue;
+      if (binary && member.is_string() && (member.key() == "blob" || member.key() == "data") && from_base64(member.as_string())) continue;
       // Data of the tool's own making is masked as a whole, so that field rules find their paths in it.
       if (member.key() == "structuredContent" || member.key() == "_meta" || member.key() == "annotations" ||
           (member.key() == "data" && !member.is_string())) out.push_back(member);
@@ -66,25 +67,11 @@ void collect(const json::Value& value, std::vector<json::Value>& out) {
   }
 }
 
-bool is_text_type(std::string_view mime) {
+/// Case does not count in media types, and their parameters say nothing of what they are.
+bool is_text_type(std::string_view said) {
+  const auto mime = ascii_lower(said.substr(0, said.find_first_of("; ")));
   return mime.starts_with("text/") || mime.starts_with("application/json") || mime.starts_with("application/xml") ||
          mime.ends_with("+json") || mime.ends_with("+xml");
-}
-
-/// Cuts a member out of an object, with the comma that belonged to it.
-void remove_member(const json::Document& document, const json::Value& object, std::string_view key, json::Splice& splice) {
-  const std::size_t open = object.offset() + 1;
-  std::size_t previous_end = 0;
-  for (const auto member : object) {
-    const std::size_t end = member.offset() + member.raw().size();
-    if (member.key() == key) {
-      if (previous_end != 0) return splice.replace(previous_end, end - previous_end, "");
-      const auto after = document.text().find_first_of(",}", end);
-      const bool comma = document.text()[after] == ',';
-      return splice.replace(open, (comma ? after + 1 : end) - open, "");
-    }
-    previous_end = end;
-  }
 }
 
 }  // namespace
@@ -95,6 +82,21 @@ const std::vector<std::string>& versions() {
 }
 
 bool is_version(std::string_view version) { return contains(versions(), version); }
+
+std::string without_our_meta(const Message& answer) {
+  constexpr std::string_view kOurs = "sallyport/";
+  const auto meta = answer.result["_meta"];
+  std::string kept;
+  bool found = false;
+  for (const auto member : meta) {
+    if (member.key().starts_with(kOurs)) found = true;
+    else kept.append(kept.empty() ? "" : ",").append(json::quote(member.key())).append(":").append(member.raw());
+  }
+  if (!found) return "";
+  json::Splice splice;
+  splice.replace(meta, "{" + kept + "}");
+  return splice.apply(answer.text());
+}
 
 std::string with_receipt(std::string answer, const Result<std::string>& receipt) {
   return with_meta(std::move(answer), receipt ? R"("sallyport/receipt":)" + json::quote(*receipt) : R"("sallyport/receiptError":)" + json::quote(receipt.error().what));
@@ -136,9 +138,9 @@ std::vector<json::Value> maskable(const json::Value& root) {
 std::vector<TextBlob> text_blobs(const json::Value& root) {
   std::vector<TextBlob> out;
   if (root.is_object()) {
-    const auto mime = root["mimeType"].as_string();
-    const auto blob = root["blob"];
-    if (blob.is_string() && is_text_type(mime)) {
+    const bool text = is_text_type(root["mimeType"].as_string());
+    for (const auto blob : {root["blob"], root["data"]}) {
+      if (!blob.is_string() || !text) continue;
       if (auto bytes = from_base64(blob.as_string())) out.push_back({blob, std::string(as_text(*bytes))});
     }
   }
@@ -175,14 +177,14 @@ std::string rewrite_initialize(const Message& request, const std::vector<std::st
   return splice.apply(request.text());
 }
 
-Result<std::string> rewrite_initialize_answer(const Message& answer) {
+Result<std::string> rewrite_initialize_answer(const Message& answer, const std::vector<std::string>& extensions) {
   const auto version = answer.result["protocolVersion"].as_string();
   if (!is_version(version))
     return fail(ErrorKind::Unavailable, "the target answered with protocol version \"" + std::string(version).substr(0, 40) +
                                             "\"; spoken here are 2024-11-05, 2025-03-26, 2025-06-18 and 2025-11-25");
   json::Splice splice;
-  if (const auto capabilities = answer.result["capabilities"]; capabilities["tasks"].valid())
-    remove_member(answer.document, capabilities, "tasks", splice);
+  const auto capabilities = answer.result["capabilities"];
+  if (capabilities["tasks"].valid() || capabilities["extensions"].valid()) splice.replace(capabilities, allowed_capabilities(capabilities, {}, extensions));
   return splice.apply(answer.text());
 }
 

@@ -14,11 +14,14 @@ namespace sallyport::protocol::mcp {
 const std::vector<std::string>& versions();
 bool is_version(std::string_view version);
 
-/// The answer to a denied request: an isError result for tools/call, so that the model reads rule, reason and request
-/// id and can go on; an error object for everything else. `hidden`: the object is not listed, so it is unknown.
 /// The answer with its receipt, or with why there is none, in the result's _meta as "sallyport/receipt" or
 /// "sallyport/receiptError". Errors of JSON-RPC stay as they are: they have no result.
 std::string with_receipt(std::string answer, const Result<std::string>& receipt);
+/// What a target says in the gateway's name ("sallyport/…" in the result's _meta) cut out of its answer; "" when there is nothing of it.
+std::string without_our_meta(const Message& answer);
+
+/// The answer to a denied request: an isError result for tools/call, so that the model reads rule, reason and request
+/// id and can go on; an error object for everything else. `hidden`: the object is not listed, so it is unknown.
 std::string denial_text(const Message& request, const enforce::Denial& denial, bool hidden);
 
 /// What in an answer, error or notification may hold people's data: strings and structured content, but not URIs,
@@ -37,7 +40,7 @@ std::string with_meta(std::string answer, const std::string& member);
 /// initialize, towards the target: a version that both sides speak, and no capability that is not mediated or not allowed (allowed_capabilities).
 std::string rewrite_initialize(const Message& request, const std::vector<std::string>& server_requests, const std::vector<std::string>& extensions);
 /// The answer to it, towards the client. Errors: Malformed when the target chose a version that is not spoken here.
-Result<std::string> rewrite_initialize_answer(const Message& answer);
+Result<std::string> rewrite_initialize_answer(const Message& answer, const std::vector<std::string>& extensions);
 
 /// Progress while a call is held; `token` is raw JSON.
 std::string hold_progress(std::string_view token, const enforce::Approval& approval, std::int64_t held_ns);

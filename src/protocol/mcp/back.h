@@ -24,7 +24,7 @@ class Answers {
   virtual ~Answers() = default;
   /// The next message, as an event: its data is the JSON text, its id and retry time are the target's when the transport has
   /// such. Data may be empty (an id or retry time alone). nullopt: nothing more comes. An event named kOwnMessage is no message of the
-  /// target's but one that the Back wants to send itself: it goes to post() with a permit, and nobody is shown it.
+  /// target's, whose names a transport drops, but one that the Back wants to send itself: it goes to post() with a permit, and nobody is shown it.
   virtual boost::asio::awaitable<Result<std::optional<SseEvent>>> next(net::Deadline deadline) = 0;
   /// Nobody reads any more: a next() that waits resumes with Disconnected.
   virtual void close() = 0;

@@ -4,15 +4,15 @@ namespace sallyport::protocol::mcp {
 
 using boost::asio::awaitable;
 
+/// It takes as long as the client takes to read, and the call may end meanwhile: its answer is not for this connection any more.
 awaitable<void> HttpClientStream::leave(std::string text) {
-  co_await answer(std::move(text));
-  co_await end_stream();
+  left_ = true;
+  co_await put(std::move(text), {}, 200);
+  if (streaming_) co_await end();
   http_ = nullptr;
-  gone_ = streaming_ = answered_ = ended_ = false;
 }
 
 awaitable<void> HttpClientStream::send(std::string bytes) {
-  if (http_ == nullptr) co_return;
   while (writing_ && !gone_) (void)co_await turn_.wait(net::kNever);
   if (gone_ || ended_) co_return;
   writing_ = true;
@@ -30,18 +30,19 @@ awaitable<void> HttpClientStream::send(std::string bytes) {
 }
 
 awaitable<void> HttpClientStream::event(SseEvent event) {
-  if (may_stream_) co_await send(encode(event));
+  if (may_stream_ && !left_) co_await send(encode(event));
 }
 
 awaitable<void> HttpClientStream::comment(std::string text) {
-  if (may_stream_ && !writing_) co_await send(": " + text + "\n\n");
+  if (may_stream_ && !left_ && !writing_) co_await send(": " + text + "\n\n");
 }
 
 awaitable<void> HttpClientStream::answer(std::string text, std::optional<std::string> id, unsigned status) {
-  if (http_ == nullptr) {
-    collected_ = std::move(text);
-    co_return;
-  }
+  if (left_) collected_ = std::move(text);
+  else co_await put(std::move(text), std::move(id), status);
+}
+
+awaitable<void> HttpClientStream::put(std::string text, std::optional<std::string> id, unsigned status) {
   if (streaming_ || must_stream_) {
     SseEvent event;
     event.event = "message";
@@ -66,13 +67,17 @@ awaitable<void> HttpClientStream::end_stream() {
 }
 
 awaitable<void> HttpClientStream::finish(bool accepted) {
-  if (answered_ || ended_ || must_stream_ || http_ == nullptr) co_return;
+  if (answered_ || ended_ || must_stream_ || left_) co_return;
   if (!streaming_ && accepted) {
     answered_ = true;
     if (!(co_await http_->respond(202, {}, ""))) gone_ = true;
     co_return;
   }
   if (!streaming_) co_await send("");  // a request that was cancelled has no answer: the stream just ends
+  co_await end();
+}
+
+awaitable<void> HttpClientStream::end() {
   ended_ = true;
   if (!gone_ && !(co_await http_->end())) gone_ = true;
 }

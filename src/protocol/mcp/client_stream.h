@@ -49,7 +49,6 @@ class ClientStream {
   }
   /// The client gets this as its answer and is gone; from now on the answer is collected here instead.
   virtual boost::asio::awaitable<void> leave(std::string text) { return answer(std::move(text)); }
-  virtual std::string collected() const { return ""; }
   virtual std::string take_collected() { return ""; }
 
  private:
@@ -63,9 +62,9 @@ class HttpClientStream : public ClientStream {
       : http_(&http), turn_(context), may_stream_(may_stream), must_stream_(must_stream) {}
 
   bool may_stream() const override { return may_stream_; }
-  bool gone() const override { return gone_; }
-  bool peer_gone() const override { return http_ != nullptr && (gone_ || !http_->is_open() || !http_->stream().idle_and_healthy()); }
-  bool closed_by_client() const override { return http_ != nullptr && (gone_ || http_->stream().peer_closed()); }
+  bool gone() const override { return !left_ && gone_; }
+  bool peer_gone() const override { return !left_ && (gone_ || !http_->is_open() || !http_->stream().idle_and_healthy()); }
+  bool closed_by_client() const override { return !left_ && (gone_ || http_->stream().peer_closed()); }
   bool answered() const override { return answered_ || streaming_; }
   boost::asio::awaitable<void> event(SseEvent event) override;
   boost::asio::awaitable<void> comment(std::string text) override;
@@ -77,15 +76,17 @@ class HttpClientStream : public ClientStream {
   boost::asio::awaitable<void> until_gone() override { return http_->client_gone(); }
   void close() override { http_->close(); }
   boost::asio::awaitable<void> leave(std::string text) override;
-  std::string collected() const override { return collected_; }
   std::string take_collected() override { return std::exchange(collected_, {}); }
 
  private:
   boost::asio::awaitable<void> send(std::string bytes);
+  boost::asio::awaitable<void> put(std::string text, std::optional<std::string> id, unsigned status);
+  boost::asio::awaitable<void> end();
   net::HttpServerConnection* http_;   // null once the client has been let go
   std::string collected_;             // the answer that came after that
   net::Condition turn_;               // whoever writes holds `writing_`; others wait here
   bool may_stream_, must_stream_;
+  bool left_ = false;                 // the client is being let go, or has been: what comes now is for collected_
   bool streaming_ = false, answered_ = false, gone_ = false, writing_ = false, ended_ = false;
 };
 

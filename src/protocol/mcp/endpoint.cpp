@@ -121,7 +121,8 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
       if (!request.keep_alive || !http.is_open()) co_return;
       continue;
     }
-    auto session_id = std::string(request.headers.get("Mcp-Session-Id"));
+    // The modern era knows no sessions: were one named, two workers could hand its request to each other for ever.
+    auto session_id = says_modern(request) ? std::string() : std::string(request.headers.get("Mcp-Session-Id"));
     if (session_id.empty()) session_id = sse_session_of(request);
     if (const auto worker = session_id.empty() ? services_.worker : worker_of(session_id); worker != services_.worker)
       co_return handoff_(worker, std::move(http), std::move(request));
@@ -289,6 +290,7 @@ awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
 awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message message, identity::PrincipalPtr who, std::string target) {
   if (message.method != "initialize" || message.kind != Message::Kind::Request)
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
+  if (message.text().size() > kMostSaidOfItself) co_return co_await refuse(http, 400, code::kInvalidRequest, "initialize is over 64 KiB");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
   auto session = conversation_with(target, new_session_id(), Front::Legacy);
   // Known before the client is told of it: its next request may be here before this coroutine goes on.

@@ -59,6 +59,7 @@ class Endpoint {
   StdioPool::Counts processes() const { return pool_->counts(); }
 
  private:
+  static constexpr std::size_t kMostSaidOfItself = 64u << 10;  // what a client says of itself is kept as long as its conversation is
   static constexpr std::string_view kPrefix = "/mcp/", kSseStream = "/sse", kSseMessages = "/message";
   struct SseFront;
   /// Keeps a connection in the set while it is served here.

@@ -54,6 +54,10 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
     co_await refuse_modern(http, *wrong, id);
     co_return true;
   }
+  if (message.params["_meta"].raw().size() > kMostSaidOfItself) {
+    co_await refuse_modern(http, {400, code::kInvalidParams, "params._meta is over 64 KiB", ""}, id);
+    co_return true;
+  }
   if (is_removed(message.method)) {
     co_await refuse_modern(http, {404, code::kMethodNotFound, "Method not found: " + message.method + " is of an earlier revision", ""}, id);
     co_return true;
@@ -103,7 +107,7 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
 
 awaitable<std::shared_ptr<Conversation>> Endpoint::conversation(net::HttpServerConnection& http, identity::PrincipalPtr who, std::string target, const Message& message) {
   const auto meta = message.params["_meta"];
-  const auto key = who->person() + "\n" + who->agent + "\n" + target + "\n" + (meta[kMetaClient].valid() ? json::canonical(meta[kMetaClient]) : std::string()) + "\n" + json::canonical(meta[kMetaCapabilities]);
+  const auto key = hex(sha256(as_bytes(who->person() + "\n" + who->agent + "\n" + target + "\n" + (meta[kMetaClient].valid() ? json::canonical(meta[kMetaClient]) : std::string()) + "\n" + json::canonical(meta[kMetaCapabilities]))));
   if (const auto at = conversations_.find(key); at != conversations_.end()) {
     if (const auto session = at->second.lock(); session && !session->lost()) {
       co_await session->begun();

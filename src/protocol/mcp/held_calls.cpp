@@ -1,32 +1,45 @@
 #include "protocol/mcp/held_calls.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/text.h"
 
 namespace sallyport::protocol::mcp {
 namespace {
-constexpr std::size_t kMaxTasks = 4096;
+constexpr std::size_t kMaxTasks = 4096, kMaxOfPerson = 512;
+constexpr std::size_t kMaxBytes = 64u << 20;  // of outcomes that wait to be fetched
 constexpr std::int64_t kKept = 3600LL * 1'000'000'000;  // of an outcome that nobody fetches
 }  // namespace
 
 void HeldCalls::forget_old() {
   const auto now = system_clock().wall_ns();
-  std::erase_if(tasks_, [&](const auto& one) { return !one.second.answer.empty() && now - one.second.changed_wall_ns > kKept; });
+  std::erase_if(tasks_, [&](const auto& one) {
+    const bool old = !one.second.answer.empty() && now - one.second.changed_wall_ns > kKept;
+    if (old) bytes_ -= one.second.answer.size();
+    return old;
+  });
 }
 
 std::string HeldCalls::add(const identity::Principal& who, std::string target, std::string status_message, std::function<void()> cancel) {
   forget_old();
-  if (tasks_.size() >= kMaxTasks) return "";
+  const auto person = who.person();
+  if (tasks_.size() >= kMaxTasks || std::ranges::count_if(tasks_, [&](const auto& one) { return one.second.person == person; }) >= static_cast<std::ptrdiff_t>(kMaxOfPerson)) return "";
   auto id = random_name("sph." + std::to_string(worker_) + ".");
   const auto now = system_clock().wall_ns();
-  tasks_[id] = {who.person(), who.agent, std::move(target), std::move(status_message), "", now, now, false, std::move(cancel)};
+  tasks_[id] = {person, who.agent, std::move(target), std::move(status_message), "", now, now, false, std::move(cancel)};
   return id;
 }
 
 void HeldCalls::settle(const std::string& id, std::string answer) {
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
-  at->second.answer = answer.empty() ? error_text("null", code::kUnavailable, "the call ended without an answer") : std::move(answer);
+  if (answer.empty()) answer = error_text("null", code::kUnavailable, "the call ended without an answer");
+  forget_old();
+  // The call has run, and what came of it is on record.
+  if (bytes_ + answer.size() > kMaxBytes) answer = error_text("null", code::kUnavailable, "the call has run, but too many outcomes wait to be fetched: its answer is in the record only");
+  bytes_ += answer.size();
+  at->second.answer = std::move(answer);
   at->second.changed_wall_ns = system_clock().wall_ns();
   at->second.cancel = nullptr;
 }

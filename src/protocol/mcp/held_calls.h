@@ -37,7 +37,7 @@ class HeldCalls {
   };
   std::string fields(const std::string& id, const Task& task) const;
   void forget_old();
-  std::size_t worker_;
+  std::size_t worker_, bytes_ = 0;  // of answers
   std::map<std::string, Task, std::less<>> tasks_;
 };
 

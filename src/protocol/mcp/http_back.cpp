@@ -29,7 +29,11 @@ class HttpAnswers : public Answers {
       if (bytes.empty()) co_return std::nullopt;
       std::vector<SseEvent> complete;
       CO_TRY_VOID(parser_.feed(bytes, complete));
-      for (auto& event : complete) events_.push_back(std::move(event));
+      for (auto& event : complete) {
+        // MCP has one type of event, and a name of the gateway's own is not a target's to say. The id counts all the same.
+        if (!event.event.empty() && event.event != "message") event.event.clear(), event.data.clear();
+        if (!event.data.empty() || event.id || event.retry) events_.push_back(std::move(event));
+      }
     }
     auto out = std::move(events_.front());
     events_.pop_front();

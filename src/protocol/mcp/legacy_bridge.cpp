@@ -9,6 +9,8 @@
 #include <deque>
 #include <set>
 
+#include "base/clock.h"
+#include "base/text.h"
 #include "protocol/mcp/bridge_text.h"
 
 namespace sallyport::protocol::mcp {
@@ -18,6 +20,7 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t kMaxParked = 64;
+constexpr std::int64_t kParked = 900LL * 1'000'000'000;  // as long as the state that leads to it is good
 constexpr std::size_t kMaxQueued = 256;  // notifications that a listener has not taken
 constexpr std::int64_t kOwnAnswer = 30'000'000'000;
 constexpr std::string_view kAgain = "again";
@@ -99,6 +102,7 @@ class LegacyBridge::CallAnswers : public Answers {
   }
   std::optional<SseEvent> asked(const Message& message) {
     if (message.method == "ping") return event_of(result_text(message.id.raw(), "{}"), std::string(kOwnMessage));
+    std::erase_if(bridge_.parked_, [now = system_clock().mono_ns()](const auto& one) { return one.second->parked_until_ns <= now; });
     const bool known = message.method == "elicitation/create" || message.method == "sampling/createMessage" || message.method == "roots/list";
     if (!known || !may_need_input(call_->method) || bridge_.parked_.size() >= kMaxParked)
       return event_of(error_text(message.id.raw(), code::kMethodNotFound, "this cannot be asked of the client in a " + call_->method), std::string(kOwnMessage));
@@ -107,10 +111,12 @@ class LegacyBridge::CallAnswers : public Answers {
     return park();
   }
   std::optional<SseEvent> park() {
-    const auto number = ++bridge_.last_id_;
-    call_->asked_key = "input-" + std::to_string(number);
-    bridge_.parked_[number] = call_;
-    return event_of(input_required(call_->id, call_->asked_key, call_->asked, std::to_string(number)));
+    // A number would be another call's in another conversation of the same person, which the sealed state fits as well.
+    const auto name = random_name("call_");
+    call_->asked_key = "input-" + std::to_string(++bridge_.last_id_);
+    call_->parked_until_ns = net::after(kParked);
+    bridge_.parked_[name] = call_;
+    return event_of(input_required(call_->id, call_->asked_key, call_->asked, name));
   }
   LegacyBridge& bridge_;
   std::shared_ptr<Call> call_;
@@ -208,7 +214,7 @@ Result<std::string> LegacyBridge::outgoing(const Message& message) {
   if (message.method == "server/discover" || message.method == "subscriptions/listen") return std::string();
   const auto state = message.params["requestState"].as_string();
   if (state.empty() || state == kAgain) return legacy_request(message, std::to_string(++last_id_));
-  const auto at = parked_.find(std::strtoull(std::string(state).c_str(), nullptr, 10));
+  const auto at = parked_.find(state);
   if (at == parked_.end()) return fail(ErrorKind::Malformed, "the call that waited for this input is over; make it anew");
   const auto given = message.params["inputResponses"][at->second->asked_key];
   if (!given.valid()) return std::string();  // asked again
@@ -221,7 +227,7 @@ awaitable<Result<std::unique_ptr<Answers>>> LegacyBridge::request(target::Permit
   if (request.method == "subscriptions/listen") co_return std::make_unique<ListenAnswers>(*this, request, acknowledged(request));
   const auto state = request.params["requestState"].as_string();
   if (!state.empty() && state != kAgain) {
-    const auto at = parked_.find(std::strtoull(std::string(state).c_str(), nullptr, 10));
+    const auto at = parked_.find(state);
     if (at == parked_.end()) co_return fail(ErrorKind::Unavailable, "the call that waited for this input is over; make it anew");
     auto call = std::move(at->second);
     parked_.erase(at);

@@ -1,7 +1,7 @@
 #pragma once
 // A legacy target (up to 2025-11-25) as a modern one (2026-07-28): its handshake has been made, its requests to the client become
 // results that need input, its GET stream becomes subscriptions/listen. A call that waits for input is kept here, unanswered, until the
-// client comes back with the number in its requestState. What has no counterpart is documented in docs/protocols/mcp.md. See back.h.
+// client comes back with its name in its requestState. What has no counterpart is documented in docs/protocols/mcp.md. See back.h.
 #include <map>
 #include <vector>
 
@@ -32,6 +32,7 @@ class LegacyBridge : public Back {
     std::string method, token, level;
     std::unique_ptr<Answers> answers;
     std::string asked_id, asked_key, asked;  // what it waits for: the target's id, its key in inputRequests, method and params as an object
+    std::int64_t parked_until_ns = 0;
   };
   /// The target's stream outside of calls, read once for all that listen.
   struct Stream;
@@ -45,7 +46,7 @@ class LegacyBridge : public Back {
   std::unique_ptr<Back> inner_;
   Message initialized_;
   std::uint64_t last_id_ = 0;
-  std::map<std::uint64_t, std::shared_ptr<Call>> parked_;
+  std::map<std::string, std::shared_ptr<Call>, std::less<>> parked_;  // by names that no other conversation's calls have
   std::vector<std::weak_ptr<Call>> running_;
   std::shared_ptr<Stream> stream_;
 };

@@ -122,7 +122,10 @@ enforce::Action action_of(const Message& message, From from, const std::vector<s
     request.housekeeping = true;
     return request;
   }
-  if (contains(extra_methods, method)) return request;
+  if (contains(extra_methods, method)) {
+    request.carries = method.starts_with("tasks/");  // the result of whatever call became that task
+    return request;
+  }
   return enforce::Raw{"mcp", method};
 }
 

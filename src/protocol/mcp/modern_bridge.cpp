@@ -224,14 +224,8 @@ std::string ModernBridge::listening() {
 }
 
 Result<std::string> ModernBridge::outgoing(const Message& message) {
-  if (message.kind == Message::Kind::Response || message.kind == Message::Kind::Error) {
-    const auto at = asked_.find(message.id_text());
-    if (at == asked_.end()) return std::string();
-    auto* call = at->second;
-    asked_.erase(at);
-    call->take(message.id_text(), message);
-    return std::string();  // it goes along when the call is made again
-  }
+  // It goes along when the call is made again, once it has been permitted.
+  if (message.kind == Message::Kind::Response || message.kind == Message::Kind::Error) return asked_.contains(message.id_text()) ? std::string(message.text()) : std::string();
   if (message.kind == Message::Kind::Notification) {
     // Where closing the call's stream does not take it back, words do: those of its newest round.
     const auto at = message.method == "notifications/cancelled" ? calls_.find(std::string(message.params["requestId"].raw())) : calls_.end();
@@ -284,7 +278,15 @@ awaitable<Result<void>> ModernBridge::post(target::Permit permit) {
       if (one->go_on(sent.id.raw(), answers)) break;
     co_return Result<void>{};
   }
-  if (sent.kind != Message::Kind::Request) co_return co_await inner_->post(std::move(permit));
+  if (sent.kind == Message::Kind::Notification) co_return co_await inner_->post(std::move(permit));
+  if (sent.kind != Message::Kind::Request) {
+    const auto at = asked_.find(sent.id_text());
+    if (at == asked_.end()) co_return Result<void>{};
+    auto* call = at->second;
+    asked_.erase(at);
+    call->take(sent.id_text(), sent);
+    co_return Result<void>{};
+  }
   const auto call = retries_.find(sent.id_text());
   if (call != retries_.end()) sent.mirrored = call->second->mirrored();
   CO_TRY(auto answers, co_await inner_->request(std::move(permit), sent, call == retries_.end() ? nullptr : &call->second->again()));

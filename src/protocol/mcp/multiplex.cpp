@@ -11,14 +11,14 @@ using boost::asio::awaitable;
 namespace {
 
 constexpr std::size_t kMaxAsked = 256;
+constexpr std::size_t kMaxSubscribed = 1000;                 // of one session
 constexpr std::size_t kMaxWaiting = 64;                      // messages for a session that does not listen yet
 constexpr std::int64_t kPatience = 5'000'000'000;            // a reader may hold up the others this long
 constexpr std::int64_t kPatienceAlone = 120'000'000'000;
 
 /// These say that something of the server's changed, and nothing about anybody.
 bool concerns_all(std::string_view method) {
-  return method == "notifications/tools/list_changed" || method == "notifications/prompts/list_changed" || method == "notifications/resources/list_changed" ||
-         method == "notifications/resources/updated";
+  return method == "notifications/tools/list_changed" || method == "notifications/prompts/list_changed" || method == "notifications/resources/list_changed";
 }
 
 std::string with(const Message& message, const json::Value& value, const std::string& raw) {
@@ -45,6 +45,13 @@ std::shared_ptr<Inbox> Multiplex::expect(const GuestPtr& guest, std::string id_a
   flight.inbox = std::make_shared<Inbox>(context_, max_message_);
   flight.order = ++orders_;
   return flights_.insert_or_assign(std::move(id_at_target), std::move(flight)).first->second.inbox;
+}
+
+void Multiplex::subscribe(const GuestPtr& guest, const json::Value& request) {
+  const auto method = request["method"].as_string();
+  const std::string uri(request["params"]["uri"].as_string());
+  if (method == "resources/subscribe" && guest->subscribed.size() < kMaxSubscribed) guest->subscribed.insert(uri);
+  if (method == "resources/unsubscribe") guest->subscribed.erase(uri);
 }
 
 std::string Multiplex::id_at_target(const GuestPtr& guest, std::string_view id) const {
@@ -91,9 +98,12 @@ std::vector<Multiplex::Place> Multiplex::places_for(const Message& message) cons
     only = &flight;
     if (std::ranges::find(running, flight.guest) == running.end()) running.push_back(flight.guest);
   }
-  if (message.kind == Message::Kind::Notification && concerns_all(message.method) && guests_.size() > 1) {
+  // What changed is told to those that asked for it: another's resource is nobody's business.
+  const bool updated = message.method == "notifications/resources/updated";
+  if (message.kind == Message::Kind::Notification && (updated || concerns_all(message.method)) && guests_.size() > 1) {
     std::vector<Place> all;
-    for (const auto& guest : guests_) all.push_back(place_of(guest));
+    for (const auto& guest : guests_)
+      if (!updated || guest->subscribed.contains(message.params["uri"].as_string())) all.push_back(place_of(guest));
     return all;
   }
   if (open == 1) return {{only->guest, only->inbox}};

@@ -6,6 +6,7 @@
 // Owned by the transport's end, with the sessions' ends as guests; worker's thread only.
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ class Multiplex {
     std::shared_ptr<Inbox> strays;
     std::size_t waiting = 0;    // messages in `strays` that came while nobody listened
     bool listens = false;
+    std::set<std::string, std::less<>> subscribed;  // URIs
   };
   using GuestPtr = std::shared_ptr<Guest>;
 
@@ -44,6 +46,8 @@ class Multiplex {
   /// The request `id_at_target` of `guest` is on its way; its messages come in the inbox.
   std::shared_ptr<Inbox> expect(const GuestPtr& guest, std::string id_at_target, Flight flight);
   void forget(const std::string& id_at_target) { flights_.erase(id_at_target); }
+  /// A request of the guest's that changes what it is told of resources.
+  void subscribe(const GuestPtr& guest, const json::Value& request);
   /// Under which id the target knows a guest's request; "" when it is not under way.
   std::string id_at_target(const GuestPtr& guest, std::string_view id) const;
   /// The guest answers a request of the target's: true when it was asked, which is then over.

@@ -113,7 +113,7 @@ awaitable<Result<std::string>> Session::outgoing(Message& message, Flight& fligh
   co_return to_target->outgoing(message);
 }
 
-awaitable<void> Session::call(ClientStream& client, Message message) {
+awaitable<void> Session::call(ClientStream& client, Message message, bool* still_held) {
   const auto* target = settings();
   auto flight = std::make_shared<Flight>();
   flight->id = message.id_text();
@@ -130,7 +130,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
     co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
   }
   target = settings();
-  auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : methods_of(*target));
+  auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : front_ == Front::Modern ? methods_of(*target) : target->extra_methods);
   if (target != nullptr) bind_to_pins(action, services_.pins, gate_->target, target->trust);
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
@@ -152,6 +152,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   flight->hold.gone = nullptr;
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
     flights_.erase(flight->key);
+    if (still_held != nullptr) *still_held = denial->pending;
     if (denial->cancelled) co_return co_await client.finish();
     const auto* kind = kind_of_call(message.method);
     // What is hidden is unknown, unless the rule that blocks it has something to say to whoever calls it.
@@ -224,15 +225,20 @@ awaitable<void> Session::read_answers(ClientStream& client, std::shared_ptr<Flig
   co_await client.finish();
 }
 
+void Session::failed(enforce::Running& running, enforce::Reply& reply, Outcome how, std::string why) {
+  services_.gate.mask(running, why);
+  reply.result = how;
+  reply.error = std::move(why);
+}
+
 awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, Outcome result, std::string why) {
   flights_.erase(flight->key);
   std::string request_id;
   if (flight->running) {
     request_id = flight->running->request_id();
-    services_.gate.mask(*flight->running, why);  // it may quote what the target said last
     enforce::Reply reply;
-    reply.result = flight->cancelled ? Outcome::Cancelled : result;
-    reply.error = why;
+    failed(*flight->running, reply, flight->cancelled ? Outcome::Cancelled : result, std::move(why));
+    why = reply.error;
     auto running = std::move(*flight->running);
     flight->running.reset();
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
@@ -282,13 +288,10 @@ awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {
   enforce::Reply reply;
   auto to_target = back();
   auto sent = to_target ? co_await (*to_target)->post(std::move(allowed.permit)) : Result<void>(std::unexpected(to_target.error()));
-  if (!sent) {
-    reply.result = Outcome::Failed;
-    reply.error = sent.error().what;
-  }
-  const auto failed = reply.result == Outcome::Ok ? std::string() : reply.error;
+  if (!sent) failed(allowed.running, reply, Outcome::Failed, sent.error().what);
+  const auto why = reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
-  if (!failed.empty()) co_return fail(ErrorKind::Unavailable, failed);
+  if (!sent) co_return fail(ErrorKind::Unavailable, why);
   co_return Result<void>{};
 }
 

@@ -95,12 +95,15 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   void touch();
   boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
   boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const Heard& heard);
-  boost::asio::awaitable<void> call(ClientStream& client, Message message);
+  /// `still_held`: set when it has to be asked again for what its humans have not answered yet.
+  boost::asio::awaitable<void> call(ClientStream& client, Message message, bool* still_held = nullptr);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
   boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
   std::vector<std::pair<std::string, std::string>> mirrored_for(const Message& message) const;
   boost::asio::awaitable<void> run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit);
   boost::asio::awaitable<void> read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers);
+  /// How it failed, masked: it may quote what the target said last.
+  void failed(enforce::Running& running, enforce::Reply& reply, enforce::Outcome how, std::string why);
   boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
   boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight, std::int64_t grace_ns);
@@ -128,7 +131,8 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   boost::asio::awaitable<bool> turns_out_modern();
   boost::asio::awaitable<Result<Back*>> reach();
   boost::asio::awaitable<Result<void>> open_conversation();
-  boost::asio::awaitable<Result<Message>> ask_target(Back& back, std::string what, std::string text);
+  struct Told { Message answer; std::string error; };  // `error`: its error's message, masked
+  boost::asio::awaitable<Result<Told>> ask_target(Back& back, std::string what, std::string text);
   boost::asio::awaitable<Result<bool>> is_modern(Back& back);
   boost::asio::awaitable<Result<void>> carry_on(Back& back, SseEvent& event);
   Result<Message> prepared(Message message, Flight& flight);

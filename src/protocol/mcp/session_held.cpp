@@ -12,12 +12,7 @@ using boost::asio::awaitable;
 
 namespace {
 
-bool was_left_pending(const std::string& text) {
-  const auto answer = parse_message(text, From::Server, SIZE_MAX);
-  if (!answer) return false;
-  const auto& decision = answer->kind == Message::Kind::Response ? answer->result["_meta"]["sallyport/decision"] : answer->error["data"];
-  return decision["decision"].as_string() == "held";
-}
+constexpr std::int64_t kShortestRound = 1'000'000'000;  // each is an entry, however short the rule's hold is
 
 }  // namespace
 
@@ -45,14 +40,22 @@ awaitable<void> Session::post_as_task(std::shared_ptr<ClientStream> client, Mess
   });
   auto until_done = [](std::shared_ptr<Session> session, std::shared_ptr<ClientStream> to, std::shared_ptr<Work> state, Message first, std::string again,
                        std::vector<std::pair<std::string, std::string>> headers) -> awaitable<void> {
-    co_await session->call(*to, std::move(first));
+    bool held = false;
+    auto begun = system_clock().mono_ns();
+    co_await session->call(*to, std::move(first), &held);
     // Each hold ends in time; the request lives on, and the same call attaches to it, until somebody answers or it expires.
-    while (!state->task.empty() && !state->cancelled && !session->released_ && !session->ended_ && was_left_pending(to->collected())) {
+    while (std::exchange(held, false) && !state->task.empty() && !state->cancelled && !session->released_ && !session->ended_) {
+      if (const auto left = kShortestRound - (system_clock().mono_ns() - begun); left > 0) {
+        boost::asio::steady_timer pause(session->services_.context, std::chrono::nanoseconds(left));
+        boost::system::error_code ignored;
+        co_await pause.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+      }
+      begun = system_clock().mono_ns();
       auto same = parse_message(again, From::Client, SIZE_MAX);
       if (!same) break;
       same->mirrored = headers;
       (void)to->take_collected();
-      co_await session->call(*to, std::move(*same));
+      co_await session->call(*to, std::move(*same), &held);
     }
     state->finished = true;
     if (!state->task.empty()) session->held_.settle(state->task, to->take_collected());

@@ -56,7 +56,7 @@ awaitable<void> Session::begun() {
 }
 
 /// A message of the gateway's own, and the answer to it.
-awaitable<Result<Message>> Session::ask_target(Back& to, std::string what, std::string text) {
+awaitable<Result<Session::Told>> Session::ask_target(Back& to, std::string what, std::string text) {
   CO_TRY(const auto request, parse_message(text, From::Client, SIZE_MAX));
   auto verdict = co_await services_.gate.own(gate_, std::move(what), std::move(text));
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) co_return fail(ErrorKind::Unavailable, denial->reason);
@@ -77,12 +77,12 @@ awaitable<Result<Message>> Session::ask_target(Back& to, std::string what, std::
     out = std::move(*message);
     break;
   }
-  reply.result = !out ? Outcome::Failed : out->kind == Message::Kind::Error ? Outcome::Error : Outcome::Ok;
-  if (!out) reply.error = out.error().what;
-  else if (out->kind == Message::Kind::Error) reply.error = std::string(out->error["message"].as_string().substr(0, 200));
-  services_.gate.mask(allowed.running, reply.error);
+  if (!out) failed(allowed.running, reply, Outcome::Failed, out.error().what);
+  else if (out->kind == Message::Kind::Error) failed(allowed.running, reply, Outcome::Error, std::string(out->error["message"].as_string().substr(0, 200)));
+  const auto why = reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
-  co_return out;
+  if (!out) co_return fail(out.error().kind, why);
+  co_return Told{std::move(*out), why};
 }
 
 /// Which era the target speaks: as configured, as seen before, or as it says now. Errors: Unavailable when it says nothing.
@@ -96,8 +96,8 @@ awaitable<Result<bool>> Session::is_modern(Back& to) {
   to.agreed("");
   // No answer at all: of another era, or not there. The handshake that follows tells which.
   bool modern = false;
-  if (answer && answer->kind == Message::Kind::Error) modern = is_modern_error(answer->error);
-  else if (answer) modern = answer->result["supportedVersions"].is_array();
+  if (answer && answer->answer.kind == Message::Kind::Error) modern = is_modern_error(answer->answer.error);
+  else if (answer) modern = answer->answer.result["supportedVersions"].is_array();
   if (answer) observed_.targets[gate_->target].modern = modern;
   co_return modern;
 }
@@ -155,8 +155,9 @@ awaitable<Result<void>> Session::open_conversation() {
   const auto capabilities = json::Document::parse(client_capabilities_);
   const auto offered = capabilities ? allowed_capabilities(capabilities->root(), allowed_requests, {}) : std::string("{}");
   const auto info = client_info_ == "{}" ? std::string(kOurselves) : client_info_;
-  CO_TRY(auto answer, co_await ask_target(*back, "initialize", R"({"jsonrpc":"2.0","id":"sallyport-initialize","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":)" +
+  CO_TRY(auto told, co_await ask_target(*back, "initialize", R"({"jsonrpc":"2.0","id":"sallyport-initialize","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":)" +
                                                                   offered + R"(,"clientInfo":)" + info + "}}"));
+  auto& answer = told.answer;
   if (answer.kind == Message::Kind::Error && is_modern_error(answer.error) && automatic) {
     // It did not understand the question, and now it has said what it speaks.
     observed_.targets[gate_->target].modern = true;
@@ -164,14 +165,14 @@ awaitable<Result<void>> Session::open_conversation() {
     back_ = std::move(back);
     co_return Result<void>{};
   }
-  if (answer.kind == Message::Kind::Error) co_return fail(ErrorKind::Unavailable, "the target refuses to begin: " + std::string(answer.error["message"].as_string().substr(0, 200)));
+  if (answer.kind == Message::Kind::Error) co_return fail(ErrorKind::Unavailable, "the target refuses to begin: " + told.error);
   const std::string version(answer.result["protocolVersion"].as_string());
   back->agreed(version);
   auto verdict = co_await services_.gate.own(gate_, "notifications/initialized", R"({"jsonrpc":"2.0","method":"notifications/initialized"})");
   if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) {
     auto sent = co_await back->post(std::move(allowed->permit));
     enforce::Reply reply;
-    if (!sent) reply.result = Outcome::Failed, reply.error = sent.error().what;
+    if (!sent) failed(allowed->running, reply, Outcome::Failed, sent.error().what);
     (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
   }
   observed_.targets[gate_->target].modern = false;
@@ -188,8 +189,10 @@ awaitable<Result<void>> Session::carry_on(Back& to, SseEvent& event) {
   auto& allowed = std::get<enforce::Allowed>(verdict);
   auto sent = co_await to.post(std::move(allowed.permit));
   enforce::Reply reply;
-  if (!sent) reply.result = Outcome::Failed, reply.error = sent.error().what;
+  if (!sent) failed(allowed.running, reply, Outcome::Failed, sent.error().what);
+  const auto why = reply.error;
   CO_TRY_VOID(co_await services_.gate.finish(std::move(allowed.running), std::move(reply)));
+  if (!sent) co_return fail(sent.error().kind, why);
   co_return sent;
 }
 
@@ -276,8 +279,11 @@ Result<std::string> Session::unsealed_state(const Flight& flight, std::string_vi
 
 /// Each thing that the target asks the client for is judged and recorded like a request of a legacy server.
 awaitable<Result<void>> Session::judge_input(const Message& answer) {
+  constexpr std::size_t kMostAsked = 64;
   const auto capabilities = json::Document::parse(client_capabilities_);
-  for (const auto one : answer.result["inputRequests"]) {
+  const auto requests = answer.result["inputRequests"];
+  if (!requests.is_object() || requests.size() > kMostAsked) co_return fail(ErrorKind::Malformed, "the target asks for nothing that can be read, or for too much at once");
+  for (const auto one : requests) {
     Message asked;
     asked.method = std::string(one["method"].as_string());
     asked.params = one["params"];

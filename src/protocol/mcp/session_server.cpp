@@ -79,7 +79,8 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), true};
       }
-      if (const auto replayed = answered_.find(message->id_text()); !answered && message->id_text() == heard.resumed && replayed != answered_.end()) {
+      // On a stream that was resumed; a call's own stream has its own answer and no other's.
+      if (const auto replayed = answered_.find(message->id_text()); !answered && message->id_text() == heard.resumed && !flights_.contains(message->id_text()) && replayed != answered_.end()) {
         enforce::Reply ignored;
         std::string shown = co_await shown_answer(channel, *message, std::string(replayed->second), ignored);
         services_.gate.observe(channel, shown);
@@ -109,6 +110,10 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
                                               : std::ranges::any_of(flights_, [&](const auto& entry) { return entry.second->progress_token == token; });
     if (!live) co_return std::nullopt;
   }
+  if (message->method == "notifications/resources/updated" && !services_.gate.visible(*gate_, object_facts(*list_kind("resources/list"), message->params["uri"].as_string()))) {
+    services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"of a resource that is not this person's to know"})");
+    co_return std::nullopt;
+  }
   std::string shown = masked(channel, *message, message->params);
   services_.gate.observe(channel, shown);
   if (message->method == "notifications/cancelled") {
@@ -131,6 +136,13 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
     services_.gate.mask(running, why);
     reply.error = std::move(why);
     co_return masked(running, message, message.error);
+  }
+  const auto* server = settings();
+  const bool ours = server != nullptr && server->database;  // a database's tools are the gateway's own, and so is what they say
+  if (auto own = ours ? std::string() : without_our_meta(message); !own.empty()) {
+    auto honest = parse_message(std::move(own), From::Server, SIZE_MAX);
+    if (!honest) co_return error_text(message.id.raw(), code::kInternal, "the answer could not be rewritten");
+    message = std::move(*honest);
   }
   reply.items = count_items(message.result);
   if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
@@ -168,6 +180,8 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
 awaitable<Result<std::string>> Session::shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply) {
   const auto* target = settings();
   if (target == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
+  const auto list = message.result[kind.array];
+  if (list.valid() && !list.is_array()) co_return fail(ErrorKind::Malformed, "\"" + std::string(kind.array) + "\" is no list");
   CO_TRY(const auto untrusted, co_await look_at_list({services_.pins, gate_->target, target->trust, gate_->who, running.request_id()}, message, kind));
   std::size_t hidden = 0;
   std::string quarantined;
@@ -228,7 +242,8 @@ awaitable<Session::Delivery> Session::answer_from_server(Message message, std::s
     if (auto judged = co_await judge_input(message); !judged) message = refused(message, judged.error());
   }
   flights_.erase(flight->key);
-  if (!flight->running) co_return Delivery{std::string(message.text()), true};  // ended while it was judged
+  // Ended while it was judged, and its outcome is on record: nobody masks and records this any more.
+  if (!flight->running) co_return Delivery{error_text(flight->id, code::kUnavailable, "the call ended before its answer could be judged"), true};
   auto running = std::move(*flight->running);
   flight->running.reset();
   const std::string request_id = running.request_id();

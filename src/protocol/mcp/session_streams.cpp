@@ -76,8 +76,10 @@ awaitable<bool> Session::begin(const Tell& tell, std::string peer, identity::Pri
 awaitable<Result<Session::Greeting>> Session::greet(const Tell& tell, const Message& message) {
   const auto id = message.id_text();
   const auto* target = settings();
-  CO_TRY(const auto offered, parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests,
-                                                              target == nullptr ? std::vector<std::string>{} : target->extensions), From::Client, SIZE_MAX));
+  // Tasks are of the modern era: of a legacy client's nobody could tell whose they are.
+  auto extensions = target == nullptr ? std::vector<std::string>{} : target->extensions;
+  std::erase(extensions, kTasks);
+  CO_TRY(const auto offered, parse_message(rewrite_initialize(message, target == nullptr ? std::vector<std::string>{} : target->server_requests, extensions), From::Client, SIZE_MAX));
   const auto bytes = greeting(offered);
   const auto action = action_of(message, From::Client, {});
   auto verdict = co_await services_.gate.ask(gate_, action, bytes.value_or(""), message.params, nullptr);
@@ -92,24 +94,22 @@ awaitable<Result<Session::Greeting>> Session::greet(const Tell& tell, const Mess
   Result<std::unique_ptr<Answers>> answers = fail(ErrorKind::Unavailable, bytes ? "" : bytes.error().what);
   if (bytes) answers = co_await back_->request(std::move(allowed.permit), offered);
   if (!answers) {
-    out.reply.error = "the target cannot be reached: " + answers.error().what;
-    services_.gate.mask(*out.running, out.reply.error);  // it may quote what the target said last
+    failed(*out.running, out.reply, Outcome::Failed, "the target cannot be reached: " + answers.error().what);
   } else if (auto answer = co_await read_answer(**answers, id, net::after(silence_limit())); !answer) {
-    out.reply.error = answer.error().what;
-    services_.gate.mask(*out.running, out.reply.error);
+    failed(*out.running, out.reply, Outcome::Failed, answer.error().what);
   } else if (answer->kind == Message::Kind::Error) {
-    out.reply.error = std::string(answer->error["message"].as_string());
-    services_.gate.mask(*out.running, out.reply.error);
+    failed(*out.running, out.reply, Outcome::Failed, std::string(answer->error["message"].as_string()));
     out.text = masked(*out.running, *answer, answer->error);
-  } else if (auto rewritten = rewrite_initialize_answer(*answer); !rewritten) {
-    out.reply.error = rewritten.error().what;
+  } else if (auto rewritten = rewrite_initialize_answer(*answer, extensions); !rewritten) {
+    failed(*out.running, out.reply, Outcome::Failed, rewritten.error().what);
   } else {
     out.reply.result = Outcome::Ok;
     version_ = std::string(answer->result["protocolVersion"].as_string());
     back_->agreed(version_);
     out.text = std::move(*rewritten);
-    // Instructions are a text of the target's like any other.
-    if (auto said = parse_message(out.text, From::Server, SIZE_MAX)) out.text = masked(*out.running, *said, said->result["instructions"]);
+    // Instructions and names are texts of the target's like any other.
+    for (const auto key : {"instructions", "serverInfo"})
+      if (auto said = parse_message(out.text, From::Server, SIZE_MAX)) out.text = masked(*out.running, *said, said->result[key]);
   }
   co_return out;
 }
@@ -130,10 +130,7 @@ awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, e
   bool broken = false;
   while (!broken && !client.gone() && !ended_) {
     auto next = co_await stream.next(net::kNever);
-    if (!next && next.error().kind == ErrorKind::Malformed) {
-      reply.result = Outcome::Error;
-      reply.error = next.error().what;
-    }
+    if (!next && next.error().kind == ErrorKind::Malformed) failed(running, reply, Outcome::Error, next.error().what);
     if (!next || !*next) break;
     auto& event = **next;
     if (event.event == kOwnMessage) {
@@ -156,7 +153,7 @@ awaitable<void> Session::listen(ClientStream& client) {
   const auto self = shared_from_this();
   enforce::McpRequest request;
   request.method = "listen";
-  request.housekeeping = true;
+  request.housekeeping = request.carries = true;
   const enforce::Action action = request;
   while (!ended_ && !client.gone()) {
     const auto to = back();
@@ -172,8 +169,7 @@ awaitable<void> Session::listen(ClientStream& client) {
       co_await pump(**to, **answers, client, allowed->running, reply, {});
       streams_.erase(answers->get());
     } else {
-      reply.result = Outcome::Error;
-      reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
+      failed(allowed->running, reply, Outcome::Error, !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status()));
     }
     (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     if (!open || lost()) co_return;
@@ -189,7 +185,7 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   touch();
   enforce::McpRequest request;
   request.method = message ? message->method : last_event_id.empty() ? "listen" : "resume";
-  request.housekeeping = true;
+  request.housekeeping = request.carries = true;
   const enforce::Action action = request;
   Flight asked;
   Result<std::string> bytes = std::string();
@@ -197,7 +193,10 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   else if (const auto to = back()) bytes = (*to)->listening();
   const std::string id = message ? message->id_text() : std::string();
   if (!bytes) co_return co_await client.answer(error_text(id, code::kUnavailable, bytes.error().what), {}, message ? 200 : 502);
-  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : json::Value(), nullptr);
+  // Of a stream that is resumed the id goes to the target: any text, and so it is on record.
+  const auto resumed = json::Document::parse(last_event_id.empty() ? "{}" : R"({"lastEventId":)" + json::quote(last_event_id) + "}");
+  if (!resumed) co_return co_await client.answer(error_text(id, code::kInvalidRequest, "Last-Event-ID is no text"), {}, 400);
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : resumed->root(), nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
     co_return co_await client.answer(error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), {}, denial->kind == ErrorKind::Denied ? 403 : 503);
   }
@@ -210,8 +209,7 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   else if (to_target) answers = co_await (*to_target)->listen(std::move(allowed.permit), last_event_id);
   if (!answers || (!message && (*answers)->status() != 200)) {
     const unsigned status = !answers ? 502 : (*answers)->status() == 405 ? 405 : (*answers)->status() == 404 ? 404 : 502;
-    reply.result = Outcome::Error;
-    reply.error = !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status());
+    failed(running, reply, Outcome::Error, !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status()));
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
     co_return co_await client.answer(error_text(id, code::kUnavailable, "the target offers no stream"), {}, message ? 200 : status);
   }
@@ -269,8 +267,7 @@ awaitable<bool> Session::end(std::string reason, bool remote) {
     auto verdict = co_await services_.gate.own(gate_, "end session", "");
     if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) {
       enforce::Reply reply;
-      if (auto told = co_await (*to_target)->end(std::move(allowed->permit)); !told) reply.error = told.error().what;
-      if (!reply.error.empty()) reply.result = Outcome::Failed;
+      if (auto told = co_await (*to_target)->end(std::move(allowed->permit)); !told) failed(allowed->running, reply, Outcome::Failed, told.error().what);
       (void)co_await services_.gate.finish(std::move(allowed->running), std::move(reply));
     }
   }

@@ -66,14 +66,15 @@ awaitable<void> Channel::run(std::function<void(std::int64_t)> ended) {
       break;
     }
     if (line->find_first_not_of(" \t") == std::string::npos) continue;
-    const std::string said = line->substr(0, 512);
+    const std::string said = line->substr(0, 512);  // noted as it is only when it is no message
     auto message = parse_message(std::move(*line), From::Server, terms_.max_message);
     if (!message) {
       process_->note(said);
       continue;
     }
     remember(*message);
-    if (const auto lost = co_await multiplex_.take(std::move(*message)); !lost.empty()) process_->note("dropped (" + lost + "): " + said.substr(0, 120));
+    const auto what = message->method.empty() ? std::string("an answer") : message->method.substr(0, 120);
+    if (const auto lost = co_await multiplex_.take(std::move(*message)); !lost.empty()) process_->say_dropped(what, lost);
   }
   const auto ran = system_clock().mono_ns() - process_->started_ns();
   co_await process_->end(net::after(2'000'000'000));
@@ -115,6 +116,7 @@ awaitable<Result<std::unique_ptr<Answers>>> Channel::request(Multiplex::GuestPtr
   if (token.valid()) ids.push_back(renumber(token, number));
   std::ranges::sort(ids, {}, &Renumbered::offset);
   if (document.root()["method"].as_string() == "initialize") initialize_id_ = at_process;
+  multiplex_.subscribe(guest, document.root());
   auto inbox = multiplex_.expect(guest, at_process, {.id = std::string(id.raw()), .token = std::string(token.raw()), .token_at_target = token.valid() ? at_process : ""});
   auto written = co_await process_->write(std::move(permit), ids, deadline);
   if (!written) {

@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kMostFindings = 32;
 constexpr std::size_t kMostShown = 160;
 constexpr std::size_t kMostNames = 1000;   // of other tools that a text is searched for
+constexpr std::size_t kMostWork = 5'000'000;  // of about 20 ns, on one definition
 
 struct Pattern {
   const char* kind;
@@ -79,15 +80,15 @@ std::string plain(std::string_view text) {
 
 class Search {
  public:
-  Search(const std::vector<std::string>& others, std::string own) : others_(others), own_(std::move(own)) {}
+  Search(const OtherNames& others, std::string own) : others_(others), own_(std::move(own)) {}
 
   void walk(const json::Value& value, const std::string& place) {
     if (value.is_string()) text(value.as_string(), place);
     std::size_t index = 0;
     for (const auto child : value) {
-      if (found_.size() >= kMostFindings) return;
+      if (found_.size() >= kMostFindings || over_) return;
       const auto where = place + "/" + (value.is_array() ? std::to_string(index++) : written_out(child.key(), true));
-      if (value.is_object()) characters(child.key(), where);
+      if (value.is_object() && spend(child.key().size())) characters(child.key(), where);
       walk(child, where);
     }
   }
@@ -102,13 +103,20 @@ class Search {
     while (!cut.empty() && cut.size() < shown.size() && (static_cast<unsigned char>(shown[cut.size()]) & 0xC0) == 0x80) cut.remove_suffix(1);
     found_.push_back({std::move(kind), place, written_out(cut), grave});
   }
+  bool spend(std::size_t units) {
+    work_ += units;
+    if (work_ > kMostWork && !std::exchange(over_, true)) found_.push_back({"too-much-text", "", "more than can be looked at", true});
+    return !over_;
+  }
   void text(std::string_view text, const std::string& place);
   void characters(std::string_view text, const std::string& place);
   void shadowing(const std::string& text, const std::string& place);
 
-  const std::vector<std::string>& others_;
+  const OtherNames& others_;
   std::string own_;
   std::vector<Finding> found_;
+  std::size_t work_ = 0;
+  bool over_ = false;
 };
 
 void Search::characters(std::string_view text, const std::string& place) {
@@ -135,6 +143,7 @@ void Search::characters(std::string_view text, const std::string& place) {
 }
 
 void Search::text(std::string_view text, const std::string& place) {
+  if (!spend(64 + text.size())) return;
   characters(text, place);
   const auto read = plain(text);
   for (const auto& [pattern, compiled] : patterns()) {
@@ -153,11 +162,10 @@ void Search::text(std::string_view text, const std::string& place) {
 /// "When send_mail is used, …": a description that says how another tool is to be used. That one exists is said by many.
 void Search::shadowing(const std::string& text, const std::string& place) {
   static const RE2 kDirects(R"(\b(when|whenever|before|after|every time|each time|always|must|never|instead of)\b)");
+  if (!RE2::PartialMatch(text, kDirects) || !spend(others_.all.size() / 2 + others_.all.size() * text.size() / 100)) return;
   std::size_t names = 0;
-  for (const auto& other : others_) {
+  for (const auto& [other, lower, alike, compound] : others_.all) {
     if (other == own_ || other.size() < 4 || ++names > kMostNames) continue;
-    const auto lower = ascii_lower(other);
-    const bool compound = other.find_first_of("_-./") != std::string::npos || std::ranges::any_of(other.substr(1), [](char c) { return c >= 'A' && c <= 'Z'; });
     for (auto at = text.find(lower); at != std::string::npos; at = text.find(lower, at + 1)) {
       const auto end = at + lower.size();
       if ((at > 0 && is_word(text[at - 1])) || (end < text.size() && is_word(text[end]))) continue;
@@ -177,9 +185,9 @@ void Search::name(std::string_view name) {
   static const RE2 kUsual(R"([ -~]{1,128})");
   if (!RE2::FullMatch(re2::StringPiece(name.data(), name.size()), kUsual)) add("unusual-name", "/name", written_out(name, true), false);
   const auto own = skeleton(name);
-  for (const auto& other : others_) {
-    if (other == name || skeleton(other) != own) continue;
-    add("look-alike-name", "/name", written_out(name, true) + " looks like " + written_out(other, true), true);
+  for (const auto& other : others_.all) {
+    if (other.name == name || other.skeleton != own) continue;
+    add("look-alike-name", "/name", written_out(name, true) + " looks like " + written_out(other.name, true), true);
     return;
   }
 }
@@ -202,12 +210,24 @@ std::string skeleton(std::string_view name) {
     if (c < 0x80) out += static_cast<char>(c);
     else out += "u" + std::to_string(static_cast<std::uint32_t>(c)) + ";";
   }
-  for (std::size_t at; (at = out.find("rn")) != std::string::npos;) out.replace(at, 2, "m");
-  for (std::size_t at; (at = out.find("vv")) != std::string::npos;) out.replace(at, 2, "w");
-  return out;
+  // Two letters that look like one; what comes of it begins no other pair.
+  std::string alike;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto two = std::string_view(out).substr(i, 2);
+    alike += two == "rn" ? 'm' : two == "vv" ? 'w' : out[i];
+    if (two == "rn" || two == "vv") ++i;
+  }
+  return alike;
 }
 
-std::vector<enforce::Finding> findings(const json::Value& definition, const std::vector<std::string>& others) {
+OtherNames::OtherNames(const std::vector<std::string>& names) {
+  for (const auto& name : names) {
+    const bool compound = name.find_first_of("_-./") != std::string::npos || std::ranges::any_of(name.substr(std::min<std::size_t>(name.size(), 1)), [](char c) { return c >= 'A' && c <= 'Z'; });
+    all.push_back({name, ascii_lower(name), skeleton(name), compound});
+  }
+}
+
+std::vector<enforce::Finding> findings(const json::Value& definition, const OtherNames& others) {
   const auto name = definition["name"].as_string();
   Search search(others, std::string(name));
   if (definition["name"].is_string()) search.name(name);

@@ -11,8 +11,19 @@
 
 namespace sallyport::protocol::mcp {
 
-/// Of one definition. `others`: the names of the other tools of the same catalogue that were there before it.
-std::vector<enforce::Finding> findings(const json::Value& definition, const std::vector<std::string>& others);
+/// The names of a catalogue in the forms that texts are searched by: made once for a list.
+struct OtherNames {
+  OtherNames(const std::vector<std::string>& names);
+  struct One {
+    std::string name, lower, skeleton;
+    bool compound = false;   // no plain word
+  };
+  std::vector<One> all;
+};
+
+/// Of one definition. `others`: the names of the other tools of the same catalogue that were there before it. Bounded in time: more text than
+/// can be looked at is a finding.
+std::vector<enforce::Finding> findings(const json::Value& definition, const OtherNames& others);
 
 /// Names that people and models take for one another have the same: case, separators and look-alike letters do not count.
 std::string skeleton(std::string_view name);

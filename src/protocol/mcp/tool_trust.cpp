@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "protocol/mcp/tool_findings.h"
 #include "protocol/mcp/tool_text.h"
 
@@ -13,6 +14,8 @@ using enforce::PinKind;
 using enforce::PinState;
 
 namespace {
+
+constexpr std::int64_t kLongestLook = 250'000'000;  // of a worker's time, at what is new on one page; the rest waits for the next list
 
 std::optional<PinKind> pin_kind(const ListKind& kind) {
   if (kind.array == "tools") return PinKind::Tool;
@@ -92,12 +95,18 @@ awaitable<Result<Untrusted>> look_at_list(ListScene scene, const Message& answer
     for (const auto& [key, pin] : known->pins)
       if (key.first == *pinned) names.push_back(key.second);
     for (const auto& one : elements)
-      if (known->find(*pinned, one.name) == nullptr) names.push_back(one.name);
+      if (names.size() < 2 * enforce::ToolPins::kMostPins && known->find(*pinned, one.name) == nullptr) names.push_back(one.name);
+    const OtherNames others(names);
     std::set<std::string> taken;
+    const auto begun = system_clock().mono_ns();
     for (const auto& one : elements) {
       // Of two with one name the first counts: the other has another digest and is cut, or is the same.
-      if (is_known(*known, *pinned, one) || !taken.insert(one.name).second) continue;
-      sighting.seen.push_back({one.name, one.definition, one.digest, findings(one.value, names)});
+      if (is_known(*known, *pinned, one) || !taken.insert(one.name).second || one.definition.size() > enforce::ToolPins::kMostDefinition) continue;
+      if (!sighting.seen.empty() && (sighting.seen.size() >= enforce::ToolPins::kMostPins || system_clock().mono_ns() - begun > kLongestLook)) {
+        sighting.last = false;
+        break;
+      }
+      sighting.seen.push_back({one.name, one.definition, one.digest, findings(one.value, others)});
     }
     CO_TRY(known, co_await scene.pins.observe(std::move(sighting)));
   }

@@ -33,7 +33,6 @@ class MemberStream : public ClientStream {
   boost::asio::awaitable<void> until_gone() override { return client_.until_gone(); }
   void close() override { client_.close(); }
   boost::asio::awaitable<void> leave(std::string text) override { return client_.leave(std::move(text)); }
-  std::string collected() const override { return client_.collected(); }
   std::string take_collected() override { return client_.take_collected(); }
 
  private:

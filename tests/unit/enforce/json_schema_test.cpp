@@ -72,6 +72,14 @@ TEST(JsonSchema, FetchesNothingAndSaysWhatItDoesNotJudge) {
             (std::vector<std::string>{"/properties/a/$ref: it refers to something outside of the schema, which is not fetched"}));
   EXPECT_EQ(judged(R"({"properties":{"a":{"$ref":"https://example.com/a.json","type":"string"}}})", R"({"a":1})"), "/a type");
   EXPECT_EQ(unchecked(R"s({"pattern":"(?!x)"})s"), (std::vector<std::string>{"/pattern: a pattern that RE2 does not know"}));
+  // What thousands of tools would cost to keep and to resolve.
+  std::string patterns, long_ones, references;
+  for (int i = 0; i < 200; ++i) patterns += (i ? "," : "") + std::string(R"("p)") + std::to_string(i) + R"(":{"pattern":"^)" + std::to_string(i) + R"($"})";
+  for (int i = 0; i < 40; ++i) long_ones += (i ? "," : "") + std::string(R"("p)") + std::to_string(i) + R"(":{"pattern":"[^)" + static_cast<char>('0' + i) + R"(]{100}"})";
+  for (int i = 0; i < 300; ++i) references += (i ? "," : "") + std::string(R"({"$ref":"#/$defs/d)") + std::to_string(i) + R"("})";
+  EXPECT_EQ(unchecked(R"({"properties":{)" + patterns + "}}").front(), "/properties/p100/pattern: more patterns than are kept");
+  EXPECT_NE(unchecked(R"({"properties":{)" + long_ones + "}}").front().find("too long to be kept"), std::string::npos);
+  EXPECT_NE(unchecked(R"({"allOf":[)" + references + "]}").back().find("there is no such place"), std::string::npos);
   EXPECT_EQ(unchecked(R"({"$ref":"#/nowhere"})").size(), 1u);
   EXPECT_EQ(unchecked(R"({"$schema":"https://example.com/mine"})").size(), 1u);
   EXPECT_EQ(judged(R"({"$schema":"https://example.com/mine","type":"string"})", "1"), "");

@@ -89,6 +89,10 @@ TEST(TokenRequestTest, ProvesTheClientAsConfigured) {
   client.secret = {SecretRef::From::Env, "SALLYPORT_TEST_SECRET"};
   client.resource = "https://mcp.example/a";
   const UpstreamEndpoints at{"https://as.example", "https://as.example/t", "", "", false};
+  const auto unnamed = token_request(client, at, {{"grant_type", "client_credentials"}}, kNow);
+  ASSERT_FALSE(unnamed) << "who only the target names gets no secret";
+  EXPECT_EQ(unnamed.error().what.find("p&s"), std::string::npos);
+  client.issuer = "https://as.example";
   const auto basic = token_request(client, at, {{"grant_type", "client_credentials"}}, kNow);
   ASSERT_TRUE(basic);
   EXPECT_EQ(basic->form, "grant_type=client_credentials&resource=https%3A%2F%2Fmcp.example%2Fa");

@@ -46,6 +46,24 @@ TEST_F(MultiplexTest, AnswersGoToWhoAskedUnderItsOwnId) {
   EXPECT_EQ(take(one, answer(1)), "an answer to no request");
 }
 
+TEST_F(MultiplexTest, AResourceThatChangedIsToldToThoseWhoAskedForIt) {
+  Multiplex one(context, 1u << 20, true);
+  const auto a = one.join(), b = one.join();
+  const auto hears = one.listen(a), other = one.listen(b);
+  const auto asks = [&](const char* method, const char* uri) {
+    const auto document = json::Document::parse(R"({"method":")" + std::string(method) + R"(","params":{"uri":")" + uri + R"("}})");
+    one.subscribe(a, document->root());
+  };
+  const std::string updated = R"({"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"file:///a"}})";
+  asks("resources/subscribe", "file:///a");
+  EXPECT_EQ(take(one, updated), "");
+  EXPECT_EQ(got(hears), updated);
+  EXPECT_EQ(got(other), "") << "another's resource";
+  asks("resources/unsubscribe", "file:///a");
+  EXPECT_NE(take(one, updated), "");
+  EXPECT_EQ(got(hears), "");
+}
+
 TEST_F(MultiplexTest, ProgressGoesToItsCallAndForgedProgressNowhere) {
   Multiplex one(context, 1u << 20, true);
   const auto a = one.join(), b = one.join();

@@ -100,5 +100,22 @@ TEST(ToolFindings, HaveNothingToSayOfHonestServers) {
   EXPECT_GT(looked, 35u);
 }
 
+// Bounds by what is found, not by the clock: without them each of these takes minutes.
+TEST(ToolFindings, MoreTextThanCanBeLookedAtIsAFinding) {
+  std::vector<std::string> others;
+  for (int i = 0; i < 2000; ++i) others.push_back("some_tool_" + std::to_string(i));
+  std::string schema;
+  for (int i = 0; i < 12'000; ++i) schema += (i ? "," : "") + std::string(R"("must")");
+  EXPECT_EQ(found(R"({"name":"a","inputSchema":{"enum":[)" + schema + "]}}", others), Found{"!too-much-text "});
+  EXPECT_TRUE(found(R"({"name":"a","inputSchema":{"enum":["must","must"]}})", others).empty());
+}
+
+TEST(ToolFindings, ALongNameIsReducedInOnePass) {
+  std::string name, same;
+  for (int i = 0; i < 200'000; ++i) name += "rnvv", same += "mw";
+  EXPECT_EQ(skeleton(name), same);
+  EXPECT_EQ(skeleton("burn-vvvow"), "bumwvow");
+}
+
 }  // namespace
 }  // namespace sallyport::protocol::mcp
