@@ -178,13 +178,12 @@ Result<std::string> Gate::record_of(const Action& action, const json::Value& rec
     return out + '}';
   }
   if (!record.valid()) return std::string();
-  std::string recorded(record.raw());
-  if (judged.masker->empty()) return recorded;
-  // Parsed anew: offsets of a part of the message are not offsets of the recorded text.
-  TRY(auto document, json::Document::parse(recorded));
+  const auto text = record.raw();
   json::Splice splice;
-  judged.masker->mask_json(document.root(), splice, judged.counts);
-  return splice.empty() ? recorded : splice.apply(recorded);
+  judged.masker->mask_json(record, splice, judged.counts);
+  if (splice.empty()) return std::string(text);
+  // Offsets are those of the whole message: what stands before the part is cut off again.
+  return splice.apply({text.data() - record.offset(), record.offset() + text.size()}).substr(record.offset());
 }
 
 void Gate::submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, OnVerdict done) {
