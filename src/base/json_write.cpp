@@ -36,11 +36,27 @@ std::string repaired(std::string_view text) {
   return out;
 }
 
+/// How many bytes at the start need no escape, in whole words of eight.
+std::size_t plain_words(std::string_view text) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101, kHigh = 0x8080808080808080;
+  std::size_t at = 0;
+  for (; text.size() - at >= 8; at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + at, 8);
+    const std::uint64_t quote = word ^ kOnes * '"', slash = word ^ kOnes * '\\';
+    if ((((word - kOnes * 0x20) & ~word) | ((quote - kOnes) & ~quote) | ((slash - kOnes) & ~slash)) & kHigh) break;
+  }
+  return at;
+}
+
 void append_quoted(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
+  out.reserve(out.size() + text.size() + 2);
   out += '"';
   std::size_t done = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i % 8 == 0) i += plain_words(text.substr(i));
+    if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c != '"' && c != '\\') [[likely]] continue;
     out += text.substr(done, i - done);

@@ -8,20 +8,17 @@ struct Overloaded : Ts... {
   using Ts::operator()...;
 };
 
-// Order of mcp_schema(): method, tool, resource, prompt, args, direction.
-Facts mcp_facts(std::string method, std::string tool, std::string resource, std::string prompt, json::Value args,
-                bool from_server) {
+// In the order of mcp_schema().
+Facts mcp_facts(std::string method, std::string tool, std::string resource, std::string prompt, json::Value args, bool from_server) {
   Facts facts;
   facts.schema = &mcp_schema();
-  for (const auto& field : facts.schema->fields) {
-    if (field.name == "mcp.method") facts.values.emplace_back(method);
-    else if (field.name == "mcp.tool") facts.values.emplace_back(tool);
-    else if (field.name == "mcp.resource") facts.values.emplace_back(resource);
-    else if (field.name == "mcp.prompt") facts.values.emplace_back(prompt);
-    else if (field.name == "mcp.args") facts.values.emplace_back(args);
-    else if (field.name == "mcp.direction") facts.values.emplace_back(std::string(from_server ? "server" : "client"));
-    else facts.values.emplace_back(Unknown{});
-  }
+  facts.values.reserve(facts.schema->fields.size());
+  facts.values.emplace_back(std::move(method));
+  facts.values.emplace_back(std::move(tool));
+  facts.values.emplace_back(std::move(resource));
+  facts.values.emplace_back(std::move(prompt));
+  facts.values.emplace_back(args);
+  facts.values.emplace_back(std::string_view(from_server ? "server" : "client"));
   return facts;
 }
 

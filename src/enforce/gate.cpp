@@ -194,7 +194,12 @@ Result<std::string> Gate::record_of(const Action& action, const json::Value& rec
     return out + '}';
   }
   if (!record.valid()) return std::string();
-  return masked_record(std::string(record.raw()), *judged.masker, judged.counts);
+  const auto text = record.raw();
+  json::Splice splice;
+  judged.masker->mask_json(record, splice, judged.counts);
+  if (splice.empty()) return std::string(text);
+  // Offsets are those of the whole message: what stands before the part is cut off again.
+  return splice.apply({text.data() - record.offset(), record.offset() + text.size()}).substr(record.offset());
 }
 
 void Gate::submit(std::shared_ptr<Session> session, const Action& action, Message message, Hold* hold, OnVerdict done) {

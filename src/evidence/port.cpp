@@ -43,14 +43,22 @@ void Port::State::recycle(OpPtr op) {
   if (spare.size() < kKept) spare.push_back(std::move(op));
 }
 
-/// Woken for each entry, the writer would sync a batch of one while the next are being made: those of one turn of the worker go
-/// together, in one lock and one wake-up.
+/// Woken for each entry, the writer would sync a batch of one while the next are being made: those of two turns of the worker go
+/// together, in one lock and one wake-up. The first turn ends with what was ready, the second with what came meanwhile; a worker
+/// that has nothing else to do is through both at once.
 void Port::State::send(OpPtr op) {
   constexpr std::size_t kMost = 256;
+  constexpr int kTurns = 2;
   log.state().writer->reckon(*op);
   leaving.push_back(std::move(op));
   if (leaving.size() >= kMost) send_all();
-  else if (leaving.size() == 1) boost::asio::post(*context, [self = shared_from_this()] { self->send_all(); });
+  else if (leaving.size() == 1) send_after(kTurns);
+}
+
+void Port::State::send_after(int turns) {
+  if (turns == 0) return send_all();
+  if (context == nullptr) return;  // the Port is gone, and has sent them
+  boost::asio::post(*context, [self = shared_from_this(), turns] { self->send_after(turns - 1); });
 }
 
 void Port::State::send_all() {

@@ -1,14 +1,14 @@
 #include "evidence/session.h"
 
-#define OPENSSL_SUPPRESS_DEPRECATED  // HMAC_*: half the cost of EVP_MAC for the small payloads of commands
-
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <zstd.h>
 
-#include <bit>
 #include <stdexcept>
+
+// SHA256_*: no context to allocate and look up, which costs more than hashing a small payload does.
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
 
 namespace sallyport::evidence {
 namespace {
@@ -23,49 +23,42 @@ void put_big_endian(std::uint8_t* at, std::uint64_t value) {
   for (int i = 0; i < 8; ++i) at[i] = static_cast<std::uint8_t>(value >> 8 * (7 - i));
 }
 
-/// What one payload is sealed with. Making contexts and looking algorithms up costs more than sealing a small command
-/// does, so each worker keeps those that are done with.
-struct Tools {
-  template <auto Free>
-  struct With {
-    template <class T>
-    void operator()(T* p) const { Free(p); }
-  };
-  std::unique_ptr<EVP_MD_CTX, With<EVP_MD_CTX_free>> hash{EVP_MD_CTX_new()};
-  std::unique_ptr<HMAC_CTX, With<HMAC_CTX_free>> mac{HMAC_CTX_new()};
-  std::unique_ptr<EVP_CIPHER_CTX, With<EVP_CIPHER_CTX_free>> cipher{EVP_CIPHER_CTX_new()};
-  Bytes text;   // a piece, compressed
+class Hash {
+ public:
+  Hash() { SHA256_Init(&state_); }
+  void add(ByteView bytes) { SHA256_Update(&state_, bytes.data(), bytes.size()); }
+  Digest end() {
+    Digest out;
+    SHA256_Final(out.data(), &state_);
+    return out;
+  }
+
+ private:
+  SHA256_CTX state_;
 };
-using ToolsPtr = std::unique_ptr<Tools>;
 
-std::vector<ToolsPtr>& idle_tools() {
-  thread_local std::vector<ToolsPtr> idle;
-  return idle;
-}
+/// HMAC-SHA256 (RFC 2104) with a salt as its key.
+class Commitment {
+ public:
+  explicit Commitment(const Id16& salt) {
+    inner_.add(block(salt, 0x36));
+    outer_.add(block(salt, 0x5C));
+  }
+  void add(std::string_view text) { inner_.add(as_bytes(text)); }
+  Digest end() {
+    outer_.add(inner_.end());
+    return outer_.end();
+  }
 
-ToolsPtr take_tools() {
-  auto& idle = idle_tools();
-  if (idle.empty()) return std::make_unique<Tools>();
-  auto tools = std::move(idle.back());
-  idle.pop_back();
-  return tools;
-}
-
-void give_back(ToolsPtr tools) {
-  constexpr std::size_t kKept = 64, kShort = 4096;
-  EVP_CIPHER_CTX_reset(tools->cipher.get());  // the session's key goes with it
-  if (tools->text.size() > kShort) tools->text = {};
-  if (idle_tools().size() < kKept) idle_tools().push_back(std::move(tools));
-}
-
-const EVP_MD* sha256_algorithm() {
-  static const EVP_MD* const kFetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return kFetched;
-}
-const EVP_CIPHER* gcm_algorithm() {
-  static const EVP_CIPHER* const kFetched = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-  return kFetched;
-}
+ private:
+  static std::array<std::uint8_t, 64> block(const Id16& key, std::uint8_t pad) {
+    std::array<std::uint8_t, 64> out;
+    out.fill(pad);
+    for (std::size_t i = 0; i < key.size(); ++i) out[i] ^= key[i];
+    return out;
+  }
+  Hash inner_, outer_;
+};
 
 /// One a thread: a new one has to clear its tables first, which costs ten times what it compresses.
 ZSTD_CCtx* compressor() {
@@ -89,25 +82,41 @@ std::size_t store(std::string_view piece, std::uint8_t* out) {
   return sizeof head + size;
 }
 
+/// Short pieces are compressed less: at level 1 the code tables of 800 bytes cost 3 µs and save 150 bytes.
+constexpr std::size_t kShort = 2048;
+int level_for(std::string_view piece) { return piece.size() <= kShort ? -3 : 1; }
+
+/// Salt and frame of the piece at hand; one a thread.
+std::span<std::uint8_t> scratch() {
+  thread_local Bytes bytes(sizeof(Id16) + ZSTD_compressBound(kPiece));
+  return bytes;
+}
+
 }  // namespace
 
+SessionRecord::SessionRecord(const Id16& id, const Digest& key) : id_(id), key_(key) {}
 SessionRecord::~SessionRecord() { OPENSSL_cleanse(key_.data(), key_.size()); }
 
-struct Recording::State {
-  explicit State(SessionRecord& s) : session(s), first(s.take_payload_number()) {
-    random_bytes(salt);
-    check(hash && mac && cipher && EVP_DigestInit_ex(hash.get(), sha256_algorithm(), nullptr) == 1 &&
-          HMAC_Init_ex(mac.get(), salt.data(), static_cast<int>(salt.size()), sha256_algorithm(), nullptr) == 1 &&
-          EVP_EncryptInit_ex(cipher.get(), gcm_algorithm(), nullptr, session.key().data(), nullptr) == 1);
+void SessionRecord::FreeCipher::operator()(EVP_CIPHER_CTX* cipher) const { EVP_CIPHER_CTX_free(cipher); }
+
+EVP_CIPHER_CTX* SessionRecord::cipher() {
+  if (!cipher_) {
+    static const EVP_CIPHER* const kFetched = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+    cipher_.reset(EVP_CIPHER_CTX_new());
+    check(cipher_ && EVP_EncryptInit_ex(cipher_.get(), kFetched, nullptr, key_.data(), nullptr) == 1);
   }
-  ~State() { give_back(std::move(tools)); }
+  return cipher_.get();
+}
+
+struct Recording::State {
+  explicit State(SessionRecord& s) : session(s), first(s.take_payload_number()) {}
 
   void seal(std::string_view piece, std::vector<Chunk>& out) {
-    auto& text = tools->text;
-    if (const auto most = salt.size() + ZSTD_compressBound(piece.size()); text.size() < most) text.resize(most);
+    const auto text = scratch();
     const std::size_t before = count == 0 ? salt.size() : 0;
     if (count == 0) std::ranges::copy(salt, text.begin());
-    const auto packed = piece.size() <= kStored ? store(piece, text.data() + before) : ZSTD_compressCCtx(compressor(), text.data() + before, text.size() - before, piece.data(), piece.size(), 1);
+    const auto packed = piece.size() <= kStored ? store(piece, text.data() + before)
+                                                : ZSTD_compressCCtx(compressor(), text.data() + before, text.size() - before, piece.data(), piece.size(), level_for(piece));
     check(ZSTD_isError(packed) == 0);
     const auto size = before + packed;
 
@@ -120,33 +129,29 @@ struct Recording::State {
     put_big_endian(&bound[16], chunk.number);
     chunk.ciphertext.resize(size + 16);
     int n = 0;
-    check(EVP_EncryptInit_ex(cipher.get(), nullptr, nullptr, nullptr, nonce.data()) == 1 &&
-          EVP_EncryptUpdate(cipher.get(), nullptr, &n, bound.data(), static_cast<int>(bound.size())) == 1 &&
-          EVP_EncryptUpdate(cipher.get(), chunk.ciphertext.data(), &n, text.data(), static_cast<int>(size)) == 1 &&
-          EVP_EncryptFinal_ex(cipher.get(), chunk.ciphertext.data() + n, &n) == 1 &&
-          EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, 16, chunk.ciphertext.data() + size) == 1 &&
-          EVP_DigestUpdate(hash.get(), chunk.ciphertext.data(), chunk.ciphertext.size()) == 1 &&
-          HMAC_Update(mac.get(), as_bytes(piece).data(), piece.size()) == 1);
+    auto* const cipher = session.cipher();
+    check(EVP_EncryptInit_ex(cipher, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+          EVP_EncryptUpdate(cipher, nullptr, &n, bound.data(), static_cast<int>(bound.size())) == 1 &&
+          EVP_EncryptUpdate(cipher, chunk.ciphertext.data(), &n, text.data(), static_cast<int>(size)) == 1 &&
+          EVP_EncryptFinal_ex(cipher, chunk.ciphertext.data() + n, &n) == 1 &&
+          EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, 16, chunk.ciphertext.data() + size) == 1);
+    hash.add(chunk.ciphertext);
+    commitment.add(piece);
     plain += piece.size();
     out.push_back(std::move(chunk));
   }
 
   PayloadRef reference() {
-    PayloadRef ref{.first_chunk = first, .chunks = count, .ciphertext = {}, .commitment = {}, .plain_bytes = plain};
-    unsigned n = 0;
-    check(EVP_DigestFinal_ex(hash.get(), ref.ciphertext.data(), &n) == 1 && HMAC_Final(mac.get(), ref.commitment.data(), &n) == 1);
-    return ref;
+    return {.first_chunk = first, .chunks = count, .ciphertext = hash.end(), .commitment = commitment.end(), .plain_bytes = plain};
   }
 
   SessionRecord& session;
   std::uint64_t first, plain = 0;
   std::uint32_t count = 0;
-  Id16 salt;
-  std::string pending;  // less than one piece
-  ToolsPtr tools = take_tools();
-  decltype(Tools::hash)& hash = tools->hash;
-  decltype(Tools::mac)& mac = tools->mac;
-  decltype(Tools::cipher)& cipher = tools->cipher;
+  const Id16 salt = random_id();
+  Hash hash;              // of what is stored
+  Commitment commitment{salt};
+  std::string pending;    // less than one piece
 };
 
 Recording::Recording(SessionRecord& session) : state_(std::make_unique<State>(session)) {}

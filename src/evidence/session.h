@@ -1,8 +1,10 @@
 #pragma once
 // A session in the evidence: its id, payload key, sequence and totals. Created by Log::new_session, shared by the
 // session's worker (id, recording) and the writer thread (sequence, totals).
-#include <atomic>
+#include <openssl/types.h>
+
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -16,7 +18,7 @@ class alignas(64) SessionRecord {
   Id16 id_;
 
  public:
-  SessionRecord(const Id16& id, const Digest& key) : id_(id), key_(key) {}
+  SessionRecord(const Id16& id, const Digest& key);
   ~SessionRecord();  // wipes the key
   SessionRecord(const SessionRecord&) = delete;
 
@@ -26,6 +28,8 @@ class alignas(64) SessionRecord {
   // The session's worker only: the number of the first chunk of a new payload. Every payload has 2^24 numbers of its
   // own (a number is the AES-GCM nonce, so never used twice), so payloads of concurrent commands may interleave.
   std::uint64_t take_payload_number() { return next_payload_++ << 24; }
+  // The same: a cipher that has the key; kept, for setting one up costs as much as sealing a small payload does.
+  EVP_CIPHER_CTX* cipher();
 
   // The writer thread only.
   std::uint64_t sequence = 0, commands = 0, outcomes = 0, chunks = 0;
@@ -34,8 +38,12 @@ class alignas(64) SessionRecord {
   std::vector<std::uint64_t> open_commands;  // allowed ones without outcome, ascending
 
  private:
+  struct FreeCipher {
+    void operator()(EVP_CIPHER_CTX* cipher) const;
+  };
   alignas(64) Digest key_;
   std::uint64_t next_payload_ = 0;
+  std::unique_ptr<EVP_CIPHER_CTX, FreeCipher> cipher_;
 };
 
 /// Turns plaintext (already masked) into encrypted chunks: zstd, then AES-256-GCM under the session's key, at most

@@ -199,7 +199,7 @@ Authenticator::~Authenticator() = default;
 
 asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string token, Door door, std::string peer, std::string resource) {
   const auto digest = sha256(as_bytes(token));
-  co_return co_await authenticate(std::move(token), digest, door, "bearer", std::move(peer), std::move(resource));
+  return authenticate(std::move(token), digest, door, "bearer", std::move(peer), std::move(resource));
 }
 
 asio::awaitable<Result<PrincipalPtr>> Authenticator::proven(Digest token, std::string peer) {

@@ -70,7 +70,8 @@ struct HttpExchange::State {
   /// Back to the pool when the answer is whole and nothing follows it, else closed.
   void finish() {
     if (!stream.is_open()) return;
-    if (done && parser.get().keep_alive() && buffer.size() == offset && stream.idle_and_healthy()) pool->give_back(std::move(stream));
+    // What the peer does to it from here on is looked at when it is taken again.
+    if (done && parser.get().keep_alive() && buffer.size() == offset) pool->give_back(std::move(stream));
     else stream.close();
   }
   std::string_view unread() const { return std::string_view(buffer).substr(offset); }
@@ -84,15 +85,19 @@ struct HttpExchange::State {
   std::string piece;        // handed out by read_some
   bool done = false, any_byte = false;
 
-  awaitable<Result<bool>> more(Deadline deadline) {
+  /// Room in the buffer for the next read, and what came of that: false at the peer's end. No coroutine of their own.
+  std::span<char> room() {
     buffer.erase(0, std::exchange(offset, 0));  // what is left is a part of a line at most
     const auto before = buffer.size();
-    buffer.resize_and_overwrite(before + kPiece, [](char*, std::size_t size) { return size; });  // not zeroed: read into
-    auto got = co_await stream.read_some({buffer.data() + before, kPiece}, deadline);
-    buffer.resize(before + (got ? *got : 0));
-    if (!got) co_return std::unexpected(std::move(got).error());
+    // Not zeroed: read into. The size that libstdc++ 12 passes on may be the capacity.
+    buffer.resize_and_overwrite(before + kPiece, [&](char*, std::size_t) { return before + kPiece; });
+    return {buffer.data() + before, kPiece};
+  }
+  Result<bool> filled(Result<std::size_t> got) {
+    buffer.resize(buffer.size() - kPiece + (got ? *got : 0));
+    if (!got) return std::unexpected(std::move(got).error());
     any_byte = any_byte || *got != 0;
-    co_return *got != 0;
+    return *got != 0;
   }
 
   awaitable<Result<void>> read_head(bool no_body, Deadline deadline) {
@@ -100,7 +105,7 @@ struct HttpExchange::State {
       std::size_t end = head_end(unread());
       while (end == std::string::npos) {
         if (unread().size() > kMaxHead) co_return fail(ErrorKind::Overloaded, "the answer's header is too large");
-        CO_TRY(const bool alive, co_await more(deadline));
+        CO_TRY(const bool alive, filled(co_await stream.read_some(room(), deadline)));
         if (!alive) co_return fail(ErrorKind::Disconnected, "the connection ended before an answer");
         end = head_end(unread());
       }
@@ -125,33 +130,40 @@ struct HttpExchange::State {
     }
   }
 
-  awaitable<Result<std::string_view>> read_some(Deadline deadline) {
+  /// A piece of what has been read already; empty at the body's end, nullopt when more has to be read.
+  Result<std::optional<std::string_view>> at_hand() {
     if (piece.empty()) piece.resize_and_overwrite(kPiece, [](char*, std::size_t size) { return size; });
     while (!done) {
+      if (unread().empty()) return std::nullopt;
       auto& body = parser.get().body();
       body.data = piece.data();
       body.size = piece.size();
       body.more = true;
-      if (!unread().empty()) {
-        boost::beast::error_code error;
-        const auto text = unread();
-        const auto used = parser.put(boost::asio::const_buffer(text.data(), text.size()), error);
-        offset += used;
-        if (error && error != http::error::need_more && error != http::error::need_buffer) {
-          stream.close();
-          co_return fail(ErrorKind::Malformed, "the answer's body is not well-formed: " + error.message());
-        }
-        done = parser.is_done();
-        const std::size_t filled = piece.size() - body.size;
-        if (filled != 0) co_return std::string_view(piece).substr(0, filled);
-        if (done) break;
-        if (used != 0 && !unread().empty()) continue;
-        if (unread().size() > kMaxLine) {
-          stream.close();
-          co_return fail(ErrorKind::Malformed, "a chunk's line or the trailers of the answer do not end");
-        }
+      boost::beast::error_code error;
+      const auto text = unread();
+      const auto used = parser.put(boost::asio::const_buffer(text.data(), text.size()), error);
+      offset += used;
+      if (error && error != http::error::need_more && error != http::error::need_buffer) {
+        stream.close();
+        return fail(ErrorKind::Malformed, "the answer's body is not well-formed: " + error.message());
       }
-      CO_TRY(const bool alive, co_await more(deadline));
+      done = parser.is_done();
+      if (const std::size_t size = piece.size() - body.size; size != 0) return std::string_view(piece).substr(0, size);
+      if (done) break;
+      if (used != 0 && !unread().empty()) continue;
+      if (unread().size() <= kMaxLine) return std::nullopt;
+      stream.close();
+      return fail(ErrorKind::Malformed, "a chunk's line or the trailers of the answer do not end");
+    }
+    finish();
+    return std::string_view{};
+  }
+
+  awaitable<Result<std::string_view>> read_some(Deadline deadline) {
+    for (;;) {
+      CO_TRY(const auto some, at_hand());
+      if (some) co_return *some;
+      CO_TRY(const bool alive, filled(co_await stream.read_some(room(), deadline)));
       if (alive) continue;
       boost::beast::error_code error;
       parser.put_eof(error);
@@ -159,8 +171,6 @@ struct HttpExchange::State {
       if (error) co_return fail(ErrorKind::Disconnected, "the connection ended within the answer");
       done = true;
     }
-    finish();
-    co_return std::string_view{};
   }
 };
 
@@ -175,13 +185,16 @@ awaitable<Result<std::string_view>> HttpExchange::read_some(Deadline deadline) {
 awaitable<Result<std::string>> HttpExchange::read_all(std::size_t limit, Deadline deadline) {
   std::string out;
   for (;;) {
-    CO_TRY(const auto piece, co_await state_->read_some(deadline));
-    if (piece.empty()) co_return out;
-    if (out.size() + piece.size() > limit) {
+    CO_TRY(auto piece, state_->at_hand());
+    if (!piece) {
+      CO_TRY(piece, co_await state_->read_some(deadline));
+    }
+    if (piece->empty()) co_return out;
+    if (out.size() + piece->size() > limit) {
       state_->stream.close();
       co_return fail(ErrorKind::Overloaded, fmt::format("the answer is over {} bytes", limit));
     }
-    out.append(piece);
+    out.append(*piece);
   }
 }
 
@@ -223,7 +236,10 @@ awaitable<Result<HttpExchange>> HttpClient::send(const std::string& method, cons
     auto exchange = std::make_unique<HttpExchange::State>(state, std::move(*pooled));
     if (recall != nullptr && recall->pulled()) co_return fail(ErrorKind::Disconnected, "the request was taken back before it was sent");
     const Recall::Lent lent(recall, [open = exchange.get()] { open->stream.close(); });
-    auto sent = co_await exchange->stream.write(out, deadline);
+    // Mostly it fits the socket's buffer: then nothing waits, and no coroutine is needed.
+    const auto now = exchange->stream.write_now(out);
+    auto sent = now ? Result<void>{} : Result<void>(std::unexpected(now.error()));
+    if (now && *now < out.size()) sent = co_await exchange->stream.write(std::string_view(out).substr(*now), deadline);
     if (sent && has_body && !together) sent = co_await exchange->stream.write(body, deadline);
     if (sent) sent = co_await exchange->read_head(method == "HEAD", deadline);
     if (sent) co_return HttpExchange(std::move(exchange));

@@ -64,14 +64,16 @@ struct HttpServerConnection::State {
   bool http_1_0 = false, head_request = false;
   bool watching = false, stop_watching = false, peer_ended = false;
 
-  /// Reads once more into the buffer. False at the peer's end.
-  awaitable<Result<bool>> more(Deadline deadline) {
+  /// Room in the buffer for the next read, and what came of that: false at the peer's end. No coroutine of their own.
+  std::span<char> room() {
     const auto before = buffer.size();
-    buffer.resize_and_overwrite(before + kPiece, [](char*, std::size_t size) { return size; });  // not zeroed: read into
-    auto got = co_await stream.read_some({buffer.data() + before, kPiece}, deadline);
-    buffer.resize(before + (got ? *got : 0));
-    if (!got) co_return std::unexpected(std::move(got).error());
-    co_return *got != 0;
+    // Not zeroed: read into. The size that libstdc++ 12 passes on may be the capacity.
+    buffer.resize_and_overwrite(before + kPiece, [&](char*, std::size_t) { return before + kPiece; });
+    return {buffer.data() + before, kPiece};
+  }
+  bool filled(const Result<std::size_t>& got) {
+    buffer.resize(buffer.size() - kPiece + (got ? *got : 0));
+    return got && *got != 0;
   }
 
   std::string head(unsigned status, const Headers& headers) const {
@@ -149,8 +151,7 @@ awaitable<Result<std::optional<HttpRequest>>> HttpServerConnection::read_request
       co_return fail(ErrorKind::Overloaded, "the header is too large");
     }
     const bool nothing_yet = s.buffer.empty();
-    auto got = co_await s.more(nothing_yet ? idle : whole);
-    if (!got || !*got) {
+    if (!s.filled(co_await s.stream.read_some(s.room(), nothing_yet ? idle : whole))) {
       // Silence or an end between two requests is how connections end.
       if (nothing_yet) {
         s.stream.close();
@@ -216,8 +217,7 @@ awaitable<Result<std::optional<HttpRequest>>> HttpServerConnection::read_request
         co_return fail(large ? ErrorKind::Overloaded : ErrorKind::Malformed, why);
       }
       if (*done) break;
-      auto got = co_await s.more(whole);
-      if (!got || !*got) {
+      if (!s.filled(co_await s.stream.read_some(s.room(), whole))) {
         s.stream.close();
         co_return fail(ErrorKind::Disconnected, "the connection ended within a request");
       }
@@ -240,8 +240,10 @@ awaitable<Result<void>> HttpServerConnection::respond(unsigned status, const Hea
   const bool with_body = !bodiless && !s.head_request && !body.empty();
   // One write for what fits: a second one would be a second packet and a second wake-up of the client.
   if (with_body && body.size() <= 64u << 10) out.append(body);
+  // Mostly it fits the socket's buffer: then nothing waits, and no coroutine is needed.
+  CO_TRY(const auto sent, s.stream.write_now(out));
   const auto deadline = s.write_deadline();
-  CO_TRY_VOID(co_await s.stream.write(out, deadline));
+  if (sent < out.size()) CO_TRY_VOID(co_await s.stream.write(std::string_view(out).substr(sent), deadline));
   if (with_body && body.size() > 64u << 10) CO_TRY_VOID(co_await s.stream.write(body, deadline));
   if (!s.keep_alive) s.stream.end_writing();
   co_return Result<void>{};

@@ -111,9 +111,12 @@ awaitable<Result<void>> Stream::State::wait(Wait what, Deadline deadline) {
   }
 }
 
-awaitable<void> Stream::State::yield_after(std::size_t bytes) {
+bool Stream::State::due(std::size_t bytes) {
   unyielded += bytes;
-  if (unyielded < kYieldAfter) co_return;
+  return unyielded >= kYieldAfter;
+}
+
+awaitable<void> Stream::State::yield() {
   unyielded = 0;
   co_await boost::asio::post(context, boost::asio::use_awaitable);
 }
@@ -207,13 +210,15 @@ Stream::~Stream() { close(); }
 awaitable<Result<std::size_t>> Stream::read_some(std::span<char> into, Deadline deadline) {
   const auto state = state_;  // kept over every wait, whatever becomes of the Stream
   if (!state || !state->open) co_return closed();
-  co_await state->yield_after(0);
+  if (state->due(0)) co_await state->yield();
   for (;;) {
     if (!state->open) co_return closed();
     if (std::exchange(state->drained, false)) CO_TRY_VOID(co_await state->wait(State::Wait::Read, deadline));
     auto tried = state->try_read(into);
     switch (tried.what) {
-      case State::Tried::Done: co_await state->yield_after(tried.bytes); co_return tried.bytes;
+      case State::Tried::Done:
+        if (state->due(tried.bytes)) co_await state->yield();
+        co_return tried.bytes;
       case State::Tried::End: co_return std::size_t{0};
       case State::Tried::WantRead: CO_TRY_VOID(co_await state->wait(State::Wait::Read, deadline)); break;
       case State::Tried::WantWrite: CO_TRY_VOID(co_await state->wait(State::Wait::Write, deadline)); break;
@@ -232,7 +237,7 @@ awaitable<Result<void>> Stream::write(std::string_view bytes, Deadline deadline)
       case State::Tried::Done:
       case State::Tried::End:
         bytes.remove_prefix(tried.bytes);
-        co_await state->yield_after(tried.bytes);
+        if (state->due(tried.bytes)) co_await state->yield();
         break;
       case State::Tried::WantRead: CO_TRY_VOID(co_await state->wait(State::Wait::Read, deadline)); break;
       case State::Tried::WantWrite: CO_TRY_VOID(co_await state->wait(State::Wait::Write, deadline)); break;
@@ -285,6 +290,7 @@ Result<std::size_t> Stream::write_now(std::string_view bytes) {
     }
     sent += tried.bytes;
   }
+  state_->unyielded += sent;
   return sent;
 }
 

@@ -17,8 +17,9 @@ struct Stream::State {
 
   /// Resumes when the socket is ready. Errors: Unavailable past the deadline, Disconnected after close().
   boost::asio::awaitable<Result<void>> wait(Wait what, Deadline deadline);
-  /// Lets others run after a long stretch of work without a wait.
-  boost::asio::awaitable<void> yield_after(std::size_t bytes);
+  /// True after a long stretch of work without a wait: then yield() lets others run.
+  bool due(std::size_t bytes);
+  boost::asio::awaitable<void> yield();
   void close();
 
   /// One try each; the result of SSL_get_error decides what to wait for.

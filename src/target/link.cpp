@@ -68,7 +68,6 @@ Result<std::shared_ptr<Link>> Link::open(boost::asio::io_context& context, const
 
 /// What the gateway is to the target, added to one request.
 awaitable<Result<net::Headers>> Link::signed_with(net::Headers headers, const std::string& method, const std::string& path, std::string_view body, const std::string& token) {
-  for (const auto& [name, value] : credential_.all()) headers.add(name, value);
   if (oauth_) headers.add("Authorization", "Bearer " + token);
   if (!aws_) co_return headers;
   CO_TRY(const auto keys, co_await aws_->keys());
@@ -87,6 +86,7 @@ awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::s
       if (same_name(name, reserved)) co_return fail(ErrorKind::Internal, "a session tried to set the header " + name);
   headers.add("User-Agent", std::string(kVersion));
   headers.add("X-Sallyport-Request", permit.request_id());
+  for (const auto& [name, value] : credential_.all()) headers.add(name, value);
   // A call that may have reached the target is never sent twice: it could run twice under one permit.
   const bool has_body = method == "POST";
   const auto body = has_body ? std::string_view(permit.bytes()) : std::string_view{};
@@ -95,8 +95,12 @@ awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::s
     if (oauth_) {
       CO_TRY(token, co_await tokens_.token(oauth_, name_, permit.person()));
     }
-    CO_TRY(const auto complete, co_await signed_with(headers, method, path, body, token));
-    auto exchange = co_await client_.send(method, path, complete, body, /*retry_safe=*/!has_body, net::after(timeout_ns_), recall);
+    // A token and a signature are those of one try; what stands in the configuration was added above.
+    net::Headers complete;
+    if (oauth_ || aws_) {
+      CO_TRY(complete, co_await signed_with(headers, method, path, body, token));
+    }
+    auto exchange = co_await client_.send(method, path, oauth_ || aws_ ? complete : headers, body, /*retry_safe=*/!has_body, net::after(timeout_ns_), recall);
     if (!exchange || exchange->status() != 401 || !oauth_) co_return exchange;
     tokens_.refused(name_, permit.person(), token);
     if (again) co_return fail(ErrorKind::Unavailable, "the target refuses the token that its authorization server gave");

@@ -148,10 +148,10 @@ awaitable<void> Endpoint::serve(net::HttpServerConnection http, std::optional<ne
 awaitable<Result<identity::PrincipalPtr>> Endpoint::authenticate(net::HttpServerConnection& http, const net::HttpRequest& request, const std::string& target) {
   const auto authorization = request.headers.get("Authorization");
   if (authorization.size() > 7 && ascii_lower(authorization.substr(0, 7)) == "bearer ")
-    co_return co_await services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer(), resource_.resource_of(target));
+    return services_.authenticator.authenticate(std::string(authorization.substr(7)), identity::Door::Mcp, http.peer(), resource_.resource_of(target));
   if (const auto name = authorization.empty() ? http.stream().peer_common_name() : std::string(); !name.empty())
-    co_return co_await services_.authenticator.certified(name, http.peer());
-  co_return fail(ErrorKind::Denied, "a bearer token is required");
+    return services_.authenticator.certified(name, http.peer());
+  return []() -> awaitable<Result<identity::PrincipalPtr>> { co_return fail(ErrorKind::Denied, "a bearer token is required"); }();
 }
 
 /// False when the answer has been sent: 403 with every scope that the operation needs, on record. Somebody for whom the target is not there
