@@ -239,8 +239,8 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
-  const auto resumed = events_.find(last_event_id);
-  co_await pump(**to_target, stream, client, running, reply, {.flight = nullptr, .subscription = message ? &*message : nullptr, .resumed = resumed == events_.end() ? "" : resumed->second});
+  const auto before = events_.find(last_event_id);
+  co_await pump(**to_target, stream, client, running, reply, {.flight = nullptr, .subscription = message ? &*message : nullptr, .resumed = before == events_.end() ? "" : before->second});
   *done = true;
   stream.close();
   stop->cancel();
