@@ -130,7 +130,7 @@ std::uint64_t estimate(const PackPlan& plan) {
   std::uint64_t out = 100'000;
   for (const auto size : plan.part_sizes) out += size;
   if (plan.manifest.opened + plan.manifest.sealed > 0)
-    for (const auto& one : plan.story.payloads()) out += one.payload.bytes;
+    for (const auto& one : plan.story.payloads()) out += one.bytes;
   return out;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // What a pack will hold, found in two passes over the log: the range and its proof, what is disclosed, what explains it. After
 // that every member's size is known but those of sealed payloads. Memory: a hash for 4,096 entries of the log, about 200 bytes a
-// session (400 with veiled fields), 110 a disclosed payload. Errors: Unavailable (files, no signed head), Malformed (a log that is none). Main thread.
+// session (400 with veiled fields), 64 a disclosed payload. Errors: Unavailable (files, no signed head), Malformed (a log that is none). Main thread.
 #include "cli/pack_selection.h"
 #include "evidence/merkle.h"
 #include "evidence/note.h"
@@ -52,8 +52,8 @@ struct PackPlan {
   PackSelection selection;
   std::set<std::string, std::less<>> pseudonyms;   // in what is disclosed
 
-  explicit PackPlan(PackQuestion q) : question(std::move(q)), selection(question.query) {}
-  PackPlan(const PackPlan&) = delete;     // `selection` looks into `question`
+  explicit PackPlan(PackQuestion q) : question(std::move(q)), story(&question.query), selection(question.query) {}
+  PackPlan(const PackPlan&) = delete;     // `story` and `selection` look into `question`
   PackPlan& operator=(const PackPlan&) = delete;
 };
 

@@ -5,6 +5,8 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <deque>
+#include <ranges>
 
 #include "evidence/log_view.h"
 #include "verify/controls.h"
@@ -26,11 +28,12 @@ class Writer {
  public:
   Writer(const evidence::Reader& reader, const PackPlan& plan, evidence::StoredKeys& keys, PackFile& file)
       : reader_(reader), plan_(plan), keys_(keys), file_(file), fields_(plan.question.query, keys) {
+    wanted_.reserve(plan.manifest.opened + plan.manifest.sealed);
     for (std::uint32_t i = 0; i < plan.story.payloads().size(); ++i) {
       const auto kind = disposition(i);
       if (kind != Disposition::Sealed && kind != Disposition::Opened) continue;
       const auto& one = plan.story.payloads()[i];
-      wanted_.push_back({one.session, i, one.payload.first >> 24});
+      wanted_.push_back({one.session, i, one.place >> 24});
     }
     std::ranges::sort(wanted_, {}, &Wanted::place);  // no two payloads of a session have one number
     for (std::uint32_t i = 0; i < plan.story.sessions().size(); ++i) session_at_[plan.story.sessions()[i].id] = i;
@@ -143,17 +146,17 @@ class Writer {
   }
 
   Result<void> payloads(Disposition kind) {
-    auto chunk = chunks_.begin();
+    auto chunk = chunks_.cbegin();
     const auto& all = plan_.story.payloads();
     for (std::uint32_t i = 0; i < all.size(); ++i) {
-      const auto from = chunk = std::lower_bound(chunk, chunks_.end(), i, [](const Chunk& one, std::uint32_t payload) { return one.payload < payload; });
+      const auto from = chunk = std::lower_bound(chunk, chunks_.cend(), i, [](const Chunk& one, std::uint32_t payload) { return one.payload < payload; });
       std::uint64_t sealed = 0;
-      while (chunk != chunks_.end() && chunk->payload == i) sealed += chunk++->place.size;
+      while (chunk != chunks_.cend() && chunk->payload == i) sealed += chunk++->place.size;
       if (disposition(i) != kind) continue;
-      const std::span<const Chunk> chunks(from, chunk);
-      if (chunks.size() != all[i].payload.chunks || chunks.front().number != 0 || chunks.back().number + 1 != chunks.size()) return fail(ErrorKind::Malformed, fmt::format("chunks of the payload of entry {} are missing: run sallyport-verify", all[i].index));
+      const Chunks chunks(from, chunk);
+      if (chunks.size() != all[i].chunks() || chunks.front().number != 0 || chunks.back().number + 1 != chunks.size()) return fail(ErrorKind::Malformed, fmt::format("chunks of the payload of entry {} are missing: run sallyport-verify", all[i].index));
       const bool as_it_is = kind == Disposition::Sealed;
-      TRY(const bool due, as_it_is ? file_.begin(numbered("sealed/", all[i].index), sealed) : file_.begin(numbered("payloads/", all[i].index, "-payload"), kSalt + all[i].payload.bytes));
+      TRY(const bool due, as_it_is ? file_.begin(numbered("sealed/", all[i].index), sealed) : file_.begin(numbered("payloads/", all[i].index, "-payload"), kSalt + all[i].bytes));
       if (!due) continue;
       TRY_VOID(as_it_is ? copy(all[i], chunks) : open(all[i], chunks));
       TRY_VOID(file_.end());
@@ -165,6 +168,7 @@ class Writer {
     std::uint32_t payload = 0, number = 0;
     evidence::Reader::ChunkPlace place;
   };
+  using Chunks = std::ranges::subrange<std::deque<Chunk>::const_iterator>;
 
   Result<Bytes> read(const Chunk& chunk) {
     if (!segment_.open() || segment_number_ != chunk.place.segment) {
@@ -180,17 +184,17 @@ class Writer {
     return fail(ErrorKind::Malformed, fmt::format("the payload of entry {} is not the one that was recorded: run sallyport-verify", one.index));
   }
 
-  Result<void> copy(const verify::PayloadStory& one, std::span<const Chunk> chunks) {
+  Result<void> copy(const verify::PayloadStory& one, Chunks chunks) {
     verify::Sha256 digest;
     for (const auto& chunk : chunks) {
       TRY(const auto bytes, read(chunk));
       digest.add(bytes);
       TRY_VOID(file_.write(bytes));
     }
-    return digest.done() == one.payload.ciphertext ? Result<void>{} : another(one);
+    return digest.done() == one.digest ? Result<void>{} : another(one);
   }
 
-  Result<void> open(const verify::PayloadStory& one, std::span<const Chunk> chunks) {
+  Result<void> open(const verify::PayloadStory& one, Chunks chunks) {
     const auto& session = plan_.story.sessions()[one.session].id;
     TRY(const auto key, keys_.key(session));
     std::optional<verify::HmacSha256> mac;
@@ -198,7 +202,7 @@ class Writer {
     Bytes piece(kPiece);
     for (const auto& chunk : chunks) {
       TRY(const auto sealed, read(chunk));
-      TRY(const auto text, evidence::open_chunk(key, session, one.payload.first + chunk.number, sealed));
+      TRY(const auto text, evidence::open_chunk(key, session, one.first() + chunk.number, sealed));
       std::size_t from = 0;
       if (!mac) {
         if (text.size() < kSalt) return another(one);
@@ -207,11 +211,11 @@ class Writer {
         from = kSalt;
       }
       const auto size = ZSTD_decompress(piece.data(), piece.size(), text.data() + from, text.size() - from);
-      if (ZSTD_isError(size) || (plain += size) > one.payload.bytes) return another(one);
+      if (ZSTD_isError(size) || (plain += size) > one.bytes) return another(one);
       mac->add(ByteView(piece).first(size));
       TRY_VOID(file_.write(ByteView(piece).first(size)));
     }
-    return mac && mac->done() == one.payload.commitment ? Result<void>{} : another(one);
+    return mac && mac->done() == one.digest ? Result<void>{} : another(one);
   }
 
   Result<void> policies() {
@@ -243,7 +247,7 @@ class Writer {
   };
   std::vector<Wanted> wanted_;   // by place(), until entries() has passed; of millions a map takes four times as much
   std::map<Id16, std::uint32_t> session_at_;
-  std::vector<Chunk> chunks_;
+  std::deque<Chunk> chunks_;         // not a vector: growing would hold them twice
   evidence::File segment_;
   std::uint32_t segment_number_ = 0;
 };

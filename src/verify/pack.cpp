@@ -104,6 +104,7 @@ class PackChecker::State : public ZipVisitor {
   std::size_t payload_ = 0;     // the next of story_.payloads() to look at, in payloads/ and again in sealed/
   Disposition payload_kind_ = Disposition::None;
   const PayloadStory* at_payload_ = nullptr;
+  const Hash* commitment_ = nullptr;   // its
   std::optional<HmacSha256> mac_;
   Blob salt_;
   std::uint64_t plain_ = 0;
@@ -320,8 +321,9 @@ void PackChecker::State::begin_payload(const ZipMember& member) {
   const bool known = payload_ < all.size() && all[payload_].index == part_.number;
   const bool erased = known && manifest_ && all[payload_].session < manifest_->sessions.size() && manifest_->sessions[all[payload_].session].erased;
   if (!known || !manifest_ || disposition_of(manifest_->query, part_.number, erased) != kind) return fault("pack-context", "no disclosed entry has this payload, or it was not asked for", part_.number);
-  at_payload_ = &all[payload_++];
-  if (kind == Disposition::Opened && member.size != at_payload_->payload.bytes + kSalt) fault("payload-content", "it has another length than its entry commits to", part_.number);
+  at_payload_ = &all[payload_];
+  commitment_ = &story_.commitment(payload_++);
+  if (kind == Disposition::Opened && member.size != at_payload_->bytes + kSalt) fault("payload-content", "it has another length than its entry commits to", part_.number);
 }
 
 void PackChecker::State::payload_data(View bytes) {
@@ -336,12 +338,11 @@ void PackChecker::State::payload_data(View bytes) {
 
 void PackChecker::State::end_payload() {
   if (at_payload_ == nullptr) return;
-  const auto& due = at_payload_->payload;
   if (part_.part == Part::Sealed) {
-    if (sha_.done() != due.ciphertext) fault("payload-altered", "it is not the payload that was recorded", part_.number);
+    if (sha_.done() != at_payload_->digest) fault("payload-altered", "it is not the payload that was recorded", part_.number);
     return;
   }
-  if (!mac_ || mac_->done() != due.commitment || plain_ != due.bytes) fault("payload-content", "it is not the payload that its entry commits to", part_.number);
+  if (!mac_ || mac_->done() != *commitment_ || plain_ != at_payload_->bytes) fault("payload-content", "it is not the payload that its entry commits to", part_.number);
 }
 
 void PackChecker::State::end_payloads(Disposition kind) {

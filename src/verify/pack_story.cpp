@@ -105,7 +105,12 @@ void PackStory::disclosed(const Entry& entry, bool sealed) {
     return;
   }
   auto& session = session_of(entry);
-  if (entry.payload && payloads_.size() <= kMostPayloads) payloads_.push_back({entry.index, static_cast<std::uint32_t>(&session - sessions_.data()), *entry.payload});
+  if (entry.payload && payloads_.size() <= kMostPayloads) {
+    const auto& ref = *entry.payload;
+    const bool opened = asked_ != nullptr && disposition_of(*asked_, entry.index, false) == Disposition::Opened;
+    payloads_.push_back({entry.index, ref.first | (ref.chunks - 1), ref.bytes, static_cast<std::uint32_t>(&session - sessions_.data()), opened ? ref.commitment : ref.ciphertext});
+    if (asked_ == nullptr) commitments_.push_back(ref.commitment);
+  }
   session.last = entry.index;
   ++session.entries;
   if (entry.sequence != session.next) session.dense = false;

@@ -51,14 +51,19 @@ struct ApprovalStory {
   std::vector<std::string> approvers;
 };
 
+/// Small, for a pack can have millions.
 struct PayloadStory {
-  std::uint64_t index = 0;
-  std::uint32_t session = 0;   // place in sessions()
-  Payload payload;
+  std::uint64_t index = 0, place = 0, bytes = 0;   // place: the first chunk's number, whose low 24 bits are zero, and in these the number of chunks - 1
+  std::uint32_t session = 0;                       // place in sessions()
+  Hash digest{};                                   // of the ciphertext; in a story that knows its question, of what is opened the commitment
+  std::uint64_t first() const { return place >> 24 << 24; }
+  std::uint64_t chunks() const { return (place & 0xFFFFFF) + 1; }
 };
 
 class PackStory {
  public:
+  /// `asked`: the question, where it is known before the entries; must live as long.
+  explicit PackStory(const Query* asked = nullptr) : asked_(asked) {}
   void context(const Entry& entry);                // before the first entry
   /// `sealed`: the record with what is veiled of it is in the pack, as it is in the log.
   void disclosed(const Entry& entry, bool sealed = false);
@@ -76,6 +81,8 @@ class PackStory {
   const std::vector<std::uint64_t>& gaps() const { return gaps_; }
   const std::set<Hash>& policies() const { return policies_; }
   const std::deque<PayloadStory>& payloads() const { return payloads_; }
+  /// Of the payload at that place; in a story that does not know its question.
+  const Hash& commitment(std::size_t place) const { return commitments_[place]; }
   /// Contexts that explain nothing that was disclosed, by what they are.
   std::vector<std::string> needless_contexts() const;
   /// Why the veils of what was disclosed are not what the question asks for; "" when they are. `manifest`: after fill().
@@ -101,6 +108,7 @@ class PackStory {
   void event(const Entry& entry);
   void feature(const char* name, std::uint64_t index);
 
+  const Query* asked_;
   std::uint64_t disclosed_ = 0, withheld_ = 0, event_count_ = 0;
   std::map<std::string, std::uint64_t> kinds_;
   std::map<std::string, Feature> features_;
@@ -118,6 +126,7 @@ class PackStory {
   std::vector<std::uint64_t> gaps_;
   std::set<Hash> policies_, context_policies_;
   std::deque<PayloadStory> payloads_;   // not a vector: of so many, growing would hold them twice
+  std::deque<Hash> commitments_;
 };
 
 }  // namespace sallyport::verify
