@@ -136,7 +136,7 @@ test('what a stream replays is masked as the call was that it is of', async () =
   let answered;
   behave = (message, res, { sse }) => {
     answered = result(message.id, `pay to ${IBAN}`);
-    sse().end(`id: e1\n${event(answered)}`);
+    sse().end(`id: e0\ndata: \n\nid: e1\n${event(answered)}`);
   };
   const post = json(await gateway.mcpPost('old', { jsonrpc: '2.0', id: 77, method: 'tools/call', params: { name: 'loud' } }, { token: alice, session }));
   assert.ok(!post.result.content[0].text.includes(IBAN));
