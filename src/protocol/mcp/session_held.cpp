@@ -35,6 +35,7 @@ awaitable<void> Session::post_as_task(std::shared_ptr<ClientStream> client, Mess
     std::string approval, task;
   };
   const auto self = shared_from_this();
+  if (!co_await fits(*client, message)) co_return;
   const auto work = std::make_shared<Work>(services_.context);
   const std::string id = message.id_text(), text(message.text());
   const auto mirrored = message.mirrored;
@@ -84,14 +85,14 @@ awaitable<void> Session::post_as_task(std::shared_ptr<ClientStream> client, Mess
 }
 
 /// A held call whose time on the stream is over: its client may open the request's page and make the call again, which attaches to it.
-std::optional<std::string> Session::url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial) const {
+std::optional<std::string> Session::url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial) {
   const auto capabilities = json::Document::parse(client_capabilities_);
   if (front_ != Front::Modern || !denial.pending || !may_need_input(message.method) || services_.admin_origin.empty() || !capabilities) return std::nullopt;
   if (!capabilities->root()["elicitation"]["url"].valid()) return std::nullopt;
   const auto text = "This waits for a human's approval (request " + denial.approval + "). Open the page to see how it is answered, then go on.";
   return result_text(message.id.raw(), R"({"resultType":"input_required","inputRequests":{"approval":{"method":"elicitation/create","params":{"mode":"url","message":)" + json::quote(text) +
                                            R"(,"url":)" + json::quote(services_.admin_origin + "/requests/" + denial.approval) + R"(}}},"requestState":)" +
-                                           json::quote(sealed_state(flight, kHeldState)) + "}");
+                                           json::quote(sealed_state(flight, {std::string(kHeldState), true, ""})) + "}");
 }
 
 }  // namespace sallyport::protocol::mcp

@@ -187,6 +187,7 @@ awaitable<void> Session::listen(ClientStream& client) {
 awaitable<void> Session::listen(ClientStream& client, std::string last_event_id, std::optional<Message> message) {
   const auto self = shared_from_this();
   touch();
+  if (message && !co_await fits(client, *message)) co_return;
   enforce::McpRequest request;
   request.method = message ? message->method : last_event_id.empty() ? "listen" : "resume";
   request.housekeeping = true;
