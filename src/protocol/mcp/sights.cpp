@@ -58,8 +58,19 @@ void Sights::seen(const std::string& target, enforce::PinKind kind, std::uint64_
   if (const auto at = changes_.find({target, kind}); at != changes_.end()) at->second.seen = std::max(at->second.seen, change);
 }
 
+void Sights::member(const std::string& server, const std::string& member, bool up) {
+  const std::lock_guard lock(mutex_);
+  members_[{server, member}] = up;
+}
+
+std::map<std::pair<std::string, std::string>, bool> Sights::members() {
+  const std::lock_guard lock(mutex_);
+  return members_;
+}
+
 void Sights::forget() {
   const std::lock_guard lock(mutex_);
+  members_.clear();
   tools_.clear();
 }
 

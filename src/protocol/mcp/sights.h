@@ -29,6 +29,9 @@ class Sights {
   std::uint64_t changes(const std::string& target, enforce::PinKind kind);
   bool is_seen(const std::string& target, enforce::PinKind kind);
   void seen(const std::string& target, enforce::PinKind kind, std::uint64_t change);
+  /// Whether the member of a virtual server answered when one of its conversations last spoke to it.
+  void member(const std::string& server, const std::string& member, bool up);
+  std::map<std::pair<std::string, std::string>, bool> members();
   /// Forgets what was listed: the configuration has changed, and a name may be of another target.
   void forget();
 
@@ -44,6 +47,7 @@ class Sights {
   std::mutex mutex_;
   std::map<std::string, std::map<std::string, Known>> tools_;  // by target and name
   std::map<std::pair<std::string, enforce::PinKind>, Change> changes_;
+  std::map<std::pair<std::string, std::string>, bool> members_;
 };
 
 }  // namespace sallyport::protocol::mcp
