@@ -121,6 +121,7 @@ awaitable<void> Session::answer(ClientStream& client, std::string text, std::opt
 /// What goes to the target for the message: the message itself is changed to what the target may read of it.
 awaitable<Result<std::string>> Session::outgoing(Message& message, Flight& flight) {
   if (front_ == Front::Modern) {
+    flight.arguments = arguments_of(message);
     CO_TRY_VOID(co_await reach());
     CO_TRY(message, prepared(std::move(message), flight));
   }
@@ -145,6 +146,7 @@ awaitable<void> Session::call(ClientStream& client, Message message) {
   auto bytes = co_await outgoing(message, *flight);
   if (!bytes) {
     const bool malformed = bytes.error().kind == ErrorKind::Malformed;
+    if (auto led = malformed ? std::nullopt : co_await url_to_connect(flight->id, flight.get())) co_return co_await answer(client, std::move(*led));
     co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
   }
   co_await look_again(message.method);
@@ -254,6 +256,7 @@ awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Fligh
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
   }
   if (flight->cancelled) co_return co_await client.finish();
+  if (auto led = flight->answers == nullptr ? co_await url_to_connect(flight->id, flight.get()) : std::nullopt) co_return co_await answer(client, std::move(*led));
   co_await answer(client, error_text(flight->id, code::kUnavailable, why + ". Request: " + request_id + ".",
                                      R"({"requestId":)" + json::quote(request_id) + "}"));
 }

@@ -138,11 +138,13 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   boost::asio::awaitable<Result<bool>> is_modern(Back& back);
   boost::asio::awaitable<Result<void>> carry_on(Back& back, SseEvent& event);
   Result<Message> prepared(Message message, Flight& flight);
+  static Digest arguments_of(const Message& message);
   boost::asio::awaitable<Result<void>> judge_input(const Message& answer);
   std::string sealed_state(const Flight& flight, CarriedState carried);
   std::string state_binding() const;
   std::string sealed_task(std::string_view id) const;
   std::string with_task(const Message& answer, const Flight& flight) const;
+  boost::asio::awaitable<std::optional<std::string>> url_to_connect(std::string id, const Flight* flight);
   std::optional<std::string> url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial);
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
@@ -158,13 +160,14 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::string id_;
   const Front front_;
   std::shared_ptr<enforce::Session> gate_;
-  std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said
+  std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said; "{}" for both after a restart
   net::Condition waiting_;                 // changed when begin_modern(), open_conversation() or list_again() ends
   bool begun_ = false, opening_ = false, looking_ = false;
   bool bridged_ = false;                   // `initialize` went over a bridge
   std::uint64_t flight_number_ = 0;
   std::unique_ptr<Back> back_;             // made when it is first needed
   std::string resume_key_, version_;       // of a conversation that goes on after a restart
+  std::string asked_version_;              // by a legacy client
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
   std::map<std::string, std::string> answered_;                           // answers that may be replayed: raw id -> method
   std::deque<std::string> answered_order_;

@@ -1,8 +1,9 @@
 // How a modern client waits for a human (docs/protocols/mcp.md, "Held calls"): as a task when it knows tasks, else on its stream, and when
-// that takes too long with a URL to open or the words of a refusal. See session.h.
+// that takes too long with a URL to open or the words of a refusal. And how its own human is led to connect an account. See session.h.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "base/text.h"
 #include "protocol/mcp/modern_answer.h"
 #include "protocol/mcp/session.h"
 
@@ -11,6 +12,9 @@ namespace sallyport::protocol::mcp {
 using boost::asio::awaitable;
 
 namespace {
+
+constexpr std::string_view kWithUrls = "2025-11-25";  // the legacy revision that has them
+constexpr int kUrlNeeded = -32042;
 
 bool was_left_pending(const std::string& text) {
   const auto answer = parse_message(text, From::Server, SIZE_MAX);
@@ -82,6 +86,22 @@ awaitable<void> Session::post_as_task(std::shared_ptr<ClientStream> client, Mess
     co_return co_await client->end_stream();
   }
   co_await client->leave(held_.created(work->task, id));
+}
+
+/// What leads the client's person to where they connect the account that the target wants: a request for input, or the error of the revision
+/// 2025-11-25 that says the same. nullopt when that is not why, or the client cannot be led.
+awaitable<std::optional<std::string>> Session::url_to_connect(std::string id, const Flight* flight) {
+  const auto* target = services_.gate.catalog()->find(gate_->target);
+  const auto capabilities = json::Document::parse(client_capabilities_);
+  if (target == nullptr || !capabilities || !capabilities->root()["elicitation"]["url"].valid()) co_return std::nullopt;
+  if (front_ == Front::Modern ? flight == nullptr || !may_need_input(flight->method) : asked_version_ != kWithUrls) co_return std::nullopt;
+  const auto url = co_await services_.links.where_to_connect(*target, gate_->who->person());
+  if (url.empty()) co_return std::nullopt;
+  const auto text = "Your account at " + gate_->target + " is not connected. Open the page, connect it, then go on.";
+  const auto page = R"("mode":"url","message":)" + json::quote(text) + R"(,"url":)" + json::quote(url);
+  if (front_ == Front::Legacy) co_return error_text(id, kUrlNeeded, text, R"({"elicitations":[{"elicitationId":)" + json::quote(random_name("eli_")) + "," + page + "}]}");
+  co_return result_text(id, R"({"resultType":"input_required","inputRequests":{"connect":{"method":"elicitation/create","params":{)" + page + R"(}}},"requestState":)" +
+                                json::quote(seal_state(services_.vault, services_.worker, state_binding() + hex(flight->arguments), {std::string(kHeldState), true, ""}, system_clock().wall_ns())) + "}");
 }
 
 /// A held call whose time on the stream is over: its client may open the request's page and make the call again, which attaches to it.

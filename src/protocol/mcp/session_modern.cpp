@@ -189,15 +189,18 @@ awaitable<Result<void>> Session::carry_on(Back& to, SseEvent& event) {
   co_return sent;
 }
 
+/// What a state that a client carries is bound to, beside whose it is.
+Digest Session::arguments_of(const Message& message) {
+  if (!may_need_input(message.method)) return {};
+  const auto& arguments = message.params["arguments"];
+  return sha256(as_bytes(message.method + "\n" + mirrored_name(message).value_or("") + "\n" + (arguments.valid() ? json::canonical(arguments) : std::string())));
+}
+
 /// A modern client's message as it may go on: with the target's own state instead of what was sealed, and without capabilities that
 /// nobody here mediates. Errors: Malformed for a state that is not ours, of somebody else, of other arguments or too old.
 Result<Message> Session::prepared(Message message, Flight& flight) {
   const auto* target = settings();
   const auto& params = message.params;
-  if (may_need_input(message.method)) {
-    const auto canonical = params["arguments"].valid() ? json::canonical(params["arguments"]) : std::string();
-    flight.arguments = sha256(as_bytes(message.method + "\n" + mirrored_name(message).value_or("") + "\n" + canonical));
-  }
   json::Splice splice;
   if (const auto state = params["requestState"]; state.valid()) {
     TRY(const auto carried, open_state(services_.vault, state_binding() + hex(flight.arguments), state.as_string(), system_clock().wall_ns()));
