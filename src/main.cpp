@@ -94,7 +94,7 @@ void on_every(Workers& workers, Work work) {
   done.wait();
 }
 
-awaitable<std::vector<admin::Metric>> metrics(Workers& workers, const enforce::ToolPins& pins) {
+awaitable<std::vector<admin::Metric>> metrics(Workers& workers, const enforce::ToolPins& pins, protocol::mcp::Sights& sights) {
   double sessions = 0, connections = 0, requests = 0, refused = 0, postgres_sessions = 0, postgres_refused = 0, processes = 0, started = 0, died = 0;
   for (auto& worker : workers) {
     auto ask = [](Worker& one) -> awaitable<protocol::mcp::Endpoint::Counts> { co_return one.mcp().counts(); };
@@ -126,6 +126,8 @@ awaitable<std::vector<admin::Metric>> metrics(Workers& workers, const enforce::T
   out.push_back({"sallyport_sessions", "Open sessions.", "gauge", postgres, postgres_sessions});
   out.push_back({"sallyport_logins_refused_total", "Logins that were refused.", "counter", postgres, postgres_refused});
   for (const auto& [target, count] : pins.waiting()) out.push_back({"sallyport_tools_quarantined", "Tools that wait for a review.", "gauge", {{"target", target}}, static_cast<double>(count)});
+  for (const auto& [member, up] : sights.members())
+    out.push_back({"sallyport_virtual_member_up", "Whether a member of a virtual server answered when it was last spoken to.", "gauge", {{"server", member.first}, {"member", member.second}}, up ? 1.0 : 0.0});
   co_return out;
 }
 
@@ -295,7 +297,7 @@ Result<void> start(Shared& shared, Running& running) {
   for (auto& worker : workers) worker->mcp().describe(resource_server(shared));
   running.api = std::make_unique<admin::Admin>(admin::AdminServices{
       first.context(), first.authenticator(), *shared.directory, *shared.approvals, *shared.pins, *shared.log, first.port(), *shared.reading, *shared.keeping, *shared.sessions, admin_config(shared.config), [&running] { return running.reloads.ask(); },
-      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers, &shared] { return metrics(workers, *shared.pins); }, origin});
+      [&running] { return running.draining.load(); }, [&shared] { return witness_status(shared); }, [&workers, &shared] { return metrics(workers, *shared.pins, *shared.sights); }, origin});
   const signin::Services people{first.context(), first.authenticator(), *shared.directory, origin, *shared.oauth, *shared.upstream, mcp_door(shared, first)};
   running.sign_in = std::make_unique<signin::SignIn>(people,
                                                      std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys);

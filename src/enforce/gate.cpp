@@ -131,7 +131,7 @@ void Gate::judge_budget(const Session& session, const Action& action, Judged& ju
   if (budgets_ == nullptr || judged.decision.effect == Effect::Block) return;
   auto place = budgets_->take(*session.who, *judged.target, judged.decision.effect == Effect::Allow && !is_housekeeping(action));
   if (place) {
-    judged.place = std::move(*place);
+    judged.budget = std::move(*place);
     return;
   }
   judged.decision.effect = Effect::Block;
@@ -307,6 +307,14 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
     return std::move(denial);
   };
 
+  // Another round of a command that has been approved, word for word, under the same policy.
+  if (hold != nullptr && hold->carried && hold->carried->digest == request.digest && *hold->carried->command != UINT64_MAX) {
+    judged.goes_on = *hold->carried->command;
+    judged.place = std::make_shared<std::uint64_t>(UINT64_MAX);
+    judged.approval = hold->carried->approval;
+    hold->used = Used{judged.approval, request.digest, hold->carried->wall_ns, judged.place};
+    co_return std::nullopt;
+  }
   auto approval = co_await approvals_.request(request);
   if (!approval) co_return failed(approval.error());
   denial.approval = approval->id;
@@ -371,6 +379,8 @@ awaitable<std::optional<Denial>> Gate::hold_for_approval(Session& session, const
   auto used = co_await approvals_.use(approval->id, request.digest);
   if (!used) co_return failed(used.error());
   judged.approval = approval->id;
+  judged.place = std::make_shared<std::uint64_t>(UINT64_MAX);
+  if (hold != nullptr) hold->used = Used{approval->id, request.digest, clock_.wall_ns(), judged.place};
   co_return std::nullopt;
 }
 

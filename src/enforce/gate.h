@@ -94,6 +94,15 @@ struct Allowed {
 };
 using Verdict = std::variant<Denial, Allowed>;  // a default one is a denial
 
+/// What an approved command ran with. A protocol whose commands go on in several requests gives it back with the next of them, once, so
+/// that they need one approval.
+struct Used {
+  std::string approval;
+  Digest digest{};              // of the command that it is for, and of the policy that asked for it
+  std::int64_t wall_ns = 0;     // when it was used first
+  std::shared_ptr<std::uint64_t> command;  // the entry of what ran with it last
+};
+
 /// The wire's side of a hold. Owned by the session and alive until ask() returns.
 struct Hold {
   /// Called when the hold begins and every few seconds while it lasts, to keep the client informed.
@@ -102,6 +111,8 @@ struct Hold {
   /// and nothing runs unseen.
   std::function<bool()> gone;
   std::string approval;     // set by the Gate once known
+  std::optional<Used> used;     // set by the Gate when the command runs with an approval
+  std::optional<Used> carried;  // set by the session: of the request that this one goes on with
   bool cancelled = false;   // set by Gate::cancel
   bool over = false;        // set by the session: answer now, the approval stays open (the gateway stops)
 };

@@ -71,7 +71,8 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message
                  Judged judged, OnVerdict done) {
   auto entry = command_entry(*session, action, request_id, judged.policy->digest(), evidence::Decision::Allowed,
                              judged.decision.rules, judged.approval, judged.object, record, judged.counts, "");
-  auto place = std::make_shared<std::uint64_t>(UINT64_MAX);
+  if (judged.goes_on) entry.uint(Field::CommandIndex, *judged.goes_on);
+  auto place = judged.place ? judged.place : std::make_shared<std::uint64_t>(UINT64_MAX);
   entry.tell(place);
   auto allow = [this, session, place, judged = std::move(judged), bytes = std::move(message.bytes), request_id]() mutable {
     auto state = std::make_unique<Running::State>();
@@ -84,7 +85,7 @@ void Gate::admit(std::shared_ptr<Session> session, const Action& action, Message
     state->limits = judged.decision.limits;
     state->request_id = request_id;
     state->place = std::move(place);
-    state->budget = std::move(judged.place);
+    state->budget = std::move(judged.budget);
     state->started_mono_ns = clock_.mono_ns();
     return Allowed{target::Permit(std::move(judged.catalog), judged.target, std::move(bytes), std::move(request_id), std::move(person)), Running(std::move(state))};
   };

@@ -25,8 +25,10 @@ struct Gate::Judged {
   SqlMaskingPtr sql;              // of a Statement
   MaskCounts counts;              // of the request's record
   std::string approval;
+  std::optional<std::uint64_t> goes_on;     // the command's entry whose next round this is
+  std::shared_ptr<std::uint64_t> place;     // of its entry, when somebody wants to know
   std::string object;             // as it is recorded: masked
-  Budgets::PlacePtr place;        // null without a budget
+  Budgets::PlacePtr budget;       // null without a budget
 };
 
 struct Running::State {

@@ -141,7 +141,9 @@ Result<TokenRequest> token_request(const UpstreamClient& client, const UpstreamE
     fields.emplace_back("client_secret", std::move(secret));
   }
   if (client.proof == UpstreamClient::Proof::PrivateKey) {
-    const auto payload = fmt::format(R"({{"iss":{0},"sub":{0},"aud":{1},"iat":{2},"exp":{3},"jti":"{4}"}})", json::quote(client.id), json::quote(at.token), wall_ns / kSecond,
+    // For the issuer and nobody else (draft-ietf-oauth-rfc7523bis): another server that names this token endpoint as its own could use it otherwise.
+    const auto& audience = at.issuer.empty() ? at.token : at.issuer;
+    const auto payload = fmt::format(R"({{"iss":{0},"sub":{0},"aud":{1},"iat":{2},"exp":{3},"jti":"{4}"}})", json::quote(client.id), json::quote(audience), wall_ns / kSecond,
                                      wall_ns / kSecond + 60, random_name("jwt_"));
     TRY(auto assertion, signed_jwt(client, payload));
     fields.emplace_back("client_assertion_type", kAssertionType);

@@ -142,6 +142,14 @@ Result<std::string> Link::path_of(std::string_view reference) const {
   return (reference.front() == '?' ? path : path.substr(0, path.rfind('/') + 1)) + std::string(reference);
 }
 
+awaitable<std::string> Links::where_to_connect(const Target& target, std::string person) const {
+  const auto* mcp = std::get_if<McpTarget>(&target.kind);
+  if (mcp == nullptr || !mcp->oauth || mcp->oauth->grant != identity::UpstreamClient::Grant::AuthorizationCode) co_return "";
+  const auto connected = co_await tokens_.connections(std::move(person));
+  if (!connected || std::ranges::any_of(*connected, [&](const auto& one) { return one.target == target.name; })) co_return "";
+  co_return tokens_.connect_url(target.name);
+}
+
 Result<std::shared_ptr<Link>> Links::get(const Target& target) {
   if (const auto at = links_.find(target.name); at != links_.end()) return at->second;
   TRY(auto link, Link::open(context_, target, tokens_));

@@ -56,6 +56,8 @@ class Links {
  public:
   Links(boost::asio::io_context& context, identity::UpstreamTokens& tokens) : context_(context), tokens_(tokens) {}
   Result<std::shared_ptr<Link>> get(const Target& target);
+  /// Where this person connects the account that the target wants; "" when none is wanted, or it is connected, or nobody can tell.
+  boost::asio::awaitable<std::string> where_to_connect(const Target& target, std::string person) const;
   void clear() { links_.clear(); }
 
  private:

@@ -49,7 +49,9 @@ void PackRules::command(const Entry& entry, Session& session) {
   const auto known = approvals_.find(entry.approval);
   if (known == approvals_.end()) return;  // requested and used where we cannot look
   if (!known->second.used && known->second.quorum) later("approval", entry, "it ran on an approval that was not used before");
-  if (std::exchange(known->second.run, true)) say("approval", entry, "it ran on an approval that had let another command run");
+  // Another round of a command names the one before.
+  if (std::exchange(known->second.run, true) && entry.command != known->second.last) say("approval", entry, "it ran on an approval that had let another command run");
+  known->second.last = entry.index;
 }
 
 void PackRules::outcome(const Entry& entry, Session& session) {

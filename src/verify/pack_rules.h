@@ -30,6 +30,7 @@ class PackRules {
     std::set<std::string> approvers;
     std::optional<std::uint64_t> quorum;  // known when it was requested here
     bool used = false, run = false;
+    std::optional<std::uint64_t> last;    // the command that ran on it last
   };
   struct IdHash {
     std::size_t operator()(const Id& id) const { return static_cast<std::size_t>(little(id, 0, 8)); }

@@ -64,6 +64,7 @@ class Rules {
     std::set<std::string> approvers;
     std::uint64_t quorum = 0;
     bool used = false, run = false;
+    std::optional<std::uint64_t> last;      // the command that ran on it last: its next round names it
     bool older = false;                     // it was requested in what is pruned: its rules cannot be judged
   };
   void incarnation(const Entry& entry, const Id& segment_incarnation);

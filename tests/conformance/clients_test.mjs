@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { each, scenario, scenarios } from './clients.mjs';
 
 const LOOKED_AT = {
-  '2025-11-25': ['elicitation-sep1034-client-defaults', 'sse-retry'],
-  '2026-07-28': ['request-metadata', 'http-standard-headers', 'http-custom-headers', 'http-invalid-tool-headers', 'sep-2322-client-request-state'],
+  '2025-11-25': ['elicitation-sep1034-client-defaults', 'sse-retry', 'auth/client-credentials-basic', 'auth/client-credentials-jwt'],
+  '2026-07-28': ['request-metadata', 'http-standard-headers', 'http-custom-headers', 'http-invalid-tool-headers', 'sep-2322-client-request-state', 'auth/client-credentials-basic', 'auth/client-credentials-jwt'],
 };
 for (const [revision, names] of Object.entries(LOOKED_AT)) {
   test(`client scenarios of ${revision} pass through the gateway`, { timeout: 120_000 }, async () => {

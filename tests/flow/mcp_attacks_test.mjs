@@ -83,6 +83,40 @@ test('keys that another parser reads otherwise are refused at any depth, however
   assert.equal(toolCalls(), before, 'none of them reached the target');
 });
 
+test('arguments that are no object are refused in the words of the protocol, on record, and reach no target', async () => {
+  const before = toolCalls(), refusals = () => gateway.entries('command').filter(one => one.decision === 'blocked').length, recorded = refusals();
+  const wrong = ['"quiet"', '[]', '[{"a":1}]', '7', 'true', 'null'];
+  for (const args of wrong) {
+    const { error } = json(await post(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"quiet","arguments":${args}}}`));
+    assert.deepEqual([error?.code, /no object/.test(error?.message)], [-32602, true], args);
+    assert.match(error.data.requestId, /^req_/);
+  }
+  assert.equal(json(await post(message('tools/call', {}))).error.code, -32602, 'and no name');
+  assert.equal(toolCalls(), before);
+  assert.equal(refusals(), recorded + wrong.length + 1);
+});
+
+test('a message over the limit of its target is refused with the limit, on record, in whatever way it comes', async () => {
+  const before = raw.seen.length, refusals = () => gateway.entries('command').filter(one => one.decision === 'blocked' && JSON.stringify(one).includes('max_message')).length, recorded = refusals();
+  const text = 'x'.repeat(1 << 20);
+  const big = await call('quiet', { text });
+  assert.deepEqual([big.status, json(big).error.code, json(big).error.data.limit, json(big).id], [413, -32600, 1 << 20, lastId], big.body.slice(0, 200));
+  for (const one of [{ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 1, message: text } }, { jsonrpc: '2.0', id: 'x', result: { text } }]) {
+    const answer = await post(one);
+    assert.deepEqual([answer.status, json(answer).error.data.limit, json(answer).id], [413, 1 << 20, null]);
+  }
+  assert.equal(refusals(), recorded + 3);
+  const modern = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'quiet', arguments: { text }, _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} } } };
+  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'quiet' };
+  const other = await gateway.mcpPost('raw', modern, { token: alice, headers });
+  assert.deepEqual([other.status, json(other).error.data?.limit, json(other).id], [413, 1 << 20, 9], other.body.slice(0, 200));
+  const begins = await post({ ...message('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: text, version: '1' } }) }, { session: undefined });
+  assert.equal(begins.status, 413);
+  assert.match(json(begins).error.message, /1048576 bytes/);
+  assert.ok(raw.seen.slice(before).every(one => JSON.stringify(one).length < 10_000), 'none of them reached the target');
+  assert.equal(json(await call('quiet', { text: text.slice(0, 900_000) })).result.content[0].text, 'fine', 'under it');
+});
+
 test('a batch smuggles nothing: arrays are refused where the revision has none, and judged one by one where it has', async () => {
   const before = toolCalls();
   const batch = [message('tools/call', { name: 'forbidden' }), message('tools/call', { name: 'forbidden' })];
@@ -111,7 +145,7 @@ test('a session id is never taken from the client, guessed, shared with another 
 test('a rebound name is refused: Host and Origin are the gateway’s own, once, and as they were configured', async () => {
   const before = raw.seen.length;
   for (const headers of [{ host: 'evil.example' }, { host: `evil.example:${gateway.mcp.split(':')[1]}` }, { host: `127.0.0.1.evil.example` }, { host: `${gateway.mcp}@evil.example` },
-    { origin: 'http://evil.example' }, { origin: `http://${gateway.mcp}.evil.example` }, { origin: 'null' }, { origin: `http://evil.example, http://${gateway.mcp}` }]) {
+    { origin: 'http://evil.example' }, { origin: `http://${gateway.mcp}.evil.example` }, { origin: 'null' }, { origin: '' }, { origin: `http://evil.example, http://${gateway.mcp}` }]) {
     const { status } = await call('quiet', {}, { headers });
     assert.ok([400, 403].includes(status), `${JSON.stringify(headers)}: ${status}`);
   }

@@ -2,12 +2,17 @@
 import test, { before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 import * as t from '@modelcontextprotocol/sdk/types.js';
 import { Client as NewClient, StreamableHTTPClientTransport as NewTransport } from '@modelcontextprotocol/client';
 import { ticketsBehind, pending, approve } from '../lib/tickets.mjs';
-import { Gateway, ROOT, until } from '../lib/gateway.mjs';
+import { Gateway, ROOT, folder, until } from '../lib/gateway.mjs';
+import { Browser } from '../lib/browser.mjs';
+import { Keeper, RawClient, walk } from '../lib/oauth_person.mjs';
+import { start as startProvider } from '../fixtures/sign_in_provider.mjs';
 import { event, result, startRaw } from '../fixtures/raw_mcp.mjs';
 
 let gateway, tickets, end, alice, bob;
@@ -122,6 +127,98 @@ test('complaint 6: who asked is lost between hops: each call of each connection 
   assert.equal(whose.filter(name => name.includes('alice')).length, 8, whose.join());
   for (const request of tickets.requests.slice(before)) assert.equal(request.authorization, 'Bearer upstream-secret');
   assert.ok(!JSON.stringify(tickets.requests).includes(alice));
+});
+
+/** A gateway without TLS behind a proxy that has it, signing people in at an ordinary provider: no registration of clients, no documents, secrets by Basic. */
+async function behindProxy(context, keepHost = true) {
+  const dir = folder('sallyport-proxy-');
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=proxy', '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'pipe', cwd: dir });
+  const provider = await startProvider(), raw = await startRaw({ call: (one, res, { json: say }) => say(result(one.id, 'fine')) });
+  const proxies = {};
+  const proxy = async to => {
+    const server = https.createServer({ key: fs.readFileSync(path.join(dir, 'key.pem')), cert: fs.readFileSync(path.join(dir, 'ca.pem')) }, (req, res) => {
+      const [host, port] = proxies[to].split(':');
+      const forwarded = { ...req.headers, 'x-forwarded-proto': 'https', 'x-forwarded-host': req.headers.host, ...(keepHost ? {} : { host: proxies[to] }) };
+      req.pipe(http.request({ host, port, path: req.url, method: req.method, headers: forwarded, agent: false }, answer => { res.writeHead(answer.statusCode, answer.headers); answer.pipe(res); }).on('error', () => res.destroy()));
+    });
+    await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
+    return server;
+  };
+  const [door, admin] = [await proxy('mcp'), await proxy('admin')];
+  const at = server => `https://127.0.0.1:${server.address().port}`;
+  const own = new Gateway({ tls: false, publicUrl: at(door), targets: { raw: { url: raw.url }, other: { url: raw.url } }, policy: '- { id: all, allow: { who: "group:engineers" } }', env: { CORP_SECRET: provider.secret },
+    more: { gateway: `admin_url: ${at(admin)}`, identity: `oidc:\n  - issuer: ${provider.issuer}\n    audience: sallyport\n    name: corp\n    client: { id: sallyport, secret: { env: CORP_SECRET }, scopes: [openid, profile, email] }\noauth:\n  clients:\n    inspector: { redirect_uris: ["http://127.0.0.1/callback"] }\n  registration: true` } });
+  context.after(async () => {
+    const code = await own.stop();
+    for (const server of [door, admin]) { server.closeAllConnections(); server.close(); }
+    await Promise.all([provider.stop(), raw.close()]);
+    assert.equal(code, 0);
+  });
+  await own.start();
+  [proxies.mcp, proxies.admin] = [own.mcp, own.admin];
+  own.ca = path.join(dir, 'ca.pem');
+  provider.connect({ callback: `${at(admin)}/auth/callback/corp`, fetch: own.fetch() });
+  const began = { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } } };
+  const headers = token => ({ 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...(token ? { authorization: `Bearer ${token}` } : {}) });
+  return { own, provider, door: at(door), admin: at(admin), begin: (token, target = 'raw', more = {}) => own.http('POST', `${at(door)}/mcp/${target}`, { body: JSON.stringify(began), headers: { ...headers(token), ...more } }),
+    visitor: () => new Browser({ ca: own.ca }), client: more => new RawClient({ adminUrl: at(admin), http: own.http.bind(own) }, { id: 'inspector', ...more }) };
+}
+
+test('complaint 7: behind a TLS proxy the addresses of the metadata are those of the gateway’s own inside: they are the public ones, and lead somewhere', async context => {
+  for (const keepHost of [true, false]) {
+    const { own, door, admin, begin } = await behindProxy(context, keepHost);
+    for (const lie of [{}, { 'x-forwarded-host': 'evil.example', forwarded: 'host=evil.example' }]) {
+      const refused = await begin(undefined, 'raw', lie);
+      assert.equal(refused.status, 401, refused.body);
+      const [, at] = /resource_metadata="([^"]*)"/.exec(refused.headers['www-authenticate']);
+      assert.equal(at, `${door}/.well-known/oauth-protected-resource/mcp/raw`);
+      const resource = JSON.parse((await own.http('GET', at)).body);
+      assert.equal(resource.resource, `${door}/mcp/raw`);
+      assert.equal(resource.authorization_servers[0], admin);
+      const server = JSON.parse((await own.http('GET', `${admin}/.well-known/oauth-authorization-server`)).body);
+      assert.equal(server.issuer, admin);
+      for (const [name, url] of Object.entries(server)) if (name.endsWith('_endpoint')) assert.ok(url.startsWith(`${admin}/`), `${name}: ${url}`);
+    }
+  }
+});
+
+test('complaint 8: RFC 8707’s resource is forgotten, or has to match to the letter: what names the door or the target does, and nothing else', async context => {
+  const { door, begin, client, visitor } = await behindProxy(context);
+  for (const resource of [`${door}/mcp/raw`, `${door}/mcp`, `${door}/`, door]) {
+    const { access_token: token } = await client({ resource }).tokens(visitor());
+    assert.equal((await begin(token)).status, 200, resource);
+    assert.equal((await begin(token, 'other')).status, resource.endsWith('/raw') ? 401 : 200, `${resource}, for another target`);
+  }
+  for (const resource of [undefined, `${door}/mcp/raw/more`, 'https://evil.example/mcp/raw', `${door.replace('https', 'http')}/mcp/raw`]) {
+    const { location } = await visitor().go(client({ resource }).url(), { stop: () => true });
+    assert.equal(new URL(location).searchParams.get('error'), 'invalid_target', resource);
+  }
+});
+
+test('complaint 9: an ordinary provider registers no clients: the gateway does, and the call is that of the provider’s person', async context => {
+  const { own, provider, door, admin, visitor } = await behindProxy(context);
+  const said = await (await fetch(`${provider.issuer}/.well-known/openid-configuration`)).json();
+  assert.ok(!said.registration_endpoint && !said.client_id_metadata_document_supported, 'the provider knows neither');
+  const keeper = new Keeper({ redirect: 'http://127.0.0.1:9/callback' });
+  const connect = async () => {
+    const client = new NewClient({ name: 'unknown to all', version: '1' });
+    const transport = new NewTransport(new URL(`${door}/mcp/raw`), { authProvider: keeper, fetch: own.fetch() });
+    await client.connect(transport).catch(error => { throw Object.assign(error, { at: transport }); });
+    return client;
+  };
+  const stopped = await connect().then(() => null, error => error);
+  assert.match(String(stopped), /Unauthorized/);
+  assert.match(keeper.information.client_id, /^dcr_/);
+  assert.equal(new URL(keeper.authorizationUrl).origin, admin);
+  const { answer, page } = await walk(visitor(), keeper.authorizationUrl);
+  assert.ok(answer?.code, page?.body);
+  await stopped.at.finishAuth(new URLSearchParams(answer));
+  const client = await connect();
+  const { content } = await client.callTool({ name: 'quiet', arguments: {} });
+  assert.equal(content[0].text, 'fine');
+  await client.close();
+  const entry = own.entries('command').findLast(one => one.object === 'quiet');
+  assert.deepEqual([entry.subject, entry.agent], ['ada', keeper.information.client_id]);
 });
 
 test('complaint 10: the audit says who, as which agent, on which target, which tool, with what decision and what came of it', async () => {

@@ -68,6 +68,7 @@ before(async () => {
   await new Promise(resolve => inner.listen(0, '127.0.0.1', resolve));
   [provider, tickets, oauth, rotated, people] = await Promise.all([startProvider(), startTickets(), startOAuth(), startOAuth({ life: 3600 }), startOAuth()]);
   provider.people.cara = { groups: ['engineers'], email: 'cara@example.com', email_verified: true, name: 'Cara' };
+  for (const name of ['dora', 'edna']) provider.people[name] = { groups: ['engineers'], email: `${name}@example.com`, email_verified: true, name };
   provider.people.ben = { groups: ['engineers'], email: 'ben@example.com', email_verified: true, name: 'Ben' };
   const takes = server => request => {
     const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
@@ -325,6 +326,39 @@ test('a client of either era is told where to connect', async () => {
     await assert.rejects(client.connect(transport), error => error.message.includes(`${gateway.adminUrl}/connect/mine`), mode);
     await client.close();
   }
+});
+
+test('a client that opens URLs is led there: by a request for input, or by the error of its revision', async () => {
+  const [dora, edna] = [await person('dora'), await person('edna')];
+  const page = `${gateway.adminUrl}/connect/mine`;
+  const version = '2026-07-28', able = { elicitation: { url: {} } };
+  const modern = async (capabilities, method = 'tools/call', more = {}) => {
+    const params = { ...(method === 'tools/call' ? { name: 'slow', arguments: { ms: 1 } } : {}), ...more, _meta: { 'io.modelcontextprotocol/protocolVersion': version, 'io.modelcontextprotocol/clientCapabilities': capabilities, 'io.modelcontextprotocol/clientInfo': { name: 'led', version: '1' } } };
+    return json(await gateway.mcpPost('mine', { jsonrpc: '2.0', id: 1, method, params }, { token: dora.token, headers: { 'mcp-protocol-version': version, 'mcp-method': method, ...(params.name ? { 'mcp-name': params.name } : {}) } }));
+  };
+  const before = guards.people.seen.length;
+  const { result } = await modern(able);
+  assert.equal(result?.resultType, 'input_required', JSON.stringify(result));
+  const [asked] = Object.entries(result.inputRequests);
+  assert.deepEqual([asked[1].method, asked[1].params.mode, asked[1].params.url], ['elicitation/create', 'url', page]);
+  for (const [what, answer] of [['a form only', await modern({ elicitation: {} })], ['nothing', await modern({})], ['no request that may ask', await modern(able, 'tools/list')]]) assert.ok(answer.error.message.includes(page), `${what}: ${JSON.stringify(answer)}`);
+
+  const legacy = async (capabilities, protocolVersion = '2025-11-25') => json(await gateway.mcpPost('mine', { jsonrpc: '2.0', id: 7, method: 'initialize', params: { protocolVersion, capabilities, clientInfo: { name: 'led', version: '1' } } }, { token: edna.token }));
+  const { error, id } = await legacy(able);
+  assert.deepEqual([id, error.code, error.data.elicitations.length], [7, -32042, 1]);
+  const { mode, url, elicitationId, message: text } = error.data.elicitations[0];
+  assert.deepEqual([mode, url, /^eli_/.test(elicitationId), /not connected/.test(text)], ['url', page, true, true]);
+  for (const [capabilities, revision] of [[{}, '2025-11-25'], [{ elicitation: {} }, '2025-11-25'], [able, '2025-06-18']]) {
+    const { error: words } = await legacy(capabilities, revision);
+    assert.ok(words.code !== -32042 && words.message.includes(page), JSON.stringify(words));
+  }
+  assert.equal(guards.people.seen.length, before, 'nothing was sent');
+
+  people.who = 'dora';
+  assert.match((await connect(dora.visitor)).body, /is connected/);
+  const retried = await until(async () => { const answer = await modern(able, 'tools/call', { requestState: result.requestState, inputResponses: { [asked[0]]: { action: 'accept' } } }); return answer.result?.content && answer; }, 'the connected account');
+  assert.equal(retried.result.content[0].text, 'done');
+  assert.equal((await modern(able, 'tools/call', { arguments: { ms: 2 }, requestState: result.requestState, inputResponses: {} })).error.code, -32602, 'the state of another call');
 });
 
 test('a connection counts only in the browser and for the target that began it', async () => {

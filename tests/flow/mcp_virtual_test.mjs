@@ -173,9 +173,12 @@ for (const kind of CLIENTS) {
     assert.ok((await all(client)).names.includes('p.six'));
     pages.names.pop();
 
+    const up = async () => /^sallyport_virtual_member_up\{member="pages",server="tools"\} (\d)$/m.exec((await gateway.get('/metrics', { token: alice })).body)?.[1];
+    assert.equal(await up(), '1');
     await pages.stop();
     const without = await until(async () => { const now = await all(client); return !now.names.includes('p.one') && now; }, 'a list without it');
     assert.equal(without.meta[UNAVAILABLE].length, 1);
+    assert.equal(await up(), '0', 'in the metrics, too');
     assert.equal(without.meta[UNAVAILABLE][0].server, 'pages');
     assert.ok(without.meta[UNAVAILABLE][0].reason.length > 10);
     for (const name of ['tickets_read_ticket', 'new_echo', 'create_entities']) assert.ok(without.names.includes(name), name);
@@ -187,6 +190,7 @@ for (const kind of CLIENTS) {
     await until(() => changes > before, 'the news that it is back');
     const back = await until(async () => { const now = await all(client); return now.names.includes('p.one') && now; }, 'its tools');
     assert.equal(back.meta[UNAVAILABLE], undefined);
+    assert.equal(await up(), '1');
     assert.equal(said(await client.call('p.one')), 'turned one');
   });
 

@@ -8,18 +8,19 @@ const VERSION = '2026-07-28';
 const META = { 'io.modelcontextprotocol/protocolVersion': VERSION, 'io.modelcontextprotocol/clientCapabilities': {}, 'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1' } };
 const MANY = 24;  // connections, so that each of four workers has some
 const TOOLS = [{ name: 'loud', description: 'Loud.', inputSchema: { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } } } }];
-let gateway, modern, alice;
+let gateway, modern, legacy, alice;
 before(async () => {
   modern = await startRaw({ era: 'modern', tools: () => TOOLS, call: (message, res, { json }) => json(result(message.id, 'fine')) });
+  legacy = await startRaw({ call: (message, res, { json }) => json(result(message.id, 'fine')) });
   gateway = new Gateway({ tls: false, users: { alice: ['engineers'] }, more: { gateway: 'workers: 4' }, policy: '- { id: all, allow: { who: "group:engineers" } }',
-    targets: { open: { url: modern.url }, pinned: { url: modern.url, trust: '{ pinning: true }' }, both: { virtual: 'servers: { open: { prefix: "o_" }, pinned: { prefix: "p_" } }' } } });
+    targets: { older: { url: legacy.url }, open: { url: modern.url }, pinned: { url: modern.url, trust: '{ pinning: true }' }, both: { virtual: 'servers: { open: { prefix: "o_" }, pinned: { prefix: "p_" } }' } } });
   await gateway.start();
   alice = await gateway.token('alice');
 });
 after(async () => {
   assert.equal(await gateway.stop(), 0);
   assert.equal(gateway.verify().code, 0);
-  await modern.close();
+  await Promise.all([modern.close(), legacy.close()]);
 });
 const send = (target, method, params = {}, headers = {}) => gateway.mcpPost(target, { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: META } },
   { token: alice, headers: { 'mcp-protocol-version': VERSION, 'mcp-method': method, ...(params.name ? { 'mcp-name': params.name } : {}), ...headers } });
@@ -55,10 +56,16 @@ test('a legacy client’s calls get the headers that the target wants, on every 
 });
 
 test('of a pinned tool the headers are known after a restart, before anybody lists', async () => {
+  const session = await gateway.initialize('older', alice);
   gateway.keepPorts();
   assert.equal(await gateway.stop(), 0);
   await gateway.start();
   const before = modern.seen.filter(one => one.method === 'tools/list').length;
   await comparedEverywhere('pinned', 'loud');
   assert.equal(modern.seen.filter(one => one.method === 'tools/list').length, before);
+
+  const answers = await many(n => gateway.mcpPost('older', { jsonrpc: '2.0', id: n, method: 'tools/call', params: { name: 'loud', arguments: { n } } }, { token: alice, session }));
+  assert.deepEqual([...new Set(answers.map(one => one.status))], [200], 'all that come at once for a session that is coming back');
+  assert.deepEqual(answers.map(one => JSON.parse(one.body).id), answers.map((_, n) => n));
+  assert.equal(gateway.entries('session.open').filter(one => one.target === 'older').length, 2, 'it came back once');
 });

@@ -20,6 +20,7 @@ awaitable<void> answer_initialize(net::HttpServerConnection& http, unsigned stat
   if (!session.empty()) headers.add("Mcp-Session-Id", session);
   (void)co_await http.respond(status, headers, text);
 }
+constexpr std::int64_t kResume = 30'000'000'000;         // how long a request waits for its session to come back
 constexpr std::int64_t kProcessesEnd = 5'000'000'000;   // at the gateway's stop, after what runs had its time
 
 }  // namespace
@@ -39,7 +40,7 @@ bool Endpoint::accepts(std::string_view header, std::string_view type) {
 }
 
 Endpoint::Endpoint(Services services, Sights& sights, EndpointOptions options, Handoff handoff)
-    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), observed_{sights}, held_(services.worker), sweep_timer_(services.context), tend_timer_(services.context) {}
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), observed_{sights}, held_(services.worker), resumed_(services.context), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;
@@ -76,8 +77,9 @@ std::string Endpoint::why_not(const net::HttpRequest& request, unsigned& status)
   if (std::ranges::find(options_.hosts, host) == options_.hosts.end())
     return "the Host \"" + host.substr(0, 100) + "\" is not this gateway; set gateway.public_url to the address that clients use";
   if (request.headers.count("Origin") > 1) return "more than one Origin";
+  // Also one that says nothing: only programs that are no browsers leave it out.
   if (const auto origin = request.headers.get("Origin");
-      !origin.empty() && std::ranges::find(options_.origins, ascii_lower(origin)) == options_.origins.end())
+      request.headers.count("Origin") == 1 && std::ranges::find(options_.origins, ascii_lower(origin)) == options_.origins.end())
     return "the Origin \"" + std::string(origin.substr(0, 100)) + "\" is not allowed";
   for (const auto name : {"Mcp-Session-Id", "MCP-Protocol-Version", "Authorization", "Last-Event-ID"}) {
     status = 400;
@@ -223,6 +225,13 @@ awaitable<std::shared_ptr<Conversation>> Endpoint::find(net::HttpServerConnectio
     co_await refuse(http, 404, code::kDenied, unknown);  // a member's of a virtual server, which is nobody's to name
     co_return nullptr;
   }
+  // After a restart the first request brings the session back; those that came with it wait for that.
+  const auto until = net::after(kResume);
+  while (resuming_.contains(id))
+    if (!co_await resumed_.wait(until)) {
+      co_await refuse(http, 503, code::kUnavailable, "the session is still being resumed; try again");
+      co_return nullptr;
+    }
   if (const auto at = sessions_.find(id); at != sessions_.end()) {
     if (at->second->ready() && !at->second->lost() && at->second->who()->person() == who->person() && at->second->who()->agent == who->agent && at->second->target() == target) {
       at->second->renew(std::move(who));
@@ -231,20 +240,20 @@ awaitable<std::shared_ptr<Conversation>> Endpoint::find(net::HttpServerConnectio
     co_await refuse(http, 404, code::kDenied, unknown);
     co_return nullptr;
   }
+  resuming_.insert(id);
+  const Resuming resuming{*this, id};
   auto remembered = co_await services_.remembered.recall(id);
   if (!remembered) {
     co_await refuse(http, 503, code::kUnavailable, remembered.error().what);
     co_return nullptr;
   }
   const bool owner = *remembered && (*remembered)->person == who->person() && (*remembered)->agent == who->agent && (*remembered)->target == target;
-  if (!owner || !resuming_.insert(id).second) {
-    // Two requests at once after a restart: the second may try again, for the first is bringing the session back.
-    co_await refuse(http, owner ? 503 : 404, code::kDenied, owner ? "the session is being resumed; try again" : unknown);
+  if (!owner) {
+    co_await refuse(http, 404, code::kDenied, unknown);
     co_return nullptr;
   }
   auto session = conversation_with(target, id, Front::Legacy);
   auto resumed = co_await session->resume(std::move(who), http.peer(), std::move(**remembered));
-  resuming_.erase(id);
   if (!resumed) {
     co_await refuse(http, resumed.error().kind == ErrorKind::Denied ? 404 : 503, code::kUnavailable, resumed.error().what);
     co_return nullptr;
@@ -292,6 +301,9 @@ awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
   if (message.text().size() > kMostSaidOfItself) co_return co_await refuse(http, 400, code::kInvalidRequest, "initialize is over 64 KiB");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
+  const auto* configured = services_.gate.catalog()->find(target);
+  if (const auto* mcp = configured == nullptr ? nullptr : std::get_if<target::McpTarget>(&configured->kind); mcp != nullptr && message.text().size() > mcp->max_message && services_.gate.may_open(*who, target))
+    co_return co_await refuse(http, 413, code::kInvalidRequest, "the message is over the " + std::to_string(mcp->max_message) + " bytes that this target gets");
   auto session = conversation_with(target, new_session_id(), Front::Legacy);
   // Known before the client is told of it: its next request may be here before this coroutine goes on.
   sessions_[session->id()] = session;

@@ -70,6 +70,12 @@ class Endpoint {
     std::set<net::HttpServerConnection*>& all_;
     net::HttpServerConnection* one_;
   };
+  /// A session is coming back while this lives; then whoever waits for it looks again.
+  struct Resuming {
+    ~Resuming() { endpoint.resuming_.erase(id), endpoint.resumed_.changed(); }
+    Endpoint& endpoint;
+    const std::string& id;
+  };
   boost::asio::awaitable<bool> handle(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
   boost::asio::awaitable<bool> handle_post(net::HttpServerConnection& http, net::HttpRequest request, identity::PrincipalPtr who, std::string target);
   /// The media types an Accept header names, parameters dropped; `*/*` stands for all.
@@ -113,7 +119,8 @@ class Endpoint {
   Observed observed_;
   HeldCalls held_;
   std::map<std::string, std::shared_ptr<SseFront>> fronts_;      // open streams of 2024-11-05, by session id
-  std::set<std::string> resuming_;
+  std::set<std::string> resuming_;   // ids of sessions that are coming back after a restart
+  net::Condition resumed_;
   std::uint64_t requests_ = 0, refused_ = 0;
   boost::asio::steady_timer sweep_timer_, tend_timer_;
   std::set<net::HttpServerConnection*> connections_;  // being served, to be closed at the end of drain()

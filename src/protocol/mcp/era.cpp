@@ -75,6 +75,15 @@ bool is_cacheable(std::string_view method) {
   return contains(kCacheable, method);
 }
 
+bool is_of_subscription(std::string_view method) { return method.ends_with("/list_changed") || method == "notifications/resources/updated"; }
+
+bool asks_for(const json::Value& notifications, std::string_view method) {
+  if (method == "notifications/tools/list_changed") return notifications["toolsListChanged"].as_bool();
+  if (method == "notifications/prompts/list_changed") return notifications["promptsListChanged"].as_bool();
+  if (method == "notifications/resources/list_changed") return notifications["resourcesListChanged"].as_bool();
+  return method == "notifications/resources/updated" && notifications["resourceSubscriptions"].size() > 0;
+}
+
 bool is_removed(std::string_view method) {
   static constexpr std::array<std::string_view, 5> kRemoved = {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"};
   return contains(kRemoved, method) || method == "tasks/list" || method == "tasks/result";

@@ -62,6 +62,9 @@ Result<std::string> header_decoded(std::string_view value);
 /// A result that was cut short for more input, and the methods that may have one.
 bool is_input_required(const json::Value& result);
 bool may_need_input(std::string_view method);
+/// What is said on the stream of a subscriptions/listen and nowhere else, and whether its `notifications` ask for it.
+bool is_of_subscription(std::string_view method);
+bool asks_for(const json::Value& notifications, std::string_view method);
 /// Methods of earlier revisions that this one does not have.
 bool is_removed(std::string_view method);
 /// Results with ttlMs and cacheScope.

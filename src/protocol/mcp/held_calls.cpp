@@ -4,10 +4,11 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "protocol/mcp/carried_state.h"
 
 namespace sallyport::protocol::mcp {
 namespace {
-constexpr std::size_t kMaxTasks = 4096, kMaxOfPerson = 512;
+constexpr std::size_t kMaxTasks = 4096, kMaxOfPerson = 512, kMaxKept = 4096;
 constexpr std::size_t kMaxBytes = 64u << 20;  // of outcomes that wait to be fetched
 constexpr std::int64_t kKept = 3600LL * 1'000'000'000;  // of an outcome that nobody fetches
 }  // namespace
@@ -29,6 +30,24 @@ std::string HeldCalls::add(const identity::Principal& who, std::string target, s
   const auto now = system_clock().wall_ns();
   tasks_[id] = {person, who.agent, std::move(target), std::move(status_message), "", now, now, false, std::move(cancel)};
   return id;
+}
+
+std::string HeldCalls::keep(const enforce::Used& used) {
+  const auto now = system_clock().wall_ns();
+  std::erase_if(kept_, [&](const auto& one) { return one.second.wall_ns + kStateLives < now; });
+  if (kept_.size() >= kMaxKept) return "";
+  auto key = random_name("");
+  kept_.emplace(key, used);
+  return key;
+}
+
+std::optional<enforce::Used> HeldCalls::take(const std::string& key) {
+  const auto at = kept_.find(key);
+  if (at == kept_.end()) return std::nullopt;
+  auto used = std::move(at->second);
+  kept_.erase(at);
+  if (used.wall_ns + kStateLives < system_clock().wall_ns()) return std::nullopt;
+  return used;
 }
 
 void HeldCalls::settle(const std::string& id, std::string answer) {

@@ -97,6 +97,7 @@ class LegacyBridge::CallAnswers : public Answers {
       if (call_->token.empty() || message.params["progressToken"].raw() != call_->wire_id) return std::nullopt;
       return event_of(with_token(message, call_->token));
     }
+    if (is_of_subscription(message.method)) return event_of(std::string(message.text()));  // for the session to know: no client hears it here
     if (message.method == "notifications/message" && is_wanted(message.params["level"].as_string(), call_->level)) return event_of(std::string(message.text()));
     return std::nullopt;
   }
@@ -128,12 +129,6 @@ class LegacyBridge::ListenAnswers : public Answers {
   ListenAnswers(LegacyBridge& bridge, const Message& request, std::string acknowledged) : stream_(bridge.stream_), id_(request.id_text()) {
     stream_->listeners.insert(&listener_);
     const auto wanted = request.params["notifications"];
-    const auto want = [&](std::string_view key, std::string_view method) {
-      if (wanted[key].as_bool()) methods_.emplace(method);
-    };
-    want("toolsListChanged", "notifications/tools/list_changed");
-    want("promptsListChanged", "notifications/prompts/list_changed");
-    want("resourcesListChanged", "notifications/resources/list_changed");
     if (!std::exchange(stream_->opened, true)) first_.push_back(event_of("", std::string(kOwnMessage)));
     const bool may_subscribe = bridge.initialized_.result["capabilities"]["resources"]["subscribe"].as_bool();
     for (const auto uri : wanted["resourceSubscriptions"]) {
@@ -156,7 +151,7 @@ class LegacyBridge::ListenAnswers : public Answers {
         listener_.queue.pop_front();
         if (!message || message->kind != Message::Kind::Notification) continue;
         const bool updated = message->method == "notifications/resources/updated" && uris_.contains(message->params["uri"].as_string());
-        if (updated || methods_.contains(message->method)) co_return event_of(with_subscription(*message, id_));
+        if (updated || message->method.ends_with("/list_changed")) co_return event_of(with_subscription(*message, id_));
       }
       boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, std::chrono::steady_clock::time_point::max());
       listener_.wake = &timer;
@@ -176,7 +171,7 @@ class LegacyBridge::ListenAnswers : public Answers {
   Stream::Listener listener_;
   std::string id_;
   std::deque<SseEvent> first_;
-  std::set<std::string, std::less<>> methods_, uris_;
+  std::set<std::string, std::less<>> uris_;
   bool closed_ = false;
 };
 

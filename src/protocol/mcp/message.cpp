@@ -94,6 +94,7 @@ enforce::Action action_of(const Message& message, From from, const std::vector<s
   const auto text = [&](std::string_view key) { return std::string(message.params[key].as_string()); };
   if (from == From::Client && method == "tools/call") {
     if (!message.params["name"].is_string()) return enforce::Raw{"mcp", "tools/call without a name"};
+    if (message.params["arguments"].valid() && !message.params["arguments"].is_object()) return enforce::Raw{"mcp", "tools/call with arguments that are no object"};
     return enforce::ToolCall{text("name"), message.params["arguments"]};
   }
   enforce::McpRequest request;

@@ -69,6 +69,7 @@ std::int64_t Session::silence_limit() const {
 awaitable<void> Session::post(ClientStream& client, Message message) {
   const auto self = shared_from_this();
   touch();
+  if (!co_await fits(client, message)) co_return;
   switch (message.kind) {
     case Message::Kind::Request: co_await call(client, std::move(message)); break;
     case Message::Kind::Notification: co_await notify(client, std::move(message)); break;
@@ -76,6 +77,21 @@ awaitable<void> Session::post(ClientStream& client, Message message) {
     case Message::Kind::Error: co_await respond_to_server(client, std::move(message)); break;
   }
   touch();
+}
+
+/// False when the message is larger than the target is to get: the refusal has been recorded and sent.
+awaitable<bool> Session::fits(ClientStream& client, const Message& message) {
+  const auto* target = settings();
+  const auto size = message.text().size();
+  if (target == nullptr || size <= target->max_message) co_return true;
+  const auto limit = std::to_string(target->max_message);
+  const enforce::Action action = enforce::Raw{"mcp", "a message of " + std::to_string(size) + " bytes, over max_message (" + limit + ")"};
+  const auto verdict = co_await services_.gate.ask(gate_, action, "", {}, nullptr);
+  const auto* denial = std::get_if<enforce::Denial>(&verdict);
+  const bool asks = message.kind == Message::Kind::Request;
+  co_await client.answer(error_text(asks ? message.id.raw() : "", code::kInvalidRequest, "the message is over the " + limit + " bytes that this target gets",
+                                    R"({"limit":)" + limit + R"(,"requestId":)" + json::quote(denial == nullptr ? "" : denial->request_id) + "}"), {}, 413);
+  co_return false;
 }
 
 awaitable<void> Session::notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns) {
@@ -105,6 +121,7 @@ awaitable<void> Session::answer(ClientStream& client, std::string text, std::opt
 /// What goes to the target for the message: the message itself is changed to what the target may read of it.
 awaitable<Result<std::string>> Session::outgoing(Message& message, Flight& flight) {
   if (front_ == Front::Modern) {
+    flight.arguments = arguments_of(message);
     CO_TRY_VOID(co_await reach());
     CO_TRY(message, prepared(std::move(message), flight));
   }
@@ -124,14 +141,18 @@ awaitable<void> Session::call(ClientStream& client, Message message, bool* still
     co_return co_await answer(client, error_text(message.id.raw(), code::kUnavailable,
                                                  target == nullptr ? "the target is no longer configured" : "too many requests are running in this session"));
   flight->method = message.method;
+  if (const auto* list = list_kind(message.method); list != nullptr && !message.params["cursor"].valid())
+    if (const auto pinned = pin_kind(*list)) flight->change = observed_.sights.changes(gate_->target, *pinned);
   auto bytes = co_await outgoing(message, *flight);
   if (!bytes) {
     const bool malformed = bytes.error().kind == ErrorKind::Malformed;
+    if (auto led = malformed ? std::nullopt : co_await url_to_connect(flight->id, flight.get())) co_return co_await answer(client, std::move(*led));
     co_return co_await answer(client, error_text(flight->id, malformed ? code::kInvalidParams : code::kUnavailable, bytes.error().what));
   }
+  co_await look_again(message.method);
   target = settings();
   auto action = action_of(message, From::Client, target == nullptr ? std::vector<std::string>{} : front_ == Front::Modern ? methods_of(*target) : target->extra_methods);
-  if (target != nullptr) bind_to_pins(action, services_.pins, gate_->target, target->trust);
+  if (target != nullptr) bind_to_pins(action, services_.pins, observed_.sights, gate_->target, target->trust);
   flight->object = enforce::object_of(action);
   flight->progress_token = std::string(message.params["_meta"]["progressToken"].raw());
   flight->wants_receipt = message.params["_meta"]["sallyport/receipt"].as_bool();
@@ -157,9 +178,11 @@ awaitable<void> Session::call(ClientStream& client, Message message, bool* still
     const auto* kind = kind_of_call(message.method);
     // What is hidden is unknown, unless the rule that blocks it has something to say to whoever calls it.
     const bool hidden = kind != nullptr && denial->message.empty() && !services_.gate.visible(*gate_, object_facts(*kind, flight->object));
-    if (std::holds_alternative<enforce::Raw>(action) && denial->kind == ErrorKind::Denied)
-      co_return co_await answer(client, error_text(message.id.raw(), code::kMethodNotFound, "Method not found: " + message.method,
+    if (const auto* raw = std::get_if<enforce::Raw>(&action); raw != nullptr && denial->kind == ErrorKind::Denied) {
+      const bool unknown = raw->what == message.method;
+      co_return co_await answer(client, error_text(message.id.raw(), unknown ? code::kMethodNotFound : code::kInvalidParams, (unknown ? "Method not found: " : "Invalid params: ") + raw->what,
                                                    R"({"requestId":)" + json::quote(denial->request_id) + "}"));
+    }
     auto text = url_for_held(message, *flight, *denial).value_or(denial_text(message, *denial, hidden));
     if (flight->wants_receipt && denial->entry) text = with_receipt(std::move(text), co_await services_.gate.receipts({*denial->entry}));
     co_return co_await answer(client, std::move(text));
@@ -244,6 +267,7 @@ awaitable<void> Session::fail_flight(ClientStream& client, std::shared_ptr<Fligh
     (void)co_await services_.gate.finish(std::move(running), std::move(reply));
   }
   if (flight->cancelled) co_return co_await client.finish();
+  if (auto led = flight->answers == nullptr ? co_await url_to_connect(flight->id, flight.get()) : std::nullopt) co_return co_await answer(client, std::move(*led));
   co_await answer(client, error_text(flight->id, code::kUnavailable, why + ". Request: " + request_id + ".",
                                      R"({"requestId":)" + json::quote(request_id) + "}"));
 }

@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "protocol/mcp/back.h"
+#include "protocol/mcp/carried_state.h"
 #include "protocol/mcp/conversation.h"
 #include "protocol/mcp/held_calls.h"
 #include "protocol/mcp/stdio_pool.h"
@@ -33,6 +34,7 @@ struct Flight {
   std::optional<enforce::Running> running;  // while it runs on the target
   bool cancelled = false;
   bool wants_receipt = false;     // params._meta["sallyport/receipt"]
+  std::optional<std::uint64_t> change;  // of a list from its beginning: what the target had said of its changes until then
   bool resumable = false;         // the target named event ids: the answer may come on another stream
   net::Recall recall;             // takes it back until its answers are there to be read
   Answers* answers = nullptr;     // while they are being read
@@ -93,12 +95,16 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
     std::string resumed;                   // on a GET that goes on with the stream of this request: its id, raw
   };
   void touch();
+  boost::asio::awaitable<bool> fits(ClientStream& client, const Message& message);
   boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
   boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const Heard& heard);
   /// `still_held`: set when it has to be asked again for what its humans have not answered yet.
   boost::asio::awaitable<void> call(ClientStream& client, Message message, bool* still_held = nullptr);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
   boost::asio::awaitable<Result<std::string>> outgoing(Message& message, Flight& flight);
+  boost::asio::awaitable<void> look_again(std::string_view method);
+  boost::asio::awaitable<Result<void>> list_again(std::string method, const ListKind& kind);
+  void hear_change(std::string_view method);
   std::vector<std::pair<std::string, std::string>> mirrored_for(const Message& message) const;
   boost::asio::awaitable<void> run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit);
   boost::asio::awaitable<void> read_answers(ClientStream& client, std::shared_ptr<Flight> flight, Answers& answers);
@@ -132,17 +138,18 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   boost::asio::awaitable<Result<Back*>> reach();
   boost::asio::awaitable<Result<void>> open_conversation();
   struct Told { Message answer; std::string error; };  // `error`: its error's message, masked
-  boost::asio::awaitable<Result<Told>> ask_target(Back& back, std::string what, std::string text);
+  boost::asio::awaitable<Result<Told>> ask_target(Back& back, std::string what, std::string text, std::string* request_id = nullptr);
   boost::asio::awaitable<Result<bool>> is_modern(Back& back);
   boost::asio::awaitable<Result<void>> carry_on(Back& back, SseEvent& event);
   Result<Message> prepared(Message message, Flight& flight);
+  static Digest arguments_of(const Message& message);
   boost::asio::awaitable<Result<void>> judge_input(const Message& answer);
-  std::string sealed_state(const Flight& flight, std::string_view state) const;
-  Result<std::string> unsealed_state(const Flight& flight, std::string_view sealed) const;
+  std::string sealed_state(const Flight& flight, CarriedState carried);
   std::string state_binding() const;
   std::string sealed_task(std::string_view id) const;
   std::string with_task(const Message& answer, const Flight& flight) const;
-  std::optional<std::string> url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial) const;
+  boost::asio::awaitable<std::optional<std::string>> url_to_connect(std::string id, const Flight* flight);
+  std::optional<std::string> url_for_held(const Message& message, const Flight& flight, const enforce::Denial& denial);
 
   /// Sends what needs no answer; records how it went. Errors: what the client should be told.
   boost::asio::awaitable<Result<void>> post_one_way(enforce::Allowed allowed);
@@ -157,13 +164,14 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::string id_;
   const Front front_;
   std::shared_ptr<enforce::Session> gate_;
-  std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said
-  boost::asio::steady_timer waiting_;      // cancelled when begin_modern() or open_conversation() ends
-  bool begun_ = false, opening_ = false;
+  std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said; "{}" for both after a restart
+  net::Condition waiting_;                 // changed when begin_modern(), open_conversation() or list_again() ends
+  bool begun_ = false, opening_ = false, looking_ = false;
   bool bridged_ = false;                   // `initialize` went over a bridge
   std::uint64_t flight_number_ = 0;
   std::unique_ptr<Back> back_;             // made when it is first needed
   std::string resume_key_, version_;       // of a conversation that goes on after a restart
+  std::string asked_version_;              // by a legacy client
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
   std::map<std::string, std::string> answered_;                           // answers that may be replayed: raw id -> method
   std::deque<std::string> answered_order_;

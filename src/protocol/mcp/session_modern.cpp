@@ -7,6 +7,7 @@
 #include "protocol/mcp/modern_bridge.h"
 #include "protocol/mcp/open_back.h"
 #include "protocol/mcp/session.h"
+#include "protocol/mcp/tool_trust.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -15,19 +16,12 @@ using enforce::Outcome;
 
 namespace {
 
-constexpr std::int64_t kStateLives = 900LL * 1'000'000'000;  // how long a client may take to bring back what it was asked for
-constexpr std::string_view kStatePrefix = "sp1.", kTaskPrefix = "spt.";
+constexpr std::string_view kTaskPrefix = "spt.";
 constexpr std::string_view kOurselves = R"({"name":"sallyport","version":"0"})";
 
 /// `client_info` "{}": a client that did not say, which a target need not accept from us.
 std::string meta_text(const std::string& client_info, const std::string& capabilities) {
   return "{" + json::quote(kMetaVersion) + ":" + json::quote(kModern) + "," + json::quote(kMetaClient) + ":" + (client_info == "{}" ? std::string(kOurselves) : client_info) + "," + json::quote(kMetaCapabilities) + ":" + capabilities + "}";
-}
-
-awaitable<void> until_cancelled(boost::asio::steady_timer& timer) {
-  timer.expires_at(std::chrono::steady_clock::time_point::max());
-  boost::system::error_code ignored;
-  co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
 }
 
 }  // namespace
@@ -45,22 +39,24 @@ awaitable<Result<void>> Session::begin_modern(identity::PrincipalPtr who, std::s
   auto opened = co_await services_.gate.open(std::move(who), std::move(target), binding, connection);
   if (opened) gate_ = std::move(*opened);
   begun_ = true;
-  waiting_.cancel();
+  waiting_.changed();
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return Result<void>{};
 }
 
 awaitable<void> Session::begun() {
   const auto self = shared_from_this();
-  while (!begun_) co_await until_cancelled(waiting_);
+  while (!begun_) (void)co_await waiting_.wait(net::kNever);  // what it waits for has its own deadlines
 }
 
 /// A message of the gateway's own, and the answer to it.
-awaitable<Result<Session::Told>> Session::ask_target(Back& to, std::string what, std::string text) {
-  CO_TRY(const auto request, parse_message(text, From::Client, SIZE_MAX));
-  auto verdict = co_await services_.gate.own(gate_, std::move(what), std::move(text));
+awaitable<Result<Session::Told>> Session::ask_target(Back& to, std::string what, std::string text, std::string* request_id) {
+  CO_TRY(const auto request, parse_message(std::move(text), From::Client, SIZE_MAX));
+  CO_TRY(auto bytes, to.outgoing(request));
+  auto verdict = co_await services_.gate.own(gate_, std::move(what), std::move(bytes));
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) co_return fail(ErrorKind::Unavailable, denial->reason);
   auto& allowed = std::get<enforce::Allowed>(verdict);
+  if (request_id != nullptr) *request_id = allowed.running.request_id();
   enforce::Reply reply;
   Result<Message> out = fail(ErrorKind::Unavailable, "the target gave no answer to " + request.method);
   auto answers = co_await to.request(std::move(allowed.permit), request);
@@ -129,12 +125,12 @@ awaitable<bool> Session::turns_out_modern() {
 /// A modern client's way to its target: as it is to one of its era, over a bridge to one of the other.
 awaitable<Result<Back*>> Session::reach() {
   const auto self = shared_from_this();
-  while (opening_) co_await until_cancelled(waiting_);
+  while (opening_) (void)co_await waiting_.wait(net::kNever);
   if (back_ != nullptr) co_return back_.get();
   opening_ = true;
   auto opened = co_await open_conversation();
   opening_ = false;
-  waiting_.cancel();
+  waiting_.changed();
   if (!opened) co_return std::unexpected(std::move(opened).error());
   co_return back_.get();
 }
@@ -196,19 +192,23 @@ awaitable<Result<void>> Session::carry_on(Back& to, SseEvent& event) {
   co_return sent;
 }
 
+/// What a state that a client carries is bound to, beside whose it is.
+Digest Session::arguments_of(const Message& message) {
+  if (!may_need_input(message.method)) return {};
+  const auto& arguments = message.params["arguments"];
+  return sha256(as_bytes(message.method + "\n" + mirrored_name(message).value_or("") + "\n" + (arguments.valid() ? json::canonical(arguments) : std::string())));
+}
+
 /// A modern client's message as it may go on: with the target's own state instead of what was sealed, and without capabilities that
 /// nobody here mediates. Errors: Malformed for a state that is not ours, of somebody else, of other arguments or too old.
 Result<Message> Session::prepared(Message message, Flight& flight) {
   const auto* target = settings();
   const auto& params = message.params;
-  if (may_need_input(message.method)) {
-    const auto canonical = params["arguments"].valid() ? json::canonical(params["arguments"]) : std::string();
-    flight.arguments = sha256(as_bytes(message.method + "\n" + mirrored_name(message).value_or("") + "\n" + canonical));
-  }
   json::Splice splice;
   if (const auto state = params["requestState"]; state.valid()) {
-    TRY(const auto inner, unsealed_state(flight, state.as_string()));
-    if (inner == kHeldState) {
+    TRY(const auto carried, open_state(services_.vault, state_binding() + hex(flight.arguments), state.as_string(), system_clock().wall_ns()));
+    if (!carried.approved.empty()) flight.hold.carried = held_.take(carried.approved);
+    if (carried.state == kHeldState) {
       const auto without_state = json::Document::parse(with_member(params, "requestState", ""));
       auto text = with_member(message.document.root(), "params", with_member(without_state->root(), "inputResponses", ""));
       auto mirrored = std::move(message.mirrored);
@@ -216,7 +216,13 @@ Result<Message> Session::prepared(Message message, Flight& flight) {
       again.mirrored = std::move(mirrored);
       return prepared(std::move(again), flight);
     }
-    splice.replace(state, json::quote(inner));
+    if (!carried.of_target) {
+      auto mirrored = std::move(message.mirrored);
+      TRY(message, parse_message(with_member(message.document.root(), "params", with_member(params, "requestState", "")), From::Client, SIZE_MAX));
+      message.mirrored = std::move(mirrored);
+    } else {
+      splice.replace(state, json::quote(carried.state));
+    }
   }
   if (const auto task = params["taskId"]; message.method.starts_with("tasks/") && task.valid()) {
     flight.task = std::string(task.as_string());
@@ -256,25 +262,51 @@ std::string Session::with_task(const Message& answer, const Flight& flight) cons
 
 std::string Session::state_binding() const { return "mcp-state\n" + gate_->who->person() + "\n" + gate_->who->agent + "\n" + gate_->target + "\n"; }
 
-/// The worker's number stands in front, in clear, for what a bridge keeps is kept on one worker; sealed in, so that it cannot be changed.
-std::string Session::sealed_state(const Flight& flight, std::string_view state) const {
-  const auto front = std::string(kStatePrefix) + std::to_string(services_.worker) + ".";
-  const auto until = std::to_string(system_clock().wall_ns() + kStateLives);
-  return front + base64url(services_.vault.seal(state_binding() + front + hex(flight.arguments), until + "\n" + std::string(state)));
+std::string Session::sealed_state(const Flight& flight, CarriedState carried) {
+  if (flight.hold.used) carried.approved = held_.keep(*flight.hold.used);
+  return seal_state(services_.vault, services_.worker, state_binding() + hex(flight.arguments), carried, system_clock().wall_ns());
 }
 
-Result<std::string> Session::unsealed_state(const Flight& flight, std::string_view sealed) const {
-  static const std::string kWrong = "requestState is not of this request: it was made for other arguments or another person, has been changed, or is too old";
-  const auto dot = sealed.starts_with(kStatePrefix) ? sealed.find('.', kStatePrefix.size()) : std::string_view::npos;
-  if (dot == std::string_view::npos) return fail(ErrorKind::Malformed, kWrong);
-  const auto bytes = from_base64url(sealed.substr(dot + 1));
-  if (!bytes) return fail(ErrorKind::Malformed, kWrong);
-  const auto opened = services_.vault.unseal(state_binding() + std::string(sealed.substr(0, dot + 1)) + hex(flight.arguments), *bytes);
-  if (!opened) return fail(ErrorKind::Malformed, kWrong);
-  const auto line = opened->find('\n');
-  const auto until = std::strtoll(opened->c_str(), nullptr, 10);
-  if (line == std::string::npos || until < system_clock().wall_ns()) return fail(ErrorKind::Malformed, kWrong);
-  return opened->substr(line + 1);
+/// A target may say in any session that a list of its is another now: it is looked at before anything of it is used on what the pins say.
+void Session::hear_change(std::string_view method) {
+  if (method == "notifications/tools/list_changed") observed_.sights.changed(gate_->target, enforce::PinKind::Tool);
+  if (method == "notifications/prompts/list_changed") observed_.sights.changed(gate_->target, enforce::PinKind::Prompt);
+}
+
+awaitable<void> Session::look_again(std::string_view method) {
+  const std::string list = method == "tools/call" ? "tools/list" : method == "prompts/get" ? "prompts/list" : "";
+  const auto* kind = list_kind(list);
+  const auto* target = settings();
+  if (kind == nullptr || target == nullptr || !target->trust.pinning) co_return;
+  while (looking_) (void)co_await waiting_.wait(net::kNever);  // what it waits for has its own deadlines
+  if (observed_.sights.is_seen(gate_->target, *pin_kind(*kind))) co_return;
+  looking_ = true;
+  (void)co_await list_again(list, *kind);  // where it fails, the call finds that nobody has looked
+  looking_ = false;
+  waiting_.changed();
+}
+
+awaitable<Result<void>> Session::list_again(std::string method, const ListKind& kind) {
+  constexpr int kMostPages = 64;
+  const auto pinned = *pin_kind(kind);
+  const auto change = observed_.sights.changes(gate_->target, pinned);
+  std::string params = front_ == Front::Modern ? R"("_meta":)" + meta_text(client_info_, "{}") : "", cursor;
+  for (int page = 0; page < kMostPages; ++page) {
+    CO_TRY(auto* to_target, back());
+    std::string request_id;
+    CO_TRY(const auto told, co_await ask_target(*to_target, method, R"({"jsonrpc":"2.0","id":"sallyport-list-)" + std::to_string(++flight_number_) + R"(","method":)" + json::quote(method) + R"(,"params":{)" + params + cursor + "}}", &request_id));
+    const auto& answer = told.answer;
+    const auto* target = settings();
+    if (target == nullptr || answer.kind != Message::Kind::Response || !answer.result[kind.array].is_array()) co_return fail(ErrorKind::Unavailable, "the target does not list");
+    CO_TRY_VOID(co_await look_at_list({services_.pins, gate_->target, target->trust, gate_->who, request_id}, answer, kind));
+    const auto next = answer.result["nextCursor"];
+    if (!next.is_string()) {
+      observed_.sights.seen(gate_->target, pinned, change);
+      co_return Result<void>{};
+    }
+    cursor = (params.empty() ? "" : ",") + (R"("cursor":)" + std::string(next.raw()));
+  }
+  co_return fail(ErrorKind::Unavailable, "the target's list does not end");
 }
 
 /// Each thing that the target asks the client for is judged and recorded like a request of a legacy server.

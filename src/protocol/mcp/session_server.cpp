@@ -103,6 +103,11 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
     services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"unknown notification","method":)" + json::quote(message->method) + "}");
     co_return std::nullopt;
   }
+  hear_change(message->method);
+  if (front_ == Front::Modern && is_of_subscription(message->method) && (heard.subscription == nullptr || !asks_for(heard.subscription->params["notifications"], message->method))) {
+    services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"the client has not asked to hear it here","method":)" + json::quote(message->method) + "}");
+    co_return std::nullopt;
+  }
   if (message->method == "notifications/progress") {
     // Progress for a request that is not running is forged or late.
     const auto token = message->params["progressToken"].raw();
@@ -154,6 +159,7 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
       reply.error = filtered.error().what;
       co_return error_text(id, code::kUnavailable, "the list is withheld: " + filtered.error().what);
     }
+    if (const auto pinned = pin_kind(*kind); pinned && flight && flight->change && !message.result["nextCursor"].is_string()) observed_.sights.seen(gate_->target, *pinned, *flight->change);
     if (!filtered->empty()) {
       auto again = parse_message(std::move(*filtered), From::Server, SIZE_MAX);
       if (!again) co_return error_text(id, code::kInternal, "the list could not be filtered");
@@ -163,7 +169,9 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
   if (front_ == Front::Modern) {
     const auto* target = settings();
     const auto state = message.result["requestState"];
-    const auto sealed = flight != nullptr && state.is_string() ? sealed_state(*flight, state.as_string()) : std::string();
+    // A call that runs under an approval carries it into its next round, also where the target wants nothing carried.
+    const bool carries = flight != nullptr && (state.is_string() || (flight->hold.used && is_input_required(message.result)));
+    const auto sealed = carries ? sealed_state(*flight, {std::string(state.as_string()), state.is_string(), ""}) : std::string();
     auto told = parse_message(modern_result(message, method, target == nullptr ? std::vector<std::string>{} : target->extensions, sealed), From::Server, SIZE_MAX);
     if (!told) co_return error_text(id, code::kInternal, "the answer could not be rewritten");
     message = std::move(*told);

@@ -45,6 +45,8 @@ awaitable<bool> Session::begin(const Tell& tell, std::string peer, identity::Pri
     co_return false;
   }
   gate_ = std::move(*opened);
+  asked_version_ = std::string(message.params["protocolVersion"].as_string());
+  if (message.params["capabilities"].is_object()) client_capabilities_ = std::string(message.params["capabilities"].raw());
   auto greeted = co_await greet(tell, message);
   if (greeted && greeted->reply.result != Outcome::Ok && co_await turns_out_modern()) {
     (void)co_await services_.gate.finish(std::move(*greeted->running), std::move(greeted->reply));
@@ -56,6 +58,7 @@ awaitable<bool> Session::begin(const Tell& tell, std::string peer, identity::Pri
   }
   auto& [text, running, reply] = *greeted;
   const bool ok = reply.result == Outcome::Ok;
+  if (auto led = text.empty() ? co_await url_to_connect(id, nullptr) : std::nullopt) text = std::move(*led);
   if (text.empty()) text = error_text(id, code::kUnavailable, reply.error + ". Request: " + running->request_id() + ".");
   services_.gate.observe(*running, text);
   reply.bytes = text.size();
@@ -183,6 +186,7 @@ awaitable<void> Session::listen(ClientStream& client) {
 awaitable<void> Session::listen(ClientStream& client, std::string last_event_id, std::optional<Message> message) {
   const auto self = shared_from_this();
   touch();
+  if (message && !co_await fits(client, *message)) co_return;
   enforce::McpRequest request;
   request.method = message ? message->method : last_event_id.empty() ? "listen" : "resume";
   request.housekeeping = request.carries = true;

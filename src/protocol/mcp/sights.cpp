@@ -1,5 +1,7 @@
 #include "protocol/mcp/sights.h"
 
+#include <algorithm>
+
 namespace sallyport::protocol::mcp {
 namespace {
 
@@ -34,8 +36,41 @@ Sights::Headers Sights::headers_of(const std::string& target, const target::Tool
   return (of_target[tool] = {pin->accepted_digest, std::make_shared<const std::vector<ParamHeader>>(headers_in(pin->accepted))}).headers;
 }
 
+void Sights::changed(const std::string& target, enforce::PinKind kind) {
+  const std::lock_guard lock(mutex_);
+  ++changes_[{target, kind}].said;
+}
+
+std::uint64_t Sights::changes(const std::string& target, enforce::PinKind kind) {
+  const std::lock_guard lock(mutex_);
+  const auto at = changes_.find({target, kind});
+  return at == changes_.end() ? 0 : at->second.said;
+}
+
+bool Sights::is_seen(const std::string& target, enforce::PinKind kind) {
+  const std::lock_guard lock(mutex_);
+  const auto at = changes_.find({target, kind});
+  return at == changes_.end() || at->second.seen == at->second.said;
+}
+
+void Sights::seen(const std::string& target, enforce::PinKind kind, std::uint64_t change) {
+  const std::lock_guard lock(mutex_);
+  if (const auto at = changes_.find({target, kind}); at != changes_.end()) at->second.seen = std::max(at->second.seen, change);
+}
+
+void Sights::member(const std::string& server, const std::string& member, bool up) {
+  const std::lock_guard lock(mutex_);
+  members_[{server, member}] = up;
+}
+
+std::map<std::pair<std::string, std::string>, bool> Sights::members() {
+  const std::lock_guard lock(mutex_);
+  return members_;
+}
+
 void Sights::forget() {
   const std::lock_guard lock(mutex_);
+  members_.clear();
   tools_.clear();
 }
 

@@ -16,13 +16,7 @@ using enforce::PinState;
 namespace {
 
 constexpr std::int64_t kLongestLook = 250'000'000;  // of a worker's time, at what is new on one page; the rest waits for the next list
-
-std::optional<PinKind> pin_kind(const ListKind& kind) {
-  if (kind.array == "tools") return PinKind::Tool;
-  if (kind.array == "prompts") return PinKind::Prompt;
-  if (kind.array == "resourceTemplates") return PinKind::Template;
-  return std::nullopt;  // resources are data: they come and go
-}
+constexpr const char* kUnseen = "the target says that this list of its has changed, and it could not be listed since; list it and call again";
 
 struct Element {
   json::Value value;
@@ -81,6 +75,13 @@ std::string why_not_these(const Pin& pin, const target::ToolTrust& terms, const 
 
 }  // namespace
 
+std::optional<PinKind> pin_kind(const ListKind& kind) {
+  if (kind.array == "tools") return PinKind::Tool;
+  if (kind.array == "prompts") return PinKind::Prompt;
+  if (kind.array == "resourceTemplates") return PinKind::Template;
+  return std::nullopt;  // resources are data: they come and go
+}
+
 awaitable<Result<Untrusted>> look_at_list(ListScene scene, const Message& answer, const ListKind& kind) {
   Untrusted out;
   const auto pinned = pin_kind(kind);
@@ -120,13 +121,14 @@ awaitable<Result<Untrusted>> look_at_list(ListScene scene, const Message& answer
   co_return out;
 }
 
-void bind_to_pins(enforce::Action& action, const enforce::ToolPins& pins, const std::string& target, const target::ToolTrust& terms) {
+void bind_to_pins(enforce::Action& action, const enforce::ToolPins& pins, Sights& sights, const std::string& target, const target::ToolTrust& terms) {
   if (!terms.pinning) return;
   if (auto* call = std::get_if<enforce::ToolCall>(&action)) {
     const auto known = pins.of(target);
     const auto* pin = known->find(PinKind::Tool, call->tool);
     if (pin != nullptr && pin->state == PinState::Pinned) call->definition = hex(pin->accepted_digest);
-    call->problem = [&pins, target, terms, tool = call->tool, arguments = call->arguments, bound = call->definition]() -> std::string {
+    call->problem = [&pins, &sights, target, terms, tool = call->tool, arguments = call->arguments, bound = call->definition]() -> std::string {
+      if (!sights.is_seen(target, PinKind::Tool)) return kUnseen;
       const auto now = pins.of(target);
       const auto* current = now->find(PinKind::Tool, tool);
       if (auto why = why_not(current, PinKind::Tool, tool, target); !why.empty()) return why;
@@ -134,7 +136,10 @@ void bind_to_pins(enforce::Action& action, const enforce::ToolPins& pins, const 
       return why_not_these(*current, terms, arguments);
     };
   } else if (auto* request = std::get_if<enforce::McpRequest>(&action); request != nullptr && request->method == "prompts/get") {
-    request->problem = [&pins, target, prompt = request->prompt] { return why_not(pins.of(target)->find(PinKind::Prompt, prompt), PinKind::Prompt, prompt, target); };
+    request->problem = [&pins, &sights, target, prompt = request->prompt]() -> std::string {
+      if (!sights.is_seen(target, PinKind::Prompt)) return kUnseen;
+      return why_not(pins.of(target)->find(PinKind::Prompt, prompt), PinKind::Prompt, prompt, target);
+    };
   }
 }
 

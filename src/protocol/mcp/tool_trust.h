@@ -9,6 +9,7 @@
 
 #include "enforce/tool_pins.h"
 #include "protocol/mcp/message.h"
+#include "protocol/mcp/sights.h"
 
 namespace sallyport::protocol::mcp {
 
@@ -32,7 +33,10 @@ struct Untrusted {
 /// A page of a list as the target sent it, before anything is cut out of it.
 boost::asio::awaitable<Result<Untrusted>> look_at_list(ListScene scene, const Message& answer, const ListKind& kind);
 
-/// Gives a tools/call or prompts/get what keeps it from being made. The pins and the message outlive the action.
-void bind_to_pins(enforce::Action& action, const enforce::ToolPins& pins, const std::string& target, const target::ToolTrust& terms);
+/// Of what a list tells, or what a notification says is another now: nullopt when it is not pinned.
+std::optional<enforce::PinKind> pin_kind(const ListKind& kind);
+
+/// Gives a tools/call or prompts/get what keeps it from being made. The pins, the sights and the message outlive the action.
+void bind_to_pins(enforce::Action& action, const enforce::ToolPins& pins, Sights& sights, const std::string& target, const target::ToolTrust& terms);
 
 }  // namespace sallyport::protocol::mcp

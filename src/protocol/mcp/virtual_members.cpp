@@ -82,7 +82,7 @@ void VirtualSession::adopt(std::size_t at, std::shared_ptr<Session> session) {
   member.session = std::move(session);
   member.denied = false;
   member.down = true;  // until now it was not there
-  answered(at);
+  answered(at, front_ == Front::Legacy);  // a modern one begins without a word to the target
 }
 
 /// Its conversation is over; the next that asks for it begins another.
@@ -100,6 +100,7 @@ void VirtualSession::drop(std::size_t at, std::string reason) {
 void VirtualSession::failed(std::size_t at, std::string why) {
   auto& member = members_[at];
   member.why = std::move(why);
+  if (!member.denied) observed_.sights.member(name_, member_name(at), false);
   if (const auto now = system_clock().mono_ns(); now >= member.retry_at_ns) {  // requests that fail meanwhile do not put off the next attempt
     member.wait_ns = member.denied ? kDeniedWait : std::clamp(member.wait_ns * 2, kFirstWait, kLongestWait);
     member.retry_at_ns = now + member.wait_ns;
@@ -108,8 +109,9 @@ void VirtualSession::failed(std::size_t at, std::string why) {
   changed_.changed();
 }
 
-void VirtualSession::answered(std::size_t at) {
+void VirtualSession::answered(std::size_t at, bool spoken) {
   auto& member = members_[at];
+  if (spoken) observed_.sights.member(name_, member_name(at), true);
   member.wait_ns = 0;
   member.answered_ns = system_clock().mono_ns();
   member.why.clear();

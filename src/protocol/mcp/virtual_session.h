@@ -70,7 +70,7 @@ class VirtualSession : public Conversation, public std::enable_shared_from_this<
   void adopt(std::size_t at, std::shared_ptr<Session> session);
   void drop(std::size_t at, std::string reason);
   void failed(std::size_t at, std::string why);
-  void answered(std::size_t at);
+  void answered(std::size_t at, bool spoken = true);
   /// The token that came last is not good for this member: to it the member is not there.
   bool lacks_scope(std::size_t at) const;
   void begin_opening(std::size_t at, bool again);

@@ -141,6 +141,8 @@ TEST(TokenRequestTest, SignsAnAssertionThatOurOwnVerifierTakes) {
     ASSERT_TRUE(jwt) << one.name;
     EXPECT_EQ(jwt->kid(), "k1");
     EXPECT_EQ(jwt->payload()["aud"].as_string(), "https://as.example/t");
+    const auto found = token_request(client, {"https://as.example", "https://as.example/t", "", "", false}, {}, kNow);
+    EXPECT_EQ(Jwt::parse(found->form.substr(found->form.rfind('=') + 1))->payload()["aud"].as_string(), "https://as.example") << "whose metadata named the address";
     EXPECT_EQ(jwt->payload()["exp"].as_int(), kNow / 1'000'000'000 + 60);
     Jwk jwk;
     jwk.kid = "k1";

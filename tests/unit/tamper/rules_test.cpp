@@ -123,6 +123,17 @@ TEST(Rules, AnApprovalIsRequestedGrantedByItsQuorumUsedOnceAndForOneCommand) {
     log.add(step(Kind::ApprovalGranted, "bob")), log.add(step(Kind::ApprovalGranted, "eve")), log.add(step(Kind::ApprovalUsed)), log.add(runs(s));
   });
   EXPECT_EQ(good.verdict, verify::Report::Valid) << verify::to_text(good);
+  const auto round = [&](const SessionPtr& s, std::uint64_t of) { return std::move(runs(s).uint(Field::CommandIndex, of)); };
+  const auto rounds = [&](std::initializer_list<std::uint64_t> of) {
+    return with([&](Forge& log, SessionPtr s) {
+      log.add(step(Kind::ApprovalGranted, "bob")), log.add(step(Kind::ApprovalGranted, "eve")), log.add(step(Kind::ApprovalUsed)), log.add(runs(s));
+      for (const auto before : of) log.add(round(s, before));
+    });
+  };
+  EXPECT_EQ(rounds({5, 6, 7}).verdict, verify::Report::Valid) << "the rounds of one command";
+  EXPECT_FAULT(rounds({5, 5}), "approval", 7U);
+  EXPECT_FAULT(rounds({5, 3}), "approval", 7U);
+  EXPECT_FAULT(rounds({4}), "approval", 6U);
   EXPECT_FAULT(with([&](Forge& log, SessionPtr s) { log.add(runs(s)); }), "approval", 2U);
   EXPECT_FAULT(with([&](Forge& log, SessionPtr) { log.add(step(Kind::ApprovalGranted, "bob")), log.add(step(Kind::ApprovalGranted, "bob")), log.add(step(Kind::ApprovalUsed)); }), "approval", 4U);
   EXPECT_FAULT(with([&](Forge& log, SessionPtr) { log.add(step(Kind::ApprovalGranted, "bob", 2)); }), "approval", 2U);
