@@ -299,6 +299,7 @@ Result<void> open_shared(Shared& shared) {
   pins.likeness = protocol::mcp::likeness_of;
   pins.on_event = [&shared, groups = config.roles.policy_admin](const enforce::PinEvent& event) { tell_reviewers(shared, groups, event); };
   TRY(shared.pins, enforce::ToolPins::open(*shared.store, *shared.log, std::move(pins)));
+  shared.sights = std::make_unique<protocol::mcp::Sights>(*shared.pins);
   shared.remembered = std::make_unique<enforce::RememberedSessions>(*shared.store);
   shared.keys = identity::make_key_source(identity::issuers_of(config.identity));
   return {};

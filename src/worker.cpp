@@ -47,8 +47,8 @@ Worker::Worker(std::size_t index, Shared& shared, protocol::mcp::EndpointOptions
       authenticator_(context_, std::make_shared<const identity::IdentityConfig>(shared.config.identity), shared.keys, *shared.directory, port_),
       gate_(context_, *shared.log, port_, *shared.approvals, shared.config.policy, shared.config.targets),
       links_(context_, *shared.upstream),
-      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, std::move(options), std::move(handoff)),
-      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, shared.cancels, shared.schema_changes, shared.postgres) {
+      postgres_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins}, shared.cancels, shared.schema_changes, shared.postgres),
+      mcp_(protocol::Services{index, context_, authenticator_, gate_, links_, *shared.remembered, shared.directory->vault(), shared.admin_origin, *shared.pins, &postgres_}, *shared.sights, std::move(options), std::move(handoff)) {
   gate_.read_receipts_with(*shared.reading);
   gate_.ask_standing_of(*shared.directory);
   gate_.keep_to(shared.budgets);

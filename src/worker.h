@@ -46,6 +46,7 @@ struct Shared {
   enforce::Budgets budgets;
   std::unique_ptr<enforce::RememberedSessions> remembered;
   std::unique_ptr<enforce::ToolPins> pins;
+  std::unique_ptr<protocol::mcp::Sights> sights;
   std::shared_ptr<identity::KeySource> keys;
   std::shared_ptr<const net::TlsServer> tls, tls_mcp;   // null when TLS is off
   protocol::postgres::LoginOptions postgres;
@@ -96,8 +97,8 @@ class Worker {
   identity::Authenticator authenticator_;
   enforce::Gate gate_;
   target::Links links_;
-  protocol::mcp::Endpoint mcp_;
   protocol::postgres::Endpoint postgres_;
+  protocol::mcp::Endpoint mcp_;
   std::size_t connections_ = 0;
   boost::asio::steady_timer recheck_timer_{context_};
   bool finishing_ = false;

@@ -13,17 +13,32 @@ namespace {
 constexpr std::size_t kMostListed = 1000;
 constexpr std::int64_t kMaxTokenLife = 7LL * 86'400'000'000'000;
 
+/// What a token is asked to be: for an agent or nobody's but the person's, with their words for it, good at one door or any.
+Result<void> read_terms(const json::Value& root, identity::TokenTerms& terms) {
+  for (const auto* key : {"agent", "label", "door"})
+    if (root[key].valid() && !root[key].is_string()) return fail(ErrorKind::Malformed, std::string(key) + " is a text");
+  terms.agent = root["agent"].as_string();
+  terms.label = root["label"].as_string();
+  if (terms.label.size() > 100) return fail(ErrorKind::Malformed, "label has at most 100 bytes");
+  if (!identity::parse_door(root["door"].is_string() ? root["door"].as_string() : "any", terms.door)) return fail(ErrorKind::Malformed, "door is any, api, mcp or database");
+  if (!identity::is_agent_name(terms.agent)) return fail(ErrorKind::Malformed, "an agent's name is 1 to 64 of letters, digits, dot, underscore and hyphen");
+  if (!terms.agent.empty() && terms.door == identity::Door::Api) return fail(ErrorKind::Malformed, "an agent's door is not api: it decides nothing there");
+  return {};
+}
+
 awaitable<Answer> issue(const AdminServices& services, Call call) {
-  auto body = read_body(call.request, {"user", "password", "code", "break_glass", "agent", "lifetime_seconds"});
+  auto body = read_body(call.request, {"user", "password", "code", "break_glass", "agent", "door", "label", "lifetime_seconds"});
   if (!body) co_return problem_of(body.error(), call.request_id);
   const auto root = body->root();
   const auto lifetime = root["lifetime_seconds"];
-  if (!root["user"].is_string() || !root["password"].is_string() || (lifetime.valid() && lifetime.kind() != json::Kind::Int) ||
-      (root["agent"].valid() && !root["agent"].is_string()))
-    co_return problem(400, "bad request", "the body needs user and password; agent is a name, lifetime_seconds a whole number", call.request_id);
+  if (!root["user"].is_string() || !root["password"].is_string() || (lifetime.valid() && lifetime.kind() != json::Kind::Int))
+    co_return problem(400, "bad request", "the body needs user and password; lifetime_seconds is a whole number", call.request_id);
+  identity::TokenTerms terms;
+  if (auto read = read_terms(root, terms); !read) co_return problem_of(read.error(), call.request_id);
+  terms.peer = call.peer;
   const std::int64_t life = std::clamp<std::int64_t>(lifetime.valid() ? lifetime.as_int() : 0, 0, kMaxTokenLife / 1'000'000'000) * 1'000'000'000;
   identity::PasswordProof proof{std::string(root["user"].as_string()), std::string(root["password"].as_string()), std::string(root["code"].as_string()), root["break_glass"].as_bool()};
-  auto issued = co_await services.authenticator.issue(std::move(proof), life, std::string(root["agent"].as_string()), call.peer);
+  auto issued = co_await services.authenticator.issue(std::move(proof), std::move(terms), life);
   if (!issued) {
     if (issued.error().kind == ErrorKind::Denied) co_return problem(401, "not authenticated", issued.error().what, call.request_id);
     co_return problem_of(issued.error(), call.request_id);
@@ -42,15 +57,10 @@ awaitable<Answer> derive(const AdminServices& services, Call call) {
   const auto root = body->root();
   const auto lifetime = root["lifetime_seconds"];
   identity::TokenTerms terms;
-  terms.agent = root["agent"].as_string();
-  terms.label = root["label"].as_string();
-  const bool texts = (!root["agent"].valid() || root["agent"].is_string()) && (!root["label"].valid() || root["label"].is_string()) && (!lifetime.valid() || lifetime.kind() == json::Kind::Int);
-  if (!texts || !identity::parse_door(root["door"].is_string() ? root["door"].as_string() : "any", terms.door) || terms.label.size() > 100)
-    co_return problem(400, "bad request", "door is any, api, mcp or database; agent is a name, label at most 100 bytes, lifetime_seconds a whole number", call.request_id);
+  if (auto read = read_terms(root, terms); !read) co_return problem_of(read.error(), call.request_id);
+  if (lifetime.valid() && lifetime.kind() != json::Kind::Int) co_return problem(400, "bad request", "lifetime_seconds is a whole number", call.request_id);
   if (call.who->sign_in.empty() || call.who->is_agent())
     co_return problem(403, "denied", "tokens come from a person's own sign-in: run sallyport login first", call.request_id);
-  if (!terms.agent.empty() && (!identity::is_agent_name(terms.agent) || terms.door == identity::Door::Api))
-    co_return problem(400, "bad request", "an agent's name is 1 to 64 of letters, digits, dot, underscore and hyphen, and its door is not api", call.request_id);
   terms.issuer = call.who->issuer;
   terms.subject = call.who->subject;
   terms.sign_in = call.who->sign_in;

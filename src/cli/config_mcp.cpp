@@ -19,8 +19,9 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
   if (!fields.valid()) return;
   const auto* at = fields.get("url");
   bool https = false, loopback = false;
+  if (const auto* tools = fields.get("database")) return database_tools(*tools, fields, node, out);
   if (fields.get("command") != nullptr) command(fields, node, out);
-  else if (at == nullptr) error(node.place, "an mcp target has a url, or a command that the gateway starts");
+  else if (at == nullptr) error(node.place, "an mcp target has a url, a command that the gateway starts, or a database that is another target");
   else url(*at, "url", out.url, https, loopback);
   if (!out.command)
     for (const auto* key : {"env", "user", "network", "directory", "pool", "idle", "limits"})
@@ -48,6 +49,40 @@ void ConfigReader::mcp(const yaml::Node& node, target::McpTarget& out) {
   std::uint64_t most = out.max_message;
   size(fields, "max_message", most, 1u << 10, 64u << 20);
   out.max_message = most;
+}
+
+/// Its definitions are the gateway's own, and it asks nobody anything: nothing of a server's settings is left but how long it may take.
+void ConfigReader::database_tools(const yaml::Node& node, yaml::Mapping& fields, const yaml::Node& mcp, target::McpTarget& out) {
+  target::DatabaseTools tools;
+  yaml::Mapping own(node, diagnostics_, "database");
+  if (!own.valid()) return;
+  own.string("target", tools.target, true);
+  own.string("name", tools.name);
+  own.strings("tools", tools.tools);
+  if (const auto* found = own.get("tools")) {
+    std::set<std::string> seen;
+    if (tools.tools.empty()) error(found->place, "tools is empty: there are query, explain and describe");
+    for (const auto& item : found->items) {
+      if (item.scalar != "query" && item.scalar != "explain" && item.scalar != "describe") error(item.place, fmt::format("there is no tool {}; there are query, explain and describe", item.scalar));
+      if (!seen.insert(item.scalar).second) error(item.place, fmt::format("{} stands here twice", item.scalar));
+    }
+  }
+  own.boolean("write", tools.write);
+  std::int64_t rows = static_cast<std::int64_t>(tools.rows);
+  own.integer("rows", rows, 1, 100'000);
+  tools.rows = static_cast<std::size_t>(rows);
+  std::uint64_t bytes = tools.bytes;
+  size(own, "bytes", bytes, 1u << 10, 4u << 20);  // of control characters, twice in the answer, JSON makes thirteen times as many
+  tools.bytes = bytes;
+  for (const auto& member : mcp.members)
+    if (member.key != "database" && member.key != "timeout" && member.key != "search" && member.key != "scopes") error(member.key_place, fmt::format("{} is for an MCP server; this target is a database of the gateway", member.key));
+  for (const auto& member : mcp.members) fields.get(member.key);
+  fields.duration("timeout", out.timeout_ns, kSecond, 3600 * kSecond);
+  if (const auto* found = fields.get("scopes")) mcp_scopes(*found, out.scopes);
+  out.era = target::McpTarget::Era::Modern;
+  out.trust.pinning = false;
+  out.max_message = 64u << 20;
+  out.database = std::move(tools);
 }
 
 void ConfigReader::trust(const yaml::Node& node, target::ToolTrust& out) {

@@ -49,6 +49,8 @@ class ConfigReader {
   void search(const yaml::Node& node, target::ToolSearch& out);
   void members(const yaml::Node& targets, const target::Catalog& catalog);
   void trust(const yaml::Node& node, target::ToolTrust& out);
+  void database_tools(const yaml::Node& node, yaml::Mapping& fields, const yaml::Node& mcp, target::McpTarget& out);
+  void databases(const yaml::Node& targets, const target::Catalog& catalog);
   void postgres(const yaml::Node& node, target::PostgresTarget& out);
   void mcp_credential(const yaml::Node& node, target::McpTarget& out);
   void mcp_scopes(const yaml::Node& node, target::ScopeNeeds& out);

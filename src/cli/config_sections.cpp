@@ -165,6 +165,7 @@ void ConfigReader::targets(const yaml::Node& node, target::Catalog& out) {
       for (const auto& label : found->members) name("a label's name", label.key, label.key_place, ".-_/", 64);
   }
   members(node, out);
+  databases(node, out);
 }
 
 void ConfigReader::postgres(const yaml::Node& node, target::PostgresTarget& out) {

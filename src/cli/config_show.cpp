@@ -179,6 +179,23 @@ std::string shown_search(const target::ToolSearch& search) {
   return Object().number("over", static_cast<std::int64_t>(search.over)).list("always", search.always).str();
 }
 
+std::string scopes(const target::ScopeNeeds& needs) {
+  Object tools;
+  for (const auto& [pattern, scopes] : needs.tools) tools.list(pattern, scopes);
+  return Object().list("use", needs.use).raw("tools", tools.str()).str();
+}
+
+std::string database_target(const target::Target& one, const target::DatabaseTools& tools, const target::McpTarget& kind, const target::VirtualServer* search) {
+  Object mcp, labels, database;
+  database.text("target", tools.target).text("name", tools.name).list("tools", tools.tools).raw("write", tools.write ? "true" : "false");
+  database.number("rows", static_cast<std::int64_t>(tools.rows)).size("bytes", tools.bytes);
+  mcp.raw("database", database.str()).duration("timeout", kind.timeout_ns);
+  if (!kind.scopes.use.empty() || !kind.scopes.tools.empty()) mcp.raw("scopes", scopes(kind.scopes));
+  if (search != nullptr) mcp.raw("search", shown_search(search->search));
+  for (const auto& [name, value] : one.labels) labels.raw(name, json::quote(value));
+  return Object().raw("mcp", mcp.str()).raw("budget", budget(one.budget)).raw("labels", labels.str()).str();
+}
+
 std::string target(const target::Target& one, const target::VirtualServer* search) {
   if (const auto* server = std::get_if<target::PostgresTarget>(&one.kind)) {
     Object labels;
@@ -188,6 +205,7 @@ std::string target(const target::Target& one, const target::VirtualServer* searc
   const auto& kind = std::get<target::McpTarget>(one.kind);
   Object mcp, credential, headers, labels;
   using Transport = target::McpTarget::Transport;
+  if (kind.database) return database_target(one, *kind.database, kind, search);
   if (kind.command) command(*kind.command, mcp);
   else mcp.text("url", kind.url).text("transport", kind.transport == Transport::Sse ? "sse" : kind.transport == Transport::Http ? "http" : "auto");
   for (const auto& [name, ref] : kind.headers) headers.secret(name, ref);
@@ -197,11 +215,7 @@ std::string target(const target::Target& one, const target::VirtualServer* searc
   if (kind.aws) credential.raw("aws", aws(*kind.aws));
   credential.secret("certificate", kind.certificate).secret("key", kind.key);
   if (kind.bearer.set() || !kind.headers.empty() || kind.oauth || kind.aws || kind.certificate.set()) mcp.raw("credential", credential.str());
-  if (!kind.scopes.use.empty() || !kind.scopes.tools.empty()) {
-    Object tools;
-    for (const auto& [pattern, scopes] : kind.scopes.tools) tools.list(pattern, scopes);
-    mcp.raw("scopes", Object().list("use", kind.scopes.use).raw("tools", tools.str()).str());
-  }
+  if (!kind.scopes.use.empty() || !kind.scopes.tools.empty()) mcp.raw("scopes", scopes(kind.scopes));
   mcp.text("era", kind.era == target::McpTarget::Era::Legacy ? "legacy" : kind.era == target::McpTarget::Era::Modern ? "modern" : "auto");
   mcp.list("server_requests", kind.server_requests).list("extensions", kind.extensions);
   mcp.text("ca", kind.ca_file).list("methods", kind.extra_methods).duration("timeout", kind.timeout_ns).size("max_message", kind.max_message);

@@ -97,4 +97,26 @@ void ConfigReader::members(const yaml::Node& targets, const target::Catalog& cat
   }
 }
 
+/// `mcp: { database: … }` names a database target, and one of its databases.
+void ConfigReader::databases(const yaml::Node& targets, const target::Catalog& catalog) {
+  std::vector<std::string> names;
+  for (const auto& [name, one] : catalog.targets)
+    if (std::holds_alternative<target::PostgresTarget>(one.kind)) names.push_back(name);
+  for (const auto& [name, one] : catalog.targets) {
+    const auto* mcp = std::get_if<target::McpTarget>(&one.kind);
+    if (mcp == nullptr || !mcp->database) continue;
+    const auto& tools = *mcp->database;
+    const auto* node = targets.find(name)->find("mcp")->find("database");
+    const auto* found = node->find("target");
+    const auto* other = catalog.find(tools.target);
+    const auto* server = other == nullptr ? nullptr : std::get_if<target::PostgresTarget>(&other->kind);
+    if (server == nullptr) {
+      const auto near = yaml::nearest(tools.target, names);
+      error(found == nullptr ? node->place : found->place, fmt::format("{} is no postgres target{}", tools.target, near.empty() ? "" : "; did you mean " + near + "?"));
+    } else if (!tools.name.empty() && tools.name != server->database && std::ranges::find(server->databases, tools.name) == server->databases.end()) {
+      error(node->find("name")->place, fmt::format("{} is not one of the databases of {}", tools.name, tools.target));
+    }
+  }
+}
+
 }  // namespace sallyport::cli

@@ -65,12 +65,18 @@ int print_token(const Options& options, const json::Value& root) {
   return exit_code::kDone;
 }
 
+/// What the token is to be, the same however it is asked for.
+std::string terms(const Options& options) {
+  std::string out = R"("door":)" + json::quote(options.door.empty() ? "any" : options.door);
+  if (!options.agent.empty()) out += R"(,"agent":)" + json::quote(options.agent);
+  if (!options.label.empty()) out += R"(,"label":)" + json::quote(options.label);
+  if (options.lifetime_seconds > 0) out += R"(,"lifetime_seconds":)" + std::to_string(options.lifetime_seconds);
+  return out;
+}
+
 /// From the sign-in that `sallyport login` made.
 int derive(const Options& options) {
-  std::string body = R"({"door":)" + json::quote(options.door.empty() ? "any" : options.door);
-  if (!options.agent.empty()) body += R"(,"agent":)" + json::quote(options.agent);
-  if (!options.label.empty()) body += R"(,"label":)" + json::quote(options.label);
-  if (options.lifetime_seconds > 0) body += R"(,"lifetime_seconds":)" + std::to_string(options.lifetime_seconds);
+  auto body = "{" + terms(options);
   auto reply = Client(options.client).request("POST", "/api/tokens/derive", body + "}", true);
   if (const int code = explain(reply); code != exit_code::kDone) return code;
   return print_token(options, reply->body.root());
@@ -83,11 +89,9 @@ int issue(const Options& options) {
     fmt::print(stderr, "sallyport: {}\n", password.error().what);
     return exit_code::kUsage;
   }
-  std::string body = R"({"user":)" + json::quote(options.user) + R"(,"password":)" + json::quote(*password);
-  if (!options.agent.empty()) body += R"(,"agent":)" + json::quote(options.agent);
+  std::string body = "{" + terms(options) + R"(,"user":)" + json::quote(options.user) + R"(,"password":)" + json::quote(*password);
   if (!options.code.empty()) body += R"(,"code":)" + json::quote(options.code);
   if (options.break_glass) body += R"(,"break_glass":true)";
-  if (options.lifetime_seconds > 0) body += R"(,"lifetime_seconds":)" + std::to_string(options.lifetime_seconds);
   auto reply = Client(options.client).request("POST", "/api/tokens", body + "}", false);
   if (const int code = explain(reply); code != exit_code::kDone) return code;
   return print_token(options, reply->body.root());

@@ -97,8 +97,9 @@ std::string joined(const json::Value& values) {
 
 std::string open_line(const json::Value& entry) {
   const auto agent = entry["agent"].as_string();
-  return fmt::format("session of {}{} on {} from {}, {}", entry["subject"].as_string(), agent.empty() ? "" : fmt::format(" by agent {}", agent), entry["target"].as_string(), entry["peer"].as_string(),
-                     entry["software"].as_string());
+  const auto about = entry["about"].as_string();
+  return fmt::format("session of {}{} on {} from {}, {}{}", entry["subject"].as_string(), agent.empty() ? "" : fmt::format(" by agent {}", agent), entry["target"].as_string(), entry["peer"].as_string(),
+                     entry["software"].as_string(), about.empty() ? "" : fmt::format(", for request {}", about));
 }
 
 std::string command_line(const json::Value& entry) {

@@ -33,6 +33,7 @@ struct Session {
   identity::PrincipalPtr signed_in;      // as authentication gave it
   std::string target;       // name; looked up at every command, for a reload may take it away
   std::string binding;      // stable across a restart of the gateway: what approvals are bound to
+  std::string peer, software;   // of the client, as its session.open says
   evidence::SessionPtr record;
   std::string id() const;   // hexadecimal, as `sallyport sessions` shows it
 
@@ -135,7 +136,10 @@ class Gate {
 
   void reconfigure(PolicyPtr policy, target::CatalogPtr catalog);
 
-  struct Connection { std::string peer, protocol, software, resumes; };
+  struct Connection {
+    std::string peer, protocol, software, resumes;
+    std::string cause = {};   // request id of the command of another protocol that it is opened for
+  };
   /// session.open, durable. Errors: Denied (no such target, or nothing on it is allowed), Unavailable (evidence).
   boost::asio::awaitable<Result<std::shared_ptr<Session>>> open(identity::PrincipalPtr who, std::string target,
                                                                 std::string binding, Connection connection);

@@ -78,7 +78,9 @@ awaitable<Result<std::shared_ptr<Session>>> Gate::open(identity::PrincipalPtr wh
       .text(Field::Software, connection.software)
       .bytes(Field::PolicyDigest, policy_->digest());
   if (!connection.resumes.empty()) entry.text(Field::Reason, "resumes " + connection.resumes);
-  entry.bytes(Field::Digest, session->who->credential);
+  entry.bytes(Field::Digest, session->who->credential).text(Field::About, connection.cause);
+  session->peer = connection.peer;
+  session->software = connection.software;
   CO_TRY([[maybe_unused]] const auto index, co_await port_.append(std::move(entry)));
   open_.insert_or_assign(session.get(), session);
   co_return session;

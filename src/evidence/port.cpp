@@ -20,7 +20,7 @@ awaitable<Result<std::uint64_t>> submit(std::shared_ptr<Port::State> state, OpPt
       });
     }
     it->slot = to->wait(std::move(handler));
-    writer.enqueue(std::move(it));
+    to->send(std::move(it));
   };
   return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<std::uint64_t>)>(
       start, boost::asio::use_awaitable, std::move(state), std::move(op));
@@ -41,6 +41,21 @@ void Port::State::recycle(OpPtr op) {
   constexpr std::size_t kKept = 4096;
   op->entry.retire();
   if (spare.size() < kKept) spare.push_back(std::move(op));
+}
+
+/// Woken for each entry, the writer would sync a batch of one while the next are being made: those of one turn of the worker go
+/// together, in one lock and one wake-up.
+void Port::State::send(OpPtr op) {
+  constexpr std::size_t kMost = 256;
+  log.state().writer->reckon(*op);
+  leaving.push_back(std::move(op));
+  if (leaving.size() >= kMost) send_all();
+  else if (leaving.size() == 1) boost::asio::post(*context, [self = shared_from_this()] { self->send_all(); });
+}
+
+void Port::State::send_all() {
+  if (!leaving.empty()) log.state().writer->enqueue(leaving);
+  leaving.clear();
 }
 
 std::uint32_t Port::State::wait(Waiter waiter) {
@@ -92,6 +107,7 @@ Port::~Port() {
     state_->context = nullptr;
     state_->done.clear();
   }
+  state_->send_all();
   // Whoever still waits is abandoned: its entry may become durable all the same.
   const auto abandoned = std::move(state_->waiters);
   state_->waiters.clear();
@@ -105,7 +121,7 @@ void Port::append(Entry entry, std::move_only_function<void(Result<std::uint64_t
   if (auto refused = writer.refusal(entry, false)) return done(std::unexpected(std::move(*refused)));
   auto op = state_->make(std::move(entry), false);
   op->slot = state_->wait(std::move(done));
-  writer.enqueue(std::move(op));
+  state_->send(std::move(op));
 }
 
 awaitable<Result<void>> Port::append_chunks(SessionPtr session, std::vector<Chunk> chunks) {

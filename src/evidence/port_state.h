@@ -38,10 +38,13 @@ struct Port::State : std::enable_shared_from_this<Port::State> {
   std::vector<std::uint32_t> free;
   std::vector<OpPtr> spare;           // told and emptied; each still names its port, so ~Port lets go of them
   std::vector<OpPtr> arrived;
+  std::vector<OpPtr> leaving;         // for the writer, once what else is ready on this worker has added to them
 
   OpPtr make(Entry entry, bool chunks_only);
   void recycle(OpPtr op);
   std::uint32_t wait(Waiter waiter);
+  void send(OpPtr op);
+  void send_all();
   void resume();   // worker: the results that arrived
   void deliver();  // writer: hands over `batch` in one post
 };

@@ -108,26 +108,28 @@ std::optional<Error> Writer::refusal(const Entry& entry, bool chunks_only) const
   return std::nullopt;
 }
 
-void Writer::enqueue(OpPtr op) {
-  if (options_.veil != 0) op->entry.veil(options_.veil, keys_.node_key());
-  const auto bytes = op->bytes = weight(op->entry);
+void Writer::reckon(Op& op) {
+  if (options_.veil != 0) op.entry.veil(options_.veil, keys_.node_key());
+  op.bytes = weight(op.entry);
   queued_.fetch_add(1, std::memory_order_relaxed);
-  queued_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  queued_bytes_.fetch_add(op.bytes, std::memory_order_relaxed);
+}
+
+void Writer::enqueue(std::span<OpPtr> ops) {
   bool wake = false;
   bool late = false;
   {
     const std::lock_guard lock(mutex_);
     late = stopped_;
-    const bool patient = op->entry.is_patient();
     // A patient entry wakes the writer only to start its clock, not again while that runs.
     const bool first = queue_.empty();
-    if (!late) queue_.push_back(std::move(op));
-    urgent_ = urgent_ || !patient;
+    for (const auto& op : ops) urgent_ = urgent_ || !op->entry.is_patient();
+    if (!late) std::ranges::move(ops, std::back_inserter(queue_));
     wake = sleeping_ && (urgent_ || first);
     if (wake) sleeping_ = false;
   }
   if (wake) wake_.notify_one();
-  if (late) refuse({&op, 1}, Error(ErrorKind::Unavailable, "the evidence log is closed"));
+  if (late) refuse(ops, Error(ErrorKind::Unavailable, "the evidence log is closed"));
 }
 
 Result<std::uint64_t> Writer::append(Entry entry) {
@@ -136,7 +138,8 @@ Result<std::uint64_t> Writer::append(Entry entry) {
   auto future = promise.get_future();
   auto op = std::make_unique<Op>(std::move(entry));
   op->waiting = &promise;
-  enqueue(std::move(op));
+  reckon(*op);
+  enqueue({&op, 1});
   return future.get();
 }
 

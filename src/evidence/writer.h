@@ -1,6 +1,6 @@
 #pragma once
 // The log's one writer: takes all that is queued, gives it places, encodes one frame, writes and syncs it, tells every
-// caller. While it syncs, the next batch forms. One thread; enqueue(), refusal() and the figures are for any thread.
+// caller. While it syncs, the next batch forms. One thread; reckon(), enqueue(), refusal() and the figures are for any thread.
 // A failed write rolls sequences, totals and tree back and refuses everything until a fresh segment is durable.
 #include <atomic>
 #include <condition_variable>
@@ -29,7 +29,10 @@ class Writer {
 
   /// Why the entry will not be taken now, if so.
   std::optional<Error> refusal(const Entry& entry, bool chunks_only) const;
-  void enqueue(OpPtr op);
+  /// Readies it for the queue, where it counts from now on.
+  void reckon(Op& op);
+  /// What was reckoned, in this order; moved from.
+  void enqueue(std::span<OpPtr> ops);
   /// Blocks until the entry is durable. Not on the writer's thread.
   Result<std::uint64_t> append(Entry entry);
   void refuse_new(const std::string& why);

@@ -267,24 +267,22 @@ asio::awaitable<Result<PrincipalPtr>> Authenticator::authenticate(std::string to
   }
 }
 
-asio::awaitable<Result<IssuedToken>> Authenticator::issue(PasswordProof proof, std::int64_t lifetime_ns, std::string agent, std::string peer) {
+asio::awaitable<Result<IssuedToken>> Authenticator::issue(PasswordProof proof, TokenTerms terms, std::int64_t lifetime_ns) {
   auto& state = *state_;
   const char* action = proof.break_glass ? "token.issue.break-glass" : "token.issue";
   const auto user = proof.user;
   const bool break_glass = proof.break_glass;
+  const auto peer = terms.peer;
   const std::string known = state.config->users.contains(user) ? user : std::string();
-  if (!is_agent_name(agent) || (break_glass && !agent.empty())) co_return std::unexpected(co_await state.record->failed(Reason::BadAgentName, action, peer, known));
+  if (!is_agent_name(terms.agent) || (break_glass && !terms.agent.empty())) co_return std::unexpected(co_await state.record->failed(Reason::BadAgentName, action, peer, known));
   auto checked = co_await state.check_user(std::move(proof), peer);
   if (!checked) co_return std::unexpected(co_await state.record->failed(checked.error(), action, peer, known));
   const auto longest = break_glass ? std::min(state.config->token_lifetime_ns, kBreakGlassLife) : state.config->token_lifetime_ns;
   const auto lifetime = lifetime_ns <= 0 ? longest : lifetime_ns;
   if (lifetime > longest) co_return std::unexpected(co_await state.record->failed(Reason::BadLifetime, action, peer, known));
-  TokenTerms terms;
   terms.issuer = "local";
   terms.subject = terms.login = user;
-  terms.agent = std::move(agent);
   terms.method = break_glass ? "break-glass" : "token";
-  terms.peer = peer;
   terms.expires_wall_ns = state.clock.wall_ns() + lifetime;
   co_return co_await state.directory.issue(std::move(terms));
 }

@@ -55,8 +55,9 @@ class Authenticator {
   boost::asio::awaitable<Error> not_proven(std::string peer, std::string user);
 
   /// Checks a local user's password and code (Argon2id, off the worker's thread; unknown users cost the same; five failures a
-  /// minute and name, then Overloaded) and issues an opaque token. Errors: Denied, Overloaded, Unavailable.
-  boost::asio::awaitable<Result<IssuedToken>> issue(PasswordProof proof, std::int64_t lifetime_ns, std::string agent, std::string peer);
+  /// minute and name, then Overloaded) and issues an opaque token with the agent, label, door and peer of `terms`. Errors: Denied, Overloaded,
+  /// Unavailable.
+  boost::asio::awaitable<Result<IssuedToken>> issue(PasswordProof proof, TokenTerms terms, std::int64_t lifetime_ns);
   /// A local user's password and, when the user has such a secret, one-time code; with the limits of issue() and recorded when it is wrong: the
   /// user's principal, without a credential.
   boost::asio::awaitable<Result<PrincipalPtr>> check_password(PasswordProof proof, std::string action, std::string peer);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/recall.h"
 #include "net/stream.h"
 
 namespace sallyport::net {
@@ -120,9 +121,9 @@ class HttpClient {
  public:
   HttpClient(boost::asio::io_context& context, Url origin, std::shared_ptr<const TlsClient> tls, std::size_t max_idle = 64);
   ~HttpClient();
-  /// Sends head and body, resumes when the answer's head is here. Host and Content-Length are added.
+  /// Sends head and body, resumes when the answer's head is here. Host and Content-Length are added. `recall` may take it back until then.
   boost::asio::awaitable<Result<HttpExchange>> send(const std::string& method, const std::string& target, const Headers& headers,
-                                                    std::string_view body, bool retry_safe, Deadline deadline);
+                                                    std::string_view body, bool retry_safe, Deadline deadline, Recall* recall = nullptr);
 
   struct State;
 

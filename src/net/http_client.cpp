@@ -192,7 +192,7 @@ HttpClient::HttpClient(boost::asio::io_context& context, Url origin, std::shared
 HttpClient::~HttpClient() = default;
 
 awaitable<Result<HttpExchange>> HttpClient::send(const std::string& method, const std::string& target, const Headers& headers,
-                                                 std::string_view body, bool retry_safe, Deadline deadline) {
+                                                 std::string_view body, bool retry_safe, Deadline deadline, Recall* recall) {
   const auto state = state_;
   if (!is_token(method) || !target.starts_with('/') || target.find_first_of(" \t\r\n") != std::string::npos || target.find('\0') != std::string::npos)
     co_return fail(ErrorKind::Malformed, "the request line holds a character that is not allowed");
@@ -221,6 +221,8 @@ awaitable<Result<HttpExchange>> HttpClient::send(const std::string& method, cons
       pooled = std::move(*fresh);
     }
     auto exchange = std::make_unique<HttpExchange::State>(state, std::move(*pooled));
+    if (recall != nullptr && recall->pulled()) co_return fail(ErrorKind::Disconnected, "the request was taken back before it was sent");
+    const Recall::Lent lent(recall, [open = exchange.get()] { open->stream.close(); });
     auto sent = co_await exchange->stream.write(out, deadline);
     if (sent && has_body && !together) sent = co_await exchange->stream.write(body, deadline);
     if (sent) sent = co_await exchange->read_head(method == "HEAD", deadline);

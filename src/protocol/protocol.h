@@ -13,6 +13,7 @@
 #include "enforce/tool_pins.h"
 #include "identity/authenticator.h"
 #include "identity/vault.h"
+#include "protocol/database.h"
 #include "target/link.h"
 
 namespace sallyport::protocol {
@@ -27,6 +28,7 @@ struct Services {
   const identity::Vault& vault;
   const std::string& admin_origin;  // where people answer requests; known before the first request is served
   enforce::ToolPins& pins;
+  Databases* databases = nullptr;   // of this worker, for protocols whose targets may be databases of another one
 };
 
 }  // namespace sallyport::protocol

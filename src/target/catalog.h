@@ -54,9 +54,19 @@ struct ToolTrust {
   bool operator==(const ToolTrust&) const = default;
 };
 
+/// A database target offered as MCP tools; what they do runs as the same person's session at that target, under its rules.
+struct DatabaseTools {
+  std::string target, name;                    // and which database of it; "" is the one it names first
+  std::vector<std::string> tools = {"query", "explain", "describe"};
+  bool write = false;                          // off: the server is told that the transaction is read-only
+  std::size_t rows = 1000, bytes = 1u << 20;   // of one answer
+  bool operator==(const DatabaseTools&) const = default;
+};
+
 struct McpTarget {
   std::string url;              // http(s)://host[:port]/path
   std::optional<McpCommand> command;  // or a process instead
+  std::optional<DatabaseTools> database;  // or another target of the gateway
   enum class Transport { Auto, Http, Sse } transport = Transport::Auto;  // of the URL
   std::shared_ptr<const identity::UpstreamClient> oauth;  // a token of the target's authorization server; null = none
   std::optional<AwsCredential> aws;

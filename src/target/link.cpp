@@ -77,7 +77,7 @@ awaitable<Result<net::Headers>> Link::signed_with(net::Headers headers, const st
   co_return headers;
 }
 
-awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::string method, std::string path, net::Headers headers) {
+awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::string method, std::string path, net::Headers headers, net::Recall* recall) {
   const auto self = shared_from_this();
   if (permit.target().name != name_)
     co_return fail(ErrorKind::Internal, "a permit for " + permit.target().name + " was used on the link to " + name_);
@@ -96,7 +96,7 @@ awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::s
       CO_TRY(token, co_await tokens_.token(oauth_, name_, permit.person()));
     }
     CO_TRY(const auto complete, co_await signed_with(headers, method, path, body, token));
-    auto exchange = co_await client_.send(method, path, complete, body, /*retry_safe=*/!has_body, net::after(timeout_ns_));
+    auto exchange = co_await client_.send(method, path, complete, body, /*retry_safe=*/!has_body, net::after(timeout_ns_), recall);
     if (!exchange || exchange->status() != 401 || !oauth_) co_return exchange;
     tokens_.refused(name_, permit.person(), token);
     if (again) co_return fail(ErrorKind::Unavailable, "the target refuses the token that its authorization server gave");
@@ -104,12 +104,12 @@ awaitable<Result<net::HttpExchange>> Link::exchange(const Permit& permit, std::s
   }
 }
 
-awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers) {
-  co_return co_await exchange(permit, std::move(method), url_.target, std::move(headers));
+awaitable<Result<net::HttpExchange>> Link::send(Permit permit, std::string method, net::Headers headers, net::Recall* recall) {
+  co_return co_await exchange(permit, std::move(method), url_.target, std::move(headers), recall);
 }
 
-awaitable<Result<net::HttpExchange>> Link::send_to(std::string path, Permit permit, net::Headers headers) {
-  co_return co_await exchange(permit, "POST", std::move(path), std::move(headers));
+awaitable<Result<net::HttpExchange>> Link::send_to(std::string path, Permit permit, net::Headers headers, net::Recall* recall) {
+  co_return co_await exchange(permit, "POST", std::move(path), std::move(headers), recall);
 }
 
 awaitable<Result<net::HttpExchange>> Link::offer(Permit& permit, net::Headers headers) {

@@ -21,12 +21,12 @@ class Link : public std::enable_shared_from_this<Link> {
   static Result<std::shared_ptr<Link>> open(boost::asio::io_context& context, const Target& target, identity::UpstreamTokens& tokens);
 
   /// Sends the permitted bytes as the body of one HTTP request (no body for GET and DELETE) and resumes with the
-  /// answer's head. `headers` are the protocol's own; names that carry credentials or identity are refused, and so is a
+  /// answer's head, or with Disconnected when `recall` is pulled before. `headers` are the protocol's own; names that carry credentials or identity are refused, and so is a
   /// permit for another target (Internal). A token that the target's server gave and the target refuses (401) is got anew, once: what is
   /// refused so has not run.
-  boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers);
+  boost::asio::awaitable<Result<net::HttpExchange>> send(Permit permit, std::string method, net::Headers headers, net::Recall* recall = nullptr);
   /// A POST like send(), to another path of the same server: what path_of() gave for what the server named.
-  boost::asio::awaitable<Result<net::HttpExchange>> send_to(std::string path, Permit permit, net::Headers headers);
+  boost::asio::awaitable<Result<net::HttpExchange>> send_to(std::string path, Permit permit, net::Headers headers, net::Recall* recall = nullptr);
   /// A POST whose permit stays with the caller when the server did not take the message (status 400, 404 or 405): it may go another way.
   boost::asio::awaitable<Result<net::HttpExchange>> offer(Permit& permit, net::Headers headers);
   /// A GET without a message: the stream on which the answer to what is permitted will come. The permit is not used up.
@@ -35,7 +35,7 @@ class Link : public std::enable_shared_from_this<Link> {
   Result<std::string> path_of(std::string_view reference) const;
 
  private:
-  boost::asio::awaitable<Result<net::HttpExchange>> exchange(const Permit& permit, std::string method, std::string path, net::Headers headers);
+  boost::asio::awaitable<Result<net::HttpExchange>> exchange(const Permit& permit, std::string method, std::string path, net::Headers headers, net::Recall* recall = nullptr);
 
   Link(boost::asio::io_context& context, const Target& configured, net::Url url, std::shared_ptr<const net::TlsClient> tls,
        net::Headers credential, identity::UpstreamTokens& tokens);

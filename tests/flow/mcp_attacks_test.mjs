@@ -3,6 +3,7 @@
 import test, { before, after, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import zlib from 'node:zlib';
 import * as t from '@modelcontextprotocol/sdk/types.js';
@@ -261,6 +262,59 @@ test('an id is answered once: by its own answer, not another’s, not twice, and
   behave = () => {};
   const never = json(await call('quiet'));
   assert.match(never.error.message, /silent/);
+});
+
+test('on one stream nothing is answered but its own request: not another call of the same session, not on the GET stream', async () => {
+  const open = new Map();
+  const both = lie => {
+    open.clear();
+    behave = (one, res, { sse }) => { sse(); open.set(one.params.arguments.n, { id: one.id, res }); };
+    const calls = [1, 2].map(n => call('quiet', { n }));
+    return until(() => open.size === 2, 'both calls at the target').then(() => lie(open.get(1), open.get(2))).then(() => Promise.all(calls));
+  };
+  const crossed = await both((first, second) => { first.res.end(event(result(second.id, 'stolen'))); second.res.end(event(result(second.id, 'its own'))); });
+  assert.ok(json(crossed[0]).error, crossed[0].body);
+  assert.deepEqual(events(crossed[1]).map(one => one.result?.content[0].text), ['its own'], 'what another stream said of it counts for nothing');
+
+  let stream;
+  got = (req, res) => { res.writeHead(200, { 'content-type': 'text/event-stream' }); res.flushHeaders(); stream = res; };
+  const listens = http.get(gateway.url('raw'), { agent: false, headers: { authorization: `Bearer ${alice}`, accept: 'text/event-stream', 'mcp-session-id': session } });
+  let heard = '';
+  listens.on('response', res => res.on('data', d => { heard += d; }).on('error', () => {})).on('error', () => {});
+  await until(() => stream, 'the GET stream at the target');
+  const beside = await both(async (first, second) => {
+    stream.write(event(result(first.id, 'stolen')) + event({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }));
+    await until(() => heard.includes('list_changed'), 'what came after it');
+    for (const { id, res } of [first, second]) res.end(event(result(id, 'its own')));
+  });
+  listens.destroy();
+  assert.ok(!heard.includes('stolen'));
+  assert.deepEqual(beside.map(one => json(one).result.content[0].text), ['its own', 'its own']);
+  const dropped = () => gateway.sessions().flatMap(one => gateway.play(one.session ?? one.id)).filter(one => JSON.stringify(one).includes('answers no request of this stream')).length;
+  await until(() => dropped() >= 2, 'what was dropped, in the record');
+});
+
+test('a stream that is resumed answers the request that it began with, and no other', async () => {
+  const open = new Map();
+  behave = (one, res, { sse }) => {
+    sse();
+    open.set(one.params.arguments.n, one.id);
+    if (one.params.arguments.n === 1) res.end('id: first-1\ndata:\n\n');
+    else res.write(event({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'begun' } }));
+    if (one.params.arguments.n === 2) open.set('res', res);
+  };
+  const [first, second] = [call('quiet', { n: 1 }), call('quiet', { n: 2 })];
+  assert.ok(!(await first).body.includes('result'), 'its stream ended before its answer');
+  await until(() => open.has('res'), 'the second call');
+  const resume = id => gateway.http('GET', gateway.url('raw'), { token: alice, headers: { accept: 'text/event-stream', 'mcp-session-id': session, 'last-event-id': id } });
+  got = (req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`id: first-2\n${event(result(open.get(2), 'stolen'))}`);
+  for (const id of ['first-1', 'first-2', 'made-up']) assert.ok(!(await resume(id)).body.includes('stolen'), id);
+  got = (req, res) => res.writeHead(200, { 'content-type': 'text/event-stream' }).end(`id: first-3\n${event(result(open.get(1), 'at last'))}`);
+  assert.ok(!(await resume('made-up')).body.includes('at last'), 'of a stream that nobody began');
+  assert.match((await resume('first-2')).body, /at last/);
+  assert.match((await resume('first-1')).body, /at last/, 'replayed');
+  open.get('res').end(event(result(open.get(2), 'its own')));
+  assert.equal(json(await second).result.content[0].text, 'its own');
 });
 
 test('a target asks only what the client can do, and hears a refusal for the rest', async () => {

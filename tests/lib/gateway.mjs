@@ -79,7 +79,7 @@ export class Gateway {
    * @param options.notify YAML lines of `notify:`
    * @param options.files { name: content }: files beside the configuration
    * @param options.publicUrl gateway.public_url, where clients compare it with the address that they use
-   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra, trust } | { command: [program, …], labels, extra, trust } | { postgres: "YAML of the target", labels } | { virtual: "YAML of a virtual MCP server" } }; `trust` is YAML,
+   * @param options.targets { name: { url, bearer, credential: "YAML", labels, extra, trust } | { command: [program, …], labels, extra, trust } | { postgres: "YAML of the target", labels } | { database: "YAML of database", extra, labels } | { virtual: "YAML of a virtual MCP server" } }; `trust` is YAML,
    *   without it tools are not pinned: most tests call them without having listed them
    * @param options.postgres true: listens for PostgreSQL clients as well
    * @param options.users { name: [groups] | { groups, service } }
@@ -118,6 +118,7 @@ export class Gateway {
         continue;
       }
       if (target.command) yaml += `  ${name}:\n    mcp: { command: ${JSON.stringify(target.command)}, user: ${os.userInfo().username}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
+      else if (target.database) yaml += `  ${name}:\n    mcp: { database: { ${target.database} }${target.extra ? ', ' + target.extra : ''} }\n`;
       else if (target.postgres) yaml += `  ${name}:\n    postgres: { ${target.postgres} }\n`;
       else yaml += `  ${name}:\n    mcp: { url: "${target.url}", credential: ${target.credential ?? '{ bearer: { file: upstream.token } }'}, trust: ${target.trust ?? '{ pinning: false }'}${target.extra ? ', ' + target.extra : ''} }\n`;
       if (this.options.budget) yaml += `    budget: { ${this.options.budget} }\n`;

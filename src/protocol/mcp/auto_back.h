@@ -11,7 +11,7 @@ class AutoBack : public Back {
   AutoBack(std::unique_ptr<HttpBack> http, std::unique_ptr<SseBack> sse) : http_(std::move(http)), sse_(std::move(sse)) {}
 
   Result<std::string> outgoing(const Message& message) override { return now().outgoing(message); }
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall) override;
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override { return now().post(std::move(permit)); }
   std::string listening() override { return now().listening(); }
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override { return now().listen(std::move(permit), std::move(last_event_id)); }

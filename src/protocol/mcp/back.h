@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/deadline.h"
+#include "net/recall.h"
 #include "protocol/mcp/message.h"
 #include "protocol/mcp/sse.h"
 #include "target/permit.h"
@@ -36,8 +37,12 @@ class Back {
   virtual ~Back() = default;
   /// What goes to the target for a message of the client's, to be judged and permitted as that: "" when nothing does.
   virtual Result<std::string> outgoing(const Message& message) { return std::string(message.text()); }
-  /// Sends a request and resumes when it is on its way, or as far as the transport tells. `request` is what the permit's bytes say.
-  virtual boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) = 0;
+  /// What of the message's params is kept in the record instead of them, where they hold what no detector knows to be secret; nullopt:
+  /// they are. An error refuses the message.
+  virtual Result<std::optional<json::Document>> recorded(const Message& /*message*/) const { return std::nullopt; }
+  /// Sends a request and resumes when it is on its way, or as far as the transport tells. `request` is what the permit's bytes say. `recall` takes it
+  /// back while this waits: where closing the request's stream does that, the target sees it closed.
+  virtual boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall = nullptr) = 0;
   /// Sends what has no answer: a notification, or the answer to a request of the target's. Errors say what the client may be told.
   virtual boost::asio::awaitable<Result<void>> post(target::Permit permit) = 0;
   /// What goes to the target to hear what it says outside of any answer.

@@ -15,6 +15,7 @@
 #include "protocol/mcp/client_stream.h"
 #include "protocol/mcp/era.h"
 #include "protocol/mcp/message.h"
+#include "protocol/mcp/sights.h"
 #include "protocol/protocol.h"
 
 namespace sallyport::protocol::mcp {
@@ -23,12 +24,12 @@ enum class Front { Legacy, Modern };
 
 /// What a worker has seen of its targets, so that it need not be asked each time. Lost on reload and restart.
 struct Observed {
+  Sights& sights;                                                // what all workers have
   struct One {
     std::optional<bool> modern;                                  // it speaks the modern era
     bool modern_only = false;                                    // and was seen not to speak the other
-    std::map<std::string, std::vector<ParamHeader>> annotated;   // of its tools
   };
-  std::map<std::string, One> targets;
+  std::map<std::string, One> targets = {};
 };
 
 class Conversation {

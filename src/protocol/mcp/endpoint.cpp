@@ -38,8 +38,8 @@ bool Endpoint::accepts(std::string_view header, std::string_view type) {
   }
 }
 
-Endpoint::Endpoint(Services services, EndpointOptions options, Handoff handoff)
-    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), held_(services.worker), sweep_timer_(services.context), tend_timer_(services.context) {}
+Endpoint::Endpoint(Services services, Sights& sights, EndpointOptions options, Handoff handoff)
+    : services_(services), pool_(std::make_shared<StdioPool>(services.context)), options_(std::move(options)), handoff_(std::move(handoff)), observed_{sights}, held_(services.worker), sweep_timer_(services.context), tend_timer_(services.context) {}
 
 std::string Endpoint::new_session_id() const {
   std::array<std::uint8_t, 20> random;

@@ -33,7 +33,7 @@ class Endpoint {
   /// Hands a connection and the request it has read to another worker's Endpoint.
   using Handoff = std::function<void(std::size_t worker, net::HttpServerConnection, net::HttpRequest)>;
 
-  Endpoint(Services services, EndpointOptions options, Handoff handoff);
+  Endpoint(Services services, Sights& sights, EndpointOptions options, Handoff handoff);
 
   /// One more accepted Host value, known only once a port is taken. Before the worker's thread runs.
   void accept_host(std::string host) { options_.hosts.push_back(std::move(host)); }
@@ -49,7 +49,7 @@ class Endpoint {
   /// Looks after modern clients that went away; runs until stop().
   boost::asio::awaitable<void> tend();
   /// Forgets what targets were like: the configuration has changed.
-  void forget_targets() { observed_.targets.clear(); }
+  void forget_targets() { observed_.targets.clear(), observed_.sights.forget(); }
   /// No new sessions and requests; running ones get until the deadline; then every session is closed in the record
   /// and every connection is closed.
   boost::asio::awaitable<void> drain(net::Deadline deadline);

@@ -75,13 +75,12 @@ awaitable<bool> Endpoint::handle_modern(net::HttpServerConnection& http, net::Ht
   }
   for (const auto& [name, value] : request.headers.all())
     if (ascii_lower(name).starts_with("mcp-param-")) message.mirrored.emplace_back(name, value);
-  if (const auto seen = observed_.targets.find(target); seen != observed_.targets.end() && message.method == "tools/call") {
-    const auto tool = seen->second.annotated.find(std::string(message.params["name"].as_string()));
-    if (tool != seen->second.annotated.end()) {
-      if (const auto wrong = check_params(message, headers, tool->second)) {
-        co_await refuse_modern(http, *wrong, id);
-        co_return true;
-      }
+  const auto* configured = services_.gate.catalog()->find(target);
+  if (const auto* mcp = configured == nullptr ? nullptr : std::get_if<target::McpTarget>(&configured->kind); mcp != nullptr && message.method == "tools/call") {
+    const auto annotated = observed_.sights.headers_of(target, mcp->trust, std::string(message.params["name"].as_string()));
+    if (const auto wrong = check_params(message, headers, *annotated)) {
+      co_await refuse_modern(http, *wrong, id);
+      co_return true;
     }
   }
   if (auto known = held_.answer(message, *who, target)) {

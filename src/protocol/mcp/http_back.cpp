@@ -86,8 +86,8 @@ std::unique_ptr<Answers> HttpBack::answers_to(const Message& request, net::HttpE
   return std::make_unique<HttpAnswers>(std::move(exchange), max_message_);
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> HttpBack::request(target::Permit permit, const Message& request) {
-  CO_TRY(auto exchange, co_await link_->send(std::move(permit), "POST", naming(request)));
+awaitable<Result<std::unique_ptr<Answers>>> HttpBack::request(target::Permit permit, const Message& request, net::Recall* recall) {
+  CO_TRY(auto exchange, co_await link_->send(std::move(permit), "POST", naming(request), recall));
   co_return answers_to(request, std::move(exchange));
 }
 

@@ -12,7 +12,7 @@ class HttpBack : public Back {
   HttpBack(std::shared_ptr<target::Link> link, const target::McpTarget& settings, std::string resume_key)
       : link_(std::move(link)), session_(std::move(resume_key)), silence_ns_(settings.timeout_ns), max_message_(settings.max_message) {}
 
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall) override;
   /// `initialize` to a target that may not take it here: the permit is left when it did not (status 400, 404 or 405).
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> offer(target::Permit& permit, const Message& initialize);
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;

@@ -222,7 +222,7 @@ Result<std::string> LegacyBridge::outgoing(const Message& message) {
   return out.append(at->second->asked_id).append(R"(,"result":)").append(given.raw()).append("}");
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> LegacyBridge::request(target::Permit permit, const Message& request) {
+awaitable<Result<std::unique_ptr<Answers>>> LegacyBridge::request(target::Permit permit, const Message& request, net::Recall* recall) {
   if (request.method == "server/discover") co_return std::make_unique<LocalAnswers>(discovered(request));
   if (request.method == "subscriptions/listen") co_return std::make_unique<ListenAnswers>(*this, request, acknowledged(request));
   const auto state = request.params["requestState"].as_string();
@@ -244,9 +244,9 @@ awaitable<Result<std::unique_ptr<Answers>>> LegacyBridge::request(target::Permit
   call->method = request.method;
   call->token = std::string(request.params["_meta"]["progressToken"].raw());
   call->level = std::string(request.params["_meta"][kMetaLogLevel].as_string());
-  CO_TRY(call->answers, co_await inner_->request(std::move(permit), sent));
   std::erase_if(running_, [](const auto& one) { return one.expired(); });
-  running_.push_back(call);
+  running_.push_back(call);  // before it is sent: it may be taken back while the target has not begun to answer
+  CO_TRY(call->answers, co_await inner_->request(std::move(permit), sent, recall));
   co_return std::make_unique<CallAnswers>(*this, std::move(call));
 }
 

@@ -16,7 +16,7 @@ class LegacyBridge : public Back {
   ~LegacyBridge() override;
 
   Result<std::string> outgoing(const Message& message) override;
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall) override;
   /// The gateway's own messages: a request's answer is read and dropped, "" opens the target's stream.
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override;

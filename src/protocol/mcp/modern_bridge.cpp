@@ -47,8 +47,8 @@ class LocalAnswers : public Answers {
 /// One call, over as many rounds as the target asks for. Between rounds it waits for what the client answers.
 class ModernBridge::CallAnswers : public Answers {
  public:
-  CallAnswers(ModernBridge& bridge, const Message& request, std::unique_ptr<Answers> inner)
-      : bridge_(bridge), id_(request.id_text()), wire_id_(id_), method_(request.method), request_(std::string(request.text())), mirrored_(request.mirrored), inner_(std::move(inner)) { bridge_.calls_[id_] = this; }
+  CallAnswers(ModernBridge& bridge, const Message& request)
+      : bridge_(bridge), id_(request.id_text()), wire_id_(id_), method_(request.method), request_(std::string(request.text())), mirrored_(request.mirrored) { bridge_.calls_[id_] = this; }
   ~CallAnswers() override {
     std::erase_if(bridge_.calls_, [this](const auto& one) { return one.second == this; });
     std::erase_if(bridge_.asked_, [this](const auto& one) { return one.second == this; });
@@ -86,6 +86,7 @@ class ModernBridge::CallAnswers : public Answers {
   }
   void close() override {
     closed_ = true;
+    again_.pull();
     if (inner_) inner_->close();
     if (wake_ != nullptr) wake_->cancel();
   }
@@ -105,6 +106,8 @@ class ModernBridge::CallAnswers : public Answers {
   void go_on(std::unique_ptr<Answers> inner) { inner_ = std::move(inner); }
   const std::vector<std::pair<std::string, std::string>>& mirrored() const { return mirrored_; }
   const std::string& wire_id() const { return wire_id_; }
+  /// Takes back the round that is being sent.
+  net::Recall& again() { return again_; }
 
  private:
   awaitable<Result<void>> wait(net::Deadline deadline) {
@@ -155,6 +158,7 @@ class ModernBridge::CallAnswers : public Answers {
   std::string id_, wire_id_, method_, request_;
   std::vector<std::pair<std::string, std::string>> mirrored_;
   std::unique_ptr<Answers> inner_;
+  net::Recall again_;
   std::deque<SseEvent> queue_;
   std::map<std::string, std::pair<std::string, std::string>, std::less<>> keys_;  // open: raw id -> key, method
   std::string responses_, state_, refused_;
@@ -237,7 +241,7 @@ Result<std::string> ModernBridge::outgoing(const Message& message) {
   return modern_request(message, message.id.raw(), meta());
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> ModernBridge::request(target::Permit permit, const Message& request) {
+awaitable<Result<std::unique_ptr<Answers>>> ModernBridge::request(target::Permit permit, const Message& request, net::Recall* recall) {
   if (is_local(request.method)) {
     if (request.method == "logging/setLevel") level_ = std::string(request.params["level"].as_string());
     const std::string uri(request.params["uri"].as_string());
@@ -248,8 +252,13 @@ awaitable<Result<std::unique_ptr<Answers>>> ModernBridge::request(target::Permit
   }
   CO_TRY(auto sent, parse_message(permit.bytes(), From::Client, SIZE_MAX));
   sent.mirrored = request.mirrored;
-  CO_TRY(auto answers, co_await inner_->request(std::move(permit), sent));
-  if (request.method != "initialize") co_return std::make_unique<CallAnswers>(*this, request, std::move(answers));
+  if (request.method != "initialize") {
+    auto call = std::make_unique<CallAnswers>(*this, request);  // known before it is sent: it may be taken back meanwhile
+    CO_TRY(auto sent_answers, co_await inner_->request(std::move(permit), sent, recall));
+    call->go_on(std::move(sent_answers));
+    co_return call;
+  }
+  CO_TRY(auto answers, co_await inner_->request(std::move(permit), sent, recall));
   for (;;) {
     CO_TRY(auto event, co_await answers->next(net::after(30'000'000'000)));
     if (!event) co_return fail(ErrorKind::Unavailable, "the target gave no answer to server/discover");
@@ -278,8 +287,9 @@ awaitable<Result<void>> ModernBridge::post(target::Permit permit) {
     call->take(sent.id_text(), sent);
     co_return Result<void>{};
   }
-  if (const auto call = retries_.find(sent.id_text()); call != retries_.end()) sent.mirrored = call->second->mirrored();
-  CO_TRY(auto answers, co_await inner_->request(std::move(permit), sent));
+  const auto call = retries_.find(sent.id_text());
+  if (call != retries_.end()) sent.mirrored = call->second->mirrored();
+  CO_TRY(auto answers, co_await inner_->request(std::move(permit), sent, call == retries_.end() ? nullptr : &call->second->again()));
   const auto at = retries_.find(sent.id_text());
   if (at == retries_.end()) co_return Result<void>{};  // whoever made the call has gone
   at->second->go_on(std::move(answers));

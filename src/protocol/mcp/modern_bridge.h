@@ -15,12 +15,13 @@ class ModernBridge : public Back {
   ~ModernBridge() override;
 
   Result<std::string> outgoing(const Message& message) override;
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall) override;
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override;
   std::string listening() override;
   boost::asio::awaitable<Result<void>> end(target::Permit) override { co_return Result<void>{}; }
   bool needs_end() const override { return false; }
+  Result<std::optional<json::Document>> recorded(const Message& message) const override { return inner_->recorded(message); }
   bool lost() const override { return inner_->lost(); }
   void agreed(std::string) override {}
 

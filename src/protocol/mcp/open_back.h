@@ -6,8 +6,9 @@
 
 namespace sallyport::protocol::mcp {
 
-/// `resume_key` is what Back::resume_key() of an earlier conversation said, or "". Errors: Unavailable (its credential, its CA).
-Result<std::unique_ptr<Back>> open_back(Services& services, StdioPool& pool, const target::Target& target, Owner owner, std::string resume_key);
+/// `session` is who asks; `resume_key` is what Back::resume_key() of an earlier conversation said, or "". Errors: Unavailable (its credential, its CA).
+Result<std::unique_ptr<Back>> open_back(Services& services, StdioPool& pool, const target::Target& target, std::shared_ptr<const enforce::Session> session,
+                                        Owner owner, std::string resume_key);
 
 /// The methods beyond the protocol's own that this target may be asked: those configured, and those of the extensions it may use.
 std::vector<std::string> methods_of(const target::McpTarget& target);

@@ -41,7 +41,7 @@ void Session::release_holds() {
 
 void Session::cut() {
   for (auto& [id, flight] : flights_)
-    if (flight->answers != nullptr) flight->answers->close();
+    if (flight->running) flight->drop();
 }
 
 void Session::touch() { last_used_ns_ = system_clock().mono_ns(); }
@@ -55,7 +55,7 @@ Result<Back*> Session::back() {
   const auto* target = services_.gate.catalog()->find(gate_->target);
   if (target == nullptr) return fail(ErrorKind::Unavailable, "the target is no longer configured");
   if (back_ == nullptr) {
-    TRY(back_, open_back(services_, pool_, *target, Owner{gate_->who->person(), gate_->who->agent, id_}, resume_key_));
+    TRY(back_, open_back(services_, pool_, *target, gate_, Owner{gate_->who->person(), gate_->who->agent, id_}, resume_key_));
     if (!version_.empty()) back_->agreed(version_);
   }
   return back_.get();
@@ -142,7 +142,12 @@ awaitable<void> Session::call(ClientStream& client, Message message, bool* still
   flight->hold.over = released_;
   flights_[flight->key] = flight;
 
-  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, &flight->hold);
+  const auto recorded = back_->recorded(message);
+  if (!recorded) {
+    flights_.erase(flight->key);
+    co_return co_await answer(client, error_text(flight->id, code::kInvalidParams, recorded.error().what));
+  }
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), *recorded ? (*recorded)->root() : message.params, &flight->hold);
   flight->hold.notify = nullptr;
   flight->hold.gone = nullptr;
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
@@ -169,15 +174,16 @@ awaitable<void> Session::call(ClientStream& client, Message message, bool* still
 awaitable<void> Session::run(ClientStream& client, const Message& message, std::shared_ptr<Flight> flight, target::Permit permit) {
   auto to_target = back();
   if (!to_target) co_return co_await fail_flight(client, flight, Outcome::Failed, to_target.error().what);
-  auto answers = co_await (*to_target)->request(std::move(permit), message);
-  const std::string again = lost() ? "; initialize again" : "";
-  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what + again);
-  flight->answers = answers->get();
-  flight->client = &client;
   struct Cleared {
     std::shared_ptr<Flight> flight;
     ~Cleared() { flight->answers = nullptr, flight->client = nullptr; }
   } const cleared{flight};
+  flight->client = &client;
+  auto answers = co_await (*to_target)->request(std::move(permit), message, &flight->recall);
+  const std::string again = lost() ? "; initialize again" : "";
+  if (!answers) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target cannot be reached: " + answers.error().what + again);
+  flight->answers = answers->get();
+  if (flight->recall.pulled()) flight->answers->close();
   // Never an empty success: the client must know that its session, and what the server kept in it, is gone.
   if (lost()) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target has lost this session" + again);
   co_await read_answers(client, flight, **answers);
@@ -194,13 +200,13 @@ awaitable<void> Session::read_answers(ClientStream& client, std::shared_ptr<Flig
     if (!next) co_return co_await fail_flight(client, flight, Outcome::Failed, "the target's answer was cut short: " + next.error().what);
     if (!*next) break;
     auto& event = **next;
-    if (event.id) flight->resumable = true;
+    if (event.id) flight->resumable = true, remember_event(*event.id, flight->id);
     if (event.data.empty()) {
       co_await client.event(std::move(event));  // ids and retry times alone: what resuming needs
       continue;
     }
     if (!flight->running) break;  // answered on another stream meanwhile
-    auto delivery = co_await from_server(std::move(event.data), *flight->running, flight);
+    auto delivery = co_await from_server(std::move(event.data), *flight->running, {.flight = flight});
     if (!delivery) continue;
     if (delivery->final && !flight->running) {
       co_await answer(client, std::move(delivery->text), std::move(event.id));
@@ -260,21 +266,22 @@ awaitable<void> Session::notify(ClientStream& client, Message message) {
   auto to_target = back();
   auto bytes = to_target ? (*to_target)->outgoing(message) : Result<std::string>(std::unexpected(to_target.error()));
   if (!bytes) co_return co_await client.finish(true);
+  const auto grace = bytes->empty() ? 0 : kCancelGrace;
   auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message.params, nullptr);
   // A notification has no answer: a refused one is recorded and goes no further.
   if (auto* allowed = std::get_if<enforce::Allowed>(&verdict)) (void)co_await post_one_way(std::move(*allowed));
-  if (taken_back) boost::asio::co_spawn(services_.context, give_up(std::move(taken_back)), boost::asio::detached);
+  if (taken_back) boost::asio::co_spawn(services_.context, give_up(std::move(taken_back), grace), boost::asio::detached);
   co_await client.finish(true);
 }
 
 /// A cancelled request need not be answered; its stream may stay open at the target for ever. Some time is left for an
-/// answer that was on its way.
-awaitable<void> Session::give_up(std::shared_ptr<Flight> flight) {
+/// answer that was on its way, but where the closed stream is what tells the target.
+awaitable<void> Session::give_up(std::shared_ptr<Flight> flight, std::int64_t grace_ns) {
   const auto self = shared_from_this();
-  boost::asio::steady_timer timer(services_.context, std::chrono::nanoseconds(kCancelGrace));
+  boost::asio::steady_timer timer(services_.context, std::chrono::nanoseconds(grace_ns));
   boost::system::error_code ignored;
   co_await timer.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  if (flight->running && flight->answers != nullptr) flight->answers->close();
+  if (flight->running) flight->drop();
 }
 
 awaitable<Result<void>> Session::post_one_way(enforce::Allowed allowed) {

@@ -34,8 +34,14 @@ struct Flight {
   bool cancelled = false;
   bool wants_receipt = false;     // params._meta["sallyport/receipt"]
   bool resumable = false;         // the target named event ids: the answer may come on another stream
+  net::Recall recall;             // takes it back until its answers are there to be read
   Answers* answers = nullptr;     // while they are being read
   ClientStream* client = nullptr; // while a client waits for it
+  /// Nobody wants it any more: whoever waits for the target goes on, and the target sees its stream closed.
+  void drop() {
+    recall.pull();
+    if (answers != nullptr) answers->close();
+  }
   std::string task;               // the task asked about, as the client names it
   Digest arguments{};             // of what was asked, for the state that a client brings back
 };
@@ -80,9 +86,15 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
     std::optional<enforce::Running> running;
     enforce::Reply reply;
   };
+  /// Where a message of the target was heard, which is what it may answer.
+  struct Heard {
+    std::shared_ptr<Flight> flight;        // on the stream of this request
+    const Message* subscription = nullptr; // on the stream of a modern client's subscriptions/listen
+    std::string resumed;                   // on a GET that goes on with the stream of this request: its id, raw
+  };
   void touch();
   boost::asio::awaitable<Result<Greeting>> greet(const Tell& tell, const Message& message);
-  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id);
+  boost::asio::awaitable<void> pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const Heard& heard);
   /// `still_held`: set when it has to be asked again for what its humans have not answered yet.
   boost::asio::awaitable<void> call(ClientStream& client, Message message, bool* still_held = nullptr);
   boost::asio::awaitable<void> answer(ClientStream& client, std::string text, std::optional<std::string> event_id = {});
@@ -94,13 +106,14 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   void failed(enforce::Running& running, enforce::Reply& reply, enforce::Outcome how, std::string why);
   boost::asio::awaitable<void> fail_flight(ClientStream& client, std::shared_ptr<Flight> flight, enforce::Outcome result, std::string why);
   boost::asio::awaitable<void> notify(ClientStream& client, Message message);
-  boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight);
+  boost::asio::awaitable<void> give_up(std::shared_ptr<Flight> flight, std::int64_t grace_ns);
   boost::asio::awaitable<void> respond_to_server(ClientStream& client, Message message);
   boost::asio::awaitable<void> notice_hold(ClientStream& client, Flight& flight, const enforce::Approval& approval, std::int64_t held_ns);
 
   /// A message of the target that arrived on `channel`; what the client gets of it, if anything.
   struct Delivery { std::string text; bool final = false; };
-  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel, std::shared_ptr<Flight> flight, std::string_view listen_id = {});
+  boost::asio::awaitable<std::optional<Delivery>> from_server(std::string text, enforce::Running& channel, const Heard& heard);
+  void remember_event(const std::string& event_id, const std::string& request);
   boost::asio::awaitable<Delivery> answer_from_server(Message message, std::shared_ptr<Flight> flight);
   boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
   std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
@@ -111,7 +124,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   void remember_answered(const Flight& flight);
   boost::asio::awaitable<void> refuse_server_request(std::string id, std::string reason);
   enforce::Action server_action(const Message& request) const;
-  std::shared_ptr<Flight> answered_by(const Message& answer, const std::shared_ptr<Flight>& flight);
+  std::shared_ptr<Flight> answered_by(const Message& answer, const Heard& heard);
 
   // The modern era.
   Result<std::string> greeting(const Message& initialize);
@@ -147,12 +160,15 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   std::string client_info_ = "{}", client_capabilities_ = "{}";  // raw, as the client said
   boost::asio::steady_timer waiting_;      // cancelled when begin_modern() or open_conversation() ends
   bool begun_ = false, opening_ = false;
+  bool bridged_ = false;                   // `initialize` went over a bridge
   std::uint64_t flight_number_ = 0;
   std::unique_ptr<Back> back_;             // made when it is first needed
   std::string resume_key_, version_;       // of a conversation that goes on after a restart
   std::map<std::string, std::shared_ptr<Flight>> flights_;                // by raw id
   std::map<std::string, std::string> answered_;                           // answers that may be replayed: raw id -> method
   std::deque<std::string> answered_order_;
+  std::map<std::string, std::string> events_;                             // ids that the target gave to events: the request on whose stream they came
+  std::deque<std::string> events_order_;
   std::map<std::string, std::pair<std::string, enforce::Running>> asked_; // the target's requests: raw id -> method, record
   std::int64_t last_used_ns_ = 0;
   std::set<Answers*> streams_;             // GET streams that are open; closed at the session's end

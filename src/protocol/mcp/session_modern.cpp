@@ -108,6 +108,7 @@ Result<std::string> Session::greeting(const Message& initialize) {
   const auto* target = settings();
   using Era = target::McpTarget::Era;
   const bool modern_only = target != nullptr && (target->era == Era::Modern || (target->era == Era::Auto && observed_.targets[gate_->target].modern_only));
+  bridged_ = modern_only;
   if (modern_only) {
     to_target->agreed(std::string(kModern));
     back_ = std::make_unique<ModernBridge>(std::move(back_));
@@ -118,7 +119,8 @@ Result<std::string> Session::greeting(const Message& initialize) {
 /// After an `initialize` that failed: is it that the target speaks the modern era only? A target of both is spoken to in the client's own.
 awaitable<bool> Session::turns_out_modern() {
   const auto* target = settings();
-  if (target == nullptr || target->era != target::McpTarget::Era::Auto || observed_.targets[gate_->target].modern_only || back_ == nullptr) co_return false;
+  if (target == nullptr || target->era != target::McpTarget::Era::Auto || bridged_ || back_ == nullptr) co_return false;
+  if (observed_.targets[gate_->target].modern_only) co_return true;  // another session has just found out
   const auto modern = co_await is_modern(*back_);
   if (modern && *modern) observed_.targets[gate_->target].modern_only = true;
   co_return modern && *modern;
@@ -143,7 +145,7 @@ awaitable<Result<void>> Session::open_conversation() {
   if (configured == nullptr || mcp == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
   const auto allowed_requests = mcp->server_requests;
   const bool automatic = mcp->era == target::McpTarget::Era::Auto;
-  CO_TRY(auto back, open_back(services_, pool_, *configured, Owner{gate_->who->person(), gate_->who->agent, id_}, ""));
+  CO_TRY(auto back, open_back(services_, pool_, *configured, gate_, Owner{gate_->who->person(), gate_->who->agent, id_}, ""));
   CO_TRY(const auto modern, co_await is_modern(*back));
   if (modern) {
     back->agreed(std::string(kModern));
@@ -300,7 +302,7 @@ void Session::cancel_abandoned() {
     if (flight->client == nullptr || flight->cancelled || !flight->running || !flight->client->closed_by_client()) continue;
     flight->cancelled = true;
     auto text = back_ == nullptr ? std::string() : back_->cancelling(flight->id);
-    if (flight->answers != nullptr) flight->answers->close();
+    flight->drop();
     if (text.empty()) continue;
     boost::asio::co_spawn(services_.context, [](std::shared_ptr<Session> self, std::string bytes) -> awaitable<void> {
       SseEvent event;

@@ -15,7 +15,6 @@ using enforce::Outcome;
 namespace {
 
 constexpr std::size_t kMaxAsked = 64;
-constexpr std::size_t kMaxAnnotated = 4096;
 
 bool contains(const auto& list, std::string_view word) { return std::ranges::find(list, word) != list.end(); }
 
@@ -43,15 +42,27 @@ std::string Session::masked(enforce::Running& running, const Message& message, c
   return out;
 }
 
-/// Whose answer it is: of a legacy client that of any request that runs, for it may come on another stream; of a modern one only that of
-/// the request whose stream it is.
-std::shared_ptr<Flight> Session::answered_by(const Message& answer, const std::shared_ptr<Flight>& flight) {
-  if (front_ == Front::Modern) return flight && flight->id == answer.id_text() && flight->running ? flight : nullptr;
-  const auto at = flights_.find(answer.id_text());
+/// Whose answer it is: that of the request whose stream it came on, or whose stream this one resumes. On any other a target, or whoever
+/// speaks through it, would answer what something else was asked.
+std::shared_ptr<Flight> Session::answered_by(const Message& answer, const Heard& heard) {
+  const auto id = answer.id_text();
+  if (heard.flight) return heard.flight->id == id && heard.flight->running ? heard.flight : nullptr;
+  const auto at = id == heard.resumed ? flights_.find(id) : flights_.end();
   return at == flights_.end() || !at->second->running ? nullptr : at->second;
 }
 
-awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel, std::shared_ptr<Flight> flight, std::string_view listen_id) {
+/// So that it is known what a client resumes that comes back with one of them.
+void Session::remember_event(const std::string& event_id, const std::string& request) {
+  constexpr std::size_t kEvents = 4096, kLongest = 1024;
+  if (event_id.empty() || event_id.size() > kLongest || !events_.insert_or_assign(event_id, request).second) return;
+  events_order_.push_back(event_id);
+  if (events_order_.size() <= kEvents) return;
+  events_.erase(events_order_.front());
+  events_order_.pop_front();
+}
+
+awaitable<std::optional<Session::Delivery>> Session::from_server(std::string text, enforce::Running& channel, const Heard& heard) {
+  const auto& flight = heard.flight;
   const auto* target = settings();
   auto message = parse_message(std::move(text), From::Server, target == nullptr ? 1u << 20 : target->max_message);
   if (!message) {
@@ -62,21 +73,20 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
   switch (message->kind) {
     case Message::Kind::Response:
     case Message::Kind::Error: {
-      auto answered = answered_by(*message, flight);
-      if (!answered && !listen_id.empty() && message->id.raw() == listen_id) {
+      auto answered = answered_by(*message, heard);
+      if (!answered && heard.subscription != nullptr && message->id.raw() == heard.subscription->id.raw()) {
         std::string shown = masked(channel, *message, message->kind == Message::Kind::Error ? message->error : message->result);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), true};
       }
-      // On a stream that was resumed; a call's own stream has its own answer and no other's.
-      if (const auto replayed = answered_.find(message->id_text()); !flight && !answered && !flights_.contains(message->id_text()) && replayed != answered_.end()) {
+      if (const auto replayed = answered_.find(message->id_text()); !answered && message->id_text() == heard.resumed && replayed != answered_.end()) {
         enforce::Reply ignored;
         std::string shown = co_await shown_answer(channel, *message, std::string(replayed->second), ignored);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), false};
       }
       if (!answered) {
-        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"an answer to no request"})");
+        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"it answers no request of this stream","id":)" + message->id_text() + "}");
         co_return std::nullopt;
       }
       co_return co_await answer_from_server(std::move(*message), std::move(answered));
@@ -197,20 +207,17 @@ Message Session::refused(const Message& answer, const Error& why) {
 /// The `Mcp-Param-*` headers for a legacy client's call of a modern target's tool.
 std::vector<std::pair<std::string, std::string>> Session::mirrored_for(const Message& message) const {
   if (message.method != "tools/call") return {};
-  const auto seen = observed_.targets.find(gate_->target);
-  if (seen == observed_.targets.end()) return {};
-  const auto at = seen->second.annotated.find(std::string(message.params["name"].as_string()));
-  return at == seen->second.annotated.end() ? std::vector<std::pair<std::string, std::string>>{} : mirror_params(message.params["arguments"], at->second);
+  const auto* target = settings();
+  if (target == nullptr) return {};
+  return mirror_params(message.params["arguments"], *observed_.sights.headers_of(gate_->target, target->trust, std::string(message.params["name"].as_string())));
 }
 
 /// Learns which parameters the tools of a list have in headers. False for a tool whose annotations break the rules: no client may use it.
 bool Session::learn_annotations(const json::Value& tool) {
   auto annotated = param_headers(tool["inputSchema"]);
   if (!annotated) return false;
-  auto& known = observed_.targets[gate_->target].annotated;
-  const std::string name(tool["name"].as_string());
-  if (annotated->empty()) known.erase(name);
-  else if (known.size() < kMaxAnnotated) known[name] = std::move(*annotated);
+  const auto* target = settings();
+  if (target != nullptr && !target->trust.pinning) observed_.sights.listed(gate_->target, std::string(tool["name"].as_string()), std::move(*annotated));
   return true;
 }
 

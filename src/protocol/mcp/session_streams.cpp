@@ -126,7 +126,7 @@ awaitable<Result<void>> Session::resume(identity::PrincipalPtr who, std::string 
 }
 
 /// What the target says on the stream goes to the client, until either of them ends.
-awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const std::string& id) {
+awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, enforce::Running& running, enforce::Reply& reply, const Heard& heard) {
   bool broken = false;
   while (!broken && !client.gone() && !ended_) {
     auto next = co_await stream.next(net::kNever);
@@ -137,8 +137,9 @@ awaitable<void> Session::pump(Back& to, Answers& stream, ClientStream& client, e
       if (auto sent = co_await carry_on(to, event); !sent) services_.gate.observe(running, R"({"sallyport":"not sent","reason":)" + json::quote(sent.error().what) + "}");
       continue;
     }
+    if (event.id && !heard.resumed.empty()) remember_event(*event.id, heard.resumed);
     if (!event.data.empty()) {
-      auto delivery = co_await from_server(std::move(event.data), running, nullptr, id);
+      auto delivery = co_await from_server(std::move(event.data), running, heard);
       if (!delivery) continue;
       event.data = std::move(delivery->text);
     }
@@ -165,7 +166,7 @@ awaitable<void> Session::listen(ClientStream& client) {
     const bool open = answers && (*answers)->status() == 200;
     if (open) {
       streams_.insert(answers->get());
-      co_await pump(**to, **answers, client, allowed->running, reply, "");
+      co_await pump(**to, **answers, client, allowed->running, reply, {});
       streams_.erase(answers->get());
     } else {
       failed(allowed->running, reply, Outcome::Error, !answers ? answers.error().what : "HTTP " + std::to_string((*answers)->status()));
@@ -193,9 +194,9 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   const std::string id = message ? message->id_text() : std::string();
   if (!bytes) co_return co_await client.answer(error_text(id, code::kUnavailable, bytes.error().what), {}, message ? 200 : 502);
   // Of a stream that is resumed the id goes to the target: any text, and so it is on record.
-  const auto resumed = json::Document::parse(last_event_id.empty() ? "{}" : R"({"lastEventId":)" + json::quote(last_event_id) + "}");
-  if (!resumed) co_return co_await client.answer(error_text(id, code::kInvalidRequest, "Last-Event-ID is no text"), {}, 400);
-  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : resumed->root(), nullptr);
+  const auto from = json::Document::parse(last_event_id.empty() ? "{}" : R"({"lastEventId":)" + json::quote(last_event_id) + "}");
+  if (!from) co_return co_await client.answer(error_text(id, code::kInvalidRequest, "Last-Event-ID is no text"), {}, 400);
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : from->root(), nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
     co_return co_await client.answer(error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), {}, denial->kind == ErrorKind::Denied ? 403 : 503);
   }
@@ -238,7 +239,8 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   boost::asio::co_spawn(services_.context, keep(client, done, stop),
                         [&keep_ended](std::exception_ptr) { keep_ended.expires_at(std::chrono::steady_clock::time_point::min()); });
 
-  co_await pump(**to_target, stream, client, running, reply, id);
+  const auto resumed = events_.find(last_event_id);
+  co_await pump(**to_target, stream, client, running, reply, {.flight = nullptr, .subscription = message ? &*message : nullptr, .resumed = resumed == events_.end() ? "" : resumed->second});
   *done = true;
   stream.close();
   stop->cancel();

@@ -88,12 +88,12 @@ awaitable<Result<void>> SseBack::open(const target::Permit& permit) {
   co_return Result<void>{};
 }
 
-awaitable<Result<void>> SseBack::send(target::Permit permit) {
+awaitable<Result<void>> SseBack::send(target::Permit permit, net::Recall* recall) {
   net::Headers headers;
   headers.add("Content-Type", "application/json");
   headers.add("Accept", "application/json, text/event-stream");
   if (!version_.empty()) headers.add("MCP-Protocol-Version", version_);
-  CO_TRY(auto exchange, co_await link_->send_to(stream_->path, std::move(permit), std::move(headers)));
+  CO_TRY(auto exchange, co_await link_->send_to(stream_->path, std::move(permit), std::move(headers), recall));
   const auto status = exchange.status();
   (void)co_await exchange.read_all(kMaxErrorBody, net::after(timeout_ns_));
   if (status == 404) lost_ = true;
@@ -101,7 +101,7 @@ awaitable<Result<void>> SseBack::send(target::Permit permit) {
   co_return Result<void>{};
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> SseBack::request(target::Permit permit, const Message&) {
+awaitable<Result<std::unique_ptr<Answers>>> SseBack::request(target::Permit permit, const Message&, net::Recall* recall) {
   CO_TRY(const auto sent, parse_message(permit.bytes(), From::Server, SIZE_MAX));
   if (!stream_) {
     lost_ = sent.method != "initialize";
@@ -113,7 +113,7 @@ awaitable<Result<std::unique_ptr<Answers>>> SseBack::request(target::Permit perm
   const auto id = sent.id_text();
   const std::string token(sent.params["_meta"]["progressToken"].raw());
   auto inbox = stream->multiplex.expect(stream->guest, id, {.id = id, .token = token, .token_at_target = token});
-  if (auto done = co_await send(std::move(permit)); !done) {
+  if (auto done = co_await send(std::move(permit), recall); !done) {
     stream->multiplex.forget(id);
     co_return std::unexpected(done.error());
   }

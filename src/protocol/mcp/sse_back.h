@@ -18,7 +18,7 @@ class SseBack : public Back {
   ~SseBack() override;
   SseBack(const SseBack&) = delete;
 
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall) override;
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override;
   boost::asio::awaitable<Result<void>> end(target::Permit permit) override;
@@ -31,7 +31,7 @@ class SseBack : public Back {
  private:
   struct Stream;
   boost::asio::awaitable<Result<void>> open(const target::Permit& permit);
-  boost::asio::awaitable<Result<void>> send(target::Permit permit);
+  boost::asio::awaitable<Result<void>> send(target::Permit permit, net::Recall* recall = nullptr);
   static boost::asio::awaitable<void> read(std::shared_ptr<Stream> stream);
 
   boost::asio::io_context& context_;

@@ -11,8 +11,8 @@ std::unexpected<Error> StdioBack::unknown() {
   return fail(ErrorKind::Unavailable, "the server's process of this session is gone");
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> StdioBack::request(target::Permit permit, const Message& request) {
-  if (channel_ && request.method != "initialize") co_return co_await channel_->request(guest_, std::move(permit));
+awaitable<Result<std::unique_ptr<Answers>>> StdioBack::request(target::Permit permit, const Message& request, net::Recall* recall) {
+  if (channel_ && request.method != "initialize") co_return co_await channel_->request(guest_, std::move(permit), recall);
   CO_TRY(const auto document, json::Document::parse(permit.bytes()));
   const auto root = document.root();
   const bool greets = root["method"].as_string() == "initialize";
@@ -24,7 +24,7 @@ awaitable<Result<std::unique_ptr<Answers>>> StdioBack::request(target::Permit pe
   const auto meta = root["params"]["_meta"];
   CO_TRY(channel_, pool_->channel(permit.target(), owner_, greets ? root["params"]["protocolVersion"].as_string() : version_, greets ? root["params"]["capabilities"] : meta[kMetaCapabilities]));
   guest_ = channel_->join();
-  co_return greets ? co_await channel_->initialize(guest_, std::move(permit)) : co_await channel_->request(guest_, std::move(permit));
+  co_return greets ? co_await channel_->initialize(guest_, std::move(permit)) : co_await channel_->request(guest_, std::move(permit), recall);
 }
 
 /// On this transport a closed stream says nothing: a request is taken back in words, in either era.

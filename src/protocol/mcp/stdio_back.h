@@ -12,7 +12,7 @@ class StdioBack : public Back {
   ~StdioBack() override { leave(); }
   StdioBack(const StdioBack&) = delete;
 
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request) override;
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(target::Permit permit, const Message& request, net::Recall* recall) override;
   boost::asio::awaitable<Result<void>> post(target::Permit permit) override;
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> listen(target::Permit permit, std::string last_event_id) override;
   boost::asio::awaitable<Result<void>> end(target::Permit permit) override;

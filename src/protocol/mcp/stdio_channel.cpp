@@ -101,12 +101,13 @@ awaitable<void> Channel::end(net::Deadline deadline) {
   if (process_) co_await process_->end(deadline);
 }
 
-awaitable<Result<std::unique_ptr<Answers>>> Channel::request(Multiplex::GuestPtr guest, target::Permit permit) {
+awaitable<Result<std::unique_ptr<Answers>>> Channel::request(Multiplex::GuestPtr guest, target::Permit permit, net::Recall* recall) {
   const auto self = shared_from_this();
   const auto deadline = net::after(terms_.timeout_ns);
   while (state_ == State::Starting)
     if (!co_await changed_.wait(deadline)) co_return fail(ErrorKind::Unavailable, "the server does not start in time");
   if (dead()) co_return std::unexpected(why_);
+  if (recall != nullptr && recall->pulled()) co_return fail(ErrorKind::Disconnected, "the request was taken back before it was sent");
   CO_TRY(const auto document, read(permit));
   const auto id = document.root()["id"], token = document.root()["params"]["_meta"]["progressToken"];
   const auto number = next_number();

@@ -45,7 +45,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::uint64_t visits() const { return visits_; }
   void leave(const Multiplex::GuestPtr& guest) { multiplex_.leave(guest); }
 
-  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(Multiplex::GuestPtr guest, target::Permit permit);
+  boost::asio::awaitable<Result<std::unique_ptr<Answers>>> request(Multiplex::GuestPtr guest, target::Permit permit, net::Recall* recall = nullptr);
   /// The first initialize is sent, the others wait for what came of it.
   boost::asio::awaitable<Result<std::unique_ptr<Answers>>> initialize(Multiplex::GuestPtr guest, target::Permit permit);
   boost::asio::awaitable<Result<void>> post(Multiplex::GuestPtr guest, target::Permit permit);

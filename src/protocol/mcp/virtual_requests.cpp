@@ -145,15 +145,15 @@ awaitable<void> VirtualSession::hand_on(ClientStream& client, Message message, s
   const auto session = lacking ? nullptr : co_await reach(at, net::after(server_.timeout_ns));
   if (!session && (members_[at].denied || lacking)) co_return co_await unknown(client, message, server_.members[at].prefix);
   if (!session) co_return co_await refuse(client, message, code::kUnavailable, "the server " + member_name(at) + " of " + name_ + " cannot be reached: " + (members_[at].why.empty() ? "it does not answer" : members_[at].why));
-  if (const auto seen = observed_.targets.find(server_.members[at].target); front_ == Front::Modern && message.method == "tools/call" && seen != observed_.targets.end()) {
+  const auto* member = services_.gate.catalog()->find(server_.members[at].target);
+  if (const auto* mcp = member == nullptr ? nullptr : std::get_if<target::McpTarget>(&member->kind); front_ == Front::Modern && message.method == "tools/call" && mcp != nullptr) {
     // The endpoint could not compare these headers: it does not know whose tool it is.
     MirrorHeaders headers;
     for (const auto& [name, value] : message.mirrored)
       if (const auto [there, fresh] = headers.try_emplace(ascii_lower(name), value); !fresh) there->second += ", " + value;
-    const auto tool = seen->second.annotated.find(std::string(message.params["name"].as_string()));
-    if (tool != seen->second.annotated.end())
-      if (const auto wrong = check_params(message, headers, tool->second))
-        co_return co_await client.answer(error_text(message.id.raw(), wrong->code, wrong->what, wrong->data), {}, wrong->status);
+    const auto annotated = observed_.sights.headers_of(server_.members[at].target, mcp->trust, std::string(message.params["name"].as_string()));
+    if (const auto wrong = check_params(message, headers, *annotated))
+      co_return co_await client.answer(error_text(message.id.raw(), wrong->code, wrong->what, wrong->data), {}, wrong->status);
   }
   auto seen = [weak = weak_from_this(), at](const std::string& answer) {
     if (const auto self = weak.lock()) self->learn_links(at, answer);

@@ -26,7 +26,7 @@ awaitable<Result<std::shared_ptr<Session>>> Endpoint::open(net::Stream& stream, 
     co_await login.refuse("3D000", "database \"" + in.database + "\" is not one of target \"" + in.target + "\"");
     co_return fail(ErrorKind::Denied, "no such database");
   }
-  auto record = co_await gate.open(in.who, in.target, "postgres\n" + in.database, {stream.peer(), "postgresql", in.software, ""});
+  auto record = co_await gate.open(in.who, in.target, "postgres\n" + in.database, {stream.peer(), "postgresql", in.software, "", in.cause});
   if (!record) {
     co_await login.refuse(record.error().kind == ErrorKind::Denied ? "3D000" : "58030", record.error().what);
     co_return std::unexpected(std::move(record).error());
@@ -85,10 +85,14 @@ awaitable<void> Endpoint::serve(net::Stream stream) {
     ++refused_;
     co_return;
   }
-  sessions_.insert(*session);
-  if (draining_) (*session)->stop(false);
-  co_await (*session)->run();
-  sessions_.erase(*session);
+  co_await go_on(std::move(*session));
+}
+
+awaitable<void> Endpoint::go_on(std::shared_ptr<Session> session) {
+  sessions_.insert(session);
+  if (draining_) session->stop(false);
+  co_await session->run();
+  sessions_.erase(session);
 }
 
 awaitable<void> Endpoint::drain(net::Deadline deadline) {

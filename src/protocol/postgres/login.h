@@ -28,6 +28,7 @@ struct LoggedIn {
   std::string software;             // application_name
   std::string greeting;             // NegotiateProtocolVersion, if that is due
   std::size_t key_bytes = 4;        // of the cancel key: 32 from protocol 3.2 on
+  std::string cause;                // request id of another protocol's command that this is for
 };
 
 class Login {

@@ -178,7 +178,11 @@ void Session::cancel() {
     boost::asio::co_spawn(shared_.services.context, withdraw(shared_from_this(), outgoing.command), boost::asio::detached);
     return;
   }
-  if (expected_.empty() || server_key_.pid == 0) return;
+  abandon();
+}
+
+void Session::abandon() {
+  if (ended_ || expected_.empty() || server_key_.pid == 0) return;
   // The request itself is a message to the target: recorded like any other. Until it is surely delivered nothing new goes out,
   // or it might hit the statement behind the one it is meant for.
   ++cancelling_;

@@ -37,10 +37,13 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<void> run();
   /// A CancelRequest with our key: withdraws what is held, else cancels at the target what runs.
   void cancel();
+  /// Nobody waits for the answer: what runs is cancelled at the target, and what is held stays asked for.
+  void abandon();
   /// The gateway stops: no new statements; the session ends when what runs has ended, or at once.
   void stop(bool now);
   bool idle() const { return expected_.empty() && outgoing_.empty(); }
   std::uint32_t pid() const { return key_.pid; }
+  std::string record_id() const { return record_->id(); }
 
  private:
   // Client to target.

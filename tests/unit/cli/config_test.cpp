@@ -98,7 +98,7 @@ TEST_F(ConfigFile, ReadsAnMcpServerThatIsACommand) {
 }
 
 TEST_F(ConfigFile, RefusesACommandThatIsHalfAServerWithAUrl) {
-  refuses(with(kMcp, "{}"), "an mcp target has a url, or a command");
+  refuses(with(kMcp, "{}"), "an mcp target has a url, a command");
   refuses(with(kMcp, "{ command: [] }"), "command is a list, the program first");
   refuses(with(kMcp, "{ command: node server.mjs }"), "command");
   refuses(with(kMcp, "{ command: [a], url: \"http://127.0.0.1:1/\" }"), "url is for a server with a url");
@@ -434,7 +434,7 @@ TEST_F(ConfigFile, TheSchemaKnowsEveryKeyOfTheReader) {
       {"identity.oidc[].", "identity: { oidc: [ { zzzzzzzz: 1 } ] }\n"}, {"identity.saml[].", "identity: { saml: [ { zzzzzzzz: 1 } ] }\n"},
       {"identity.saml[].idp.", "identity: { saml: [ { idp: { zzzzzzzz: 1 } } ] }\n"}, {"identity.saml[].keys[].", "identity: { saml: [ { keys: [ { zzzzzzzz: 1 } ] } ] }\n"}, {"identity.local.users.*.", "identity: { local: { users: { a: { zzzzzzzz: 1 } } } }\n"},
       {"evidence.", "evidence: { zzzzzzzz: 1 }\n"}, {"access[].", "access: [ { zzzzzzzz: 1 } ]\n"}, {"access[].break_glass.", "access: [ { break_glass: { zzzzzzzz: 1 } } ]\n"}, {"roles.", "roles: { zzzzzzzz: 1 }\n"}, {"targets.*.", "targets: { a: { zzzzzzzz: 1 } }\n"}, {"targets.*.mcp.", "targets: { a: { mcp: { zzzzzzzz: 1 } } }\n"},
-      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"},
+      {"targets.*.mcp.credential.", "targets: { a: { mcp: { credential: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.database.", "targets: { a: { mcp: { database: { zzzzzzzz: 1 } } } }\n"}, {"targets.*.mcp.limits.", "targets: { a: { mcp: { command: [a], limits: { zzzzzzzz: 1 } } } }\n"},
       {"targets.*.mcp.credential.oauth.", "targets: { a: { mcp: { credential: { oauth: { zzzzzzzz: 1 } } } } }\n"},
       {"targets.*.mcp.credential.oauth.client.", "targets: { a: { mcp: { credential: { oauth: { client: { zzzzzzzz: 1 } } } } } }\n"},
       {"targets.*.mcp.credential.aws.", "targets: { a: { mcp: { credential: { aws: { zzzzzzzz: 1 } } } } }\n"}, {"targets.*.mcp.scopes.", "targets: { a: { mcp: { scopes: { zzzzzzzz: 1 } } } }\n"},

@@ -63,7 +63,10 @@ struct AuthenticatorTest : testing::Test {
     return result;
   }
   Result<IssuedToken> issue(std::string user, std::string password, std::string agent = "", std::int64_t life = 0) {
-    return run(who->issue({std::move(user), std::move(password), ""}, life, std::move(agent), "127.0.0.1:9"));
+    TokenTerms terms;
+    terms.agent = std::move(agent);
+    terms.peer = "127.0.0.1:9";
+    return run(who->issue({std::move(user), std::move(password), ""}, std::move(terms), life));
   }
   Result<PrincipalPtr> ask(std::string token) { return run(who->authenticate(std::move(token), Door::Any, "127.0.0.1:9")); }
 };
