@@ -86,7 +86,9 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
         co_return Delivery{std::move(shown), false};
       }
       if (!answered) {
-        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"it answers no request of this stream","id":)" + message->id_text() + "}");
+        std::string id = message->id_text().substr(0, 200);  // a text of the target's like any other
+        services_.gate.mask(channel, id);
+        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"it answers no request of this stream","id":)" + json::quote(id) + "}");
         co_return std::nullopt;
       }
       co_return co_await answer_from_server(std::move(*message), std::move(answered));
