@@ -142,8 +142,8 @@ test('what a stream replays is masked as the call was that it is of', async () =
   assert.ok(!post.result.content[0].text.includes(IBAN));
   let resumed;
   got = (req, res) => { resumed = req.headers['last-event-id']; res.writeHead(200, { 'content-type': 'text/event-stream' }); res.end(`id: e1\n${event(answered)}`); };
-  const again = await gateway.http('GET', gateway.url('old'), { token: alice, headers: { accept: 'text/event-stream', 'mcp-session-id': session, 'last-event-id': 'e0' } });
-  assert.equal(resumed, 'e0');
+  const again = await gateway.http('GET', gateway.url('old'), { token: alice, headers: { accept: 'text/event-stream', 'mcp-session-id': session, 'last-event-id': 'e1' } });
+  assert.equal(resumed, 'e1');
   assert.equal(json(again).id, 77);
   assert.ok(!again.body.includes(IBAN), again.body);
 });

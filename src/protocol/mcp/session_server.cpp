@@ -79,15 +79,16 @@ awaitable<std::optional<Session::Delivery>> Session::from_server(std::string tex
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), true};
       }
-      // On a stream that was resumed; a call's own stream has its own answer and no other's.
-      if (const auto replayed = answered_.find(message->id_text()); !answered && message->id_text() == heard.resumed && !flights_.contains(message->id_text()) && replayed != answered_.end()) {
+      if (const auto replayed = answered_.find(message->id_text()); !answered && message->id_text() == heard.resumed && replayed != answered_.end()) {
         enforce::Reply ignored;
         std::string shown = co_await shown_answer(channel, *message, std::string(replayed->second), ignored);
         services_.gate.observe(channel, shown);
         co_return Delivery{std::move(shown), false};
       }
       if (!answered) {
-        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"it answers no request of this stream","id":)" + message->id_text() + "}");
+        std::string id = message->id_text().substr(0, 200);  // a text of the target's like any other
+        services_.gate.mask(channel, id);
+        services_.gate.observe(channel, R"({"sallyport":"dropped","reason":"it answers no request of this stream","id":)" + json::quote(id) + "}");
         co_return std::nullopt;
       }
       co_return co_await answer_from_server(std::move(*message), std::move(answered));

@@ -198,9 +198,9 @@ awaitable<void> Session::listen(ClientStream& client, std::string last_event_id,
   const std::string id = message ? message->id_text() : std::string();
   if (!bytes) co_return co_await client.answer(error_text(id, code::kUnavailable, bytes.error().what), {}, message ? 200 : 502);
   // Of a stream that is resumed the id goes to the target: any text, and so it is on record.
-  const auto resumed = json::Document::parse(last_event_id.empty() ? "{}" : R"({"lastEventId":)" + json::quote(last_event_id) + "}");
-  if (!resumed) co_return co_await client.answer(error_text(id, code::kInvalidRequest, "Last-Event-ID is no text"), {}, 400);
-  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : resumed->root(), nullptr);
+  const auto from = json::Document::parse(last_event_id.empty() ? "{}" : R"({"lastEventId":)" + json::quote(last_event_id) + "}");
+  if (!from) co_return co_await client.answer(error_text(id, code::kInvalidRequest, "Last-Event-ID is no text"), {}, 400);
+  auto verdict = co_await services_.gate.ask(gate_, action, std::move(*bytes), message ? message->params : from->root(), nullptr);
   if (auto* denial = std::get_if<enforce::Denial>(&verdict)) {
     co_return co_await client.answer(error_text(id, code::kDenied, denial->reason + " Request: " + denial->request_id), {}, denial->kind == ErrorKind::Denied ? 403 : 503);
   }
