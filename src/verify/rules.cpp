@@ -114,7 +114,7 @@ void Rules::session(const Entry& entry) {
       if (entry.decision == 1) session.open_commands.add(entry.index, {});
       if (entry.decision == 1 && !entry.approval.empty()) {
         const auto used = approvals_.find(entry.approval);
-        if (used == approvals_.end() && pruned_) ++older_approvals_, approvals_[std::string(entry.approval)] = {.run = true, .older = true, .last = entry.index};
+        if (used == approvals_.end() && pruned_) ++older_approvals_, approvals_[std::string(entry.approval)] = {.run = true, .last = entry.index, .older = true};
         else if (used == approvals_.end() || (!used->second.used && !used->second.older)) say("approval", entry, "it ran on an approval that was not used before");
         else if (std::exchange(used->second.run, true) && entry.command != used->second.last) say("approval", entry, "it ran on an approval that had let another command run");
         if (used != approvals_.end()) used->second.last = entry.index;  // its next round names this one
