@@ -143,10 +143,17 @@ const auth = at => authorized(at, async client => {
 });
 
 /** What the gateway is to the target: nobody, or where the scenario hands out a client, that client with a token of its own. */
+/** A secret goes to a server of the configuration only, so whoever configures it has looked up which one that is. */
+let issuer = '';
+async function lookUp(url) {
+  if (scenario !== 'auth/client-credentials-basic') return;
+  const metadata = await (await fetch(new URL('/.well-known/oauth-protected-resource/mcp', url))).json();
+  issuer = `issuer: "${metadata.authorization_servers[0]}", `;
+}
 function credential() {
   const given = JSON.parse(context), client = { 'auth/client-credentials-basic': 'secret', 'auth/client-credentials-jwt': 'key' }[scenario];
   if (!client) return { text: '', files: {} };
-  return { text: `, credential: { oauth: { client: { id: ${given.client_id}, ${client}: { file: as.secret } }, private_hosts: [localhost] } }`, files: { 'as.secret': (given.client_secret ?? given.private_key_pem).trim() } };
+  return { text: `, credential: { oauth: { ${issuer}client: { id: ${given.client_id}, ${client}: { file: as.secret } }, private_hosts: [localhost] } }`, files: { 'as.secret': (given.client_secret ?? given.private_key_pem).trim() } };
 }
 class Open extends Gateway {
   write() {
@@ -156,6 +163,7 @@ class Open extends Gateway {
 }
 
 async function behindGateway(url) {
+  await lookUp(url);
   const extra = ['server_requests: [sampling, elicitation, roots]', ...(SILENT.includes(scenario) ? ['era: modern'] : [])].join(', ');
   const gateway = new Open({ tls: false, files: credential().files, targets: { fixture: { url, extra } }, policy: '- { id: all, allow: { who: "group:engineers" } }' });
   await gateway.start();
