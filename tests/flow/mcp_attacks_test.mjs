@@ -112,7 +112,7 @@ test('a message over the limit of its target is refused with the limit, on recor
   assert.deepEqual([other.status, json(other).error.data?.limit, json(other).id], [413, 1 << 20, 9], other.body.slice(0, 200));
   const begins = await post({ ...message('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: text, version: '1' } }) }, { session: undefined });
   assert.equal(begins.status, 413);
-  assert.match(json(begins).error.message, /1048576 bytes/);
+  assert.match(json(begins).error.message, /65536 bytes/);
   assert.ok(raw.seen.slice(before).every(one => JSON.stringify(one).length < 10_000), 'none of them reached the target');
   assert.equal(json(await call('quiet', { text: text.slice(0, 900_000) })).result.content[0].text, 'fine', 'under it');
 });

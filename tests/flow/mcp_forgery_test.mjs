@@ -172,6 +172,6 @@ test('what a client says of itself has a bound, for it is kept', async () => {
   assert.deepEqual([one.status, json(one).error.code], [400, -32602]);
   const greeting = { jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'long', version: long } } };
   const two = await gateway.mcpPost('old', greeting, { token: alice });
-  assert.equal(two.status, 400);
+  assert.equal(two.status, 413);
   assert.equal(two.headers['mcp-session-id'], undefined);
 });

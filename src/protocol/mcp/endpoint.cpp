@@ -299,7 +299,7 @@ awaitable<bool> Endpoint::handle_post(net::HttpServerConnection& http, net::Http
 awaitable<void> Endpoint::begin_session(net::HttpServerConnection& http, Message message, identity::PrincipalPtr who, std::string target) {
   if (message.method != "initialize" || message.kind != Message::Kind::Request)
     co_return co_await refuse(http, 400, code::kInvalidRequest, "the Mcp-Session-Id header is missing; initialize first");
-  if (message.text().size() > kMostSaidOfItself) co_return co_await refuse(http, 400, code::kInvalidRequest, "initialize is over 64 KiB");
+  if (message.text().size() > kMostSaidOfItself) co_return co_await refuse(http, 413, code::kInvalidRequest, "initialize is over 65536 bytes");
   if (sessions_.size() >= options_.max_sessions) co_return co_await refuse(http, 503, code::kUnavailable, "too many sessions");
   const auto* configured = services_.gate.catalog()->find(target);
   if (const auto* mcp = configured == nullptr ? nullptr : std::get_if<target::McpTarget>(&configured->kind); mcp != nullptr && message.text().size() > mcp->max_message && services_.gate.may_open(*who, target))

@@ -102,7 +102,7 @@ awaitable<void> Endpoint::handle_sse_message(net::HttpServerConnection& http, ne
   if (!message) co_return co_await refuse(http, 400, code::kParse, message.error().what);
   if (!co_await may_by_scope(http, *who, target, *message)) co_return;
   if (message->method == "initialize" && message->kind == Message::Kind::Request) {
-    if (message->text().size() > kMostSaidOfItself) co_return co_await refuse(http, 400, code::kInvalidRequest, "initialize is over 64 KiB");
+    if (message->text().size() > kMostSaidOfItself) co_return co_await refuse(http, 413, code::kInvalidRequest, "initialize is over 65536 bytes");
     if (std::exchange(front->beginning, true)) co_return co_await refuse(http, 400, code::kInvalidRequest, "this session is initialized already");
     front->who = std::move(who);
     boost::asio::co_spawn(services_.context, begin_sse(front, std::move(*message)), boost::asio::detached);
