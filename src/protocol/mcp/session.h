@@ -124,7 +124,7 @@ class Session : public Conversation, public std::enable_shared_from_this<Session
   boost::asio::awaitable<std::optional<Delivery>> request_from_server(Message message);
   std::string masked(enforce::Running& running, const Message& message, const json::Value& root);
   boost::asio::awaitable<std::string> shown_answer(enforce::Running& running, Message& message, std::string method, enforce::Reply& reply, std::shared_ptr<Flight> flight = nullptr);
-  boost::asio::awaitable<Result<std::string>> shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply);
+  boost::asio::awaitable<Result<std::string>> shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply, const Flight* flight);
   static Message refused(const Message& answer, const Error& why);
   bool learn_annotations(const json::Value& tool);
   void remember_answered(const Flight& flight);

@@ -298,7 +298,8 @@ awaitable<Result<void>> Session::list_again(std::string method, const ListKind& 
     const auto& answer = told.answer;
     const auto* target = settings();
     if (target == nullptr || answer.kind != Message::Kind::Response || !answer.result[kind.array].is_array()) co_return fail(ErrorKind::Unavailable, "the target does not list");
-    CO_TRY_VOID(co_await look_at_list({services_.pins, gate_->target, target->trust, gate_->who, request_id}, answer, kind));
+    CO_TRY(const auto looked, co_await look_at_list({services_.pins, gate_->target, target->trust, gate_->who, request_id}, answer, kind));
+    if (!looked.whole) co_return fail(ErrorKind::Overloaded, "too much of the list is new to be looked at at once");
     const auto next = answer.result["nextCursor"];
     if (!next.is_string()) {
       observed_.sights.seen(gate_->target, pinned, change);

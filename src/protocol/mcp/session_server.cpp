@@ -154,13 +154,12 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
   if (message.result["isError"].as_bool()) reply.result = Outcome::Error;
   const auto id = message.id_text();
   if (const auto* kind = list_kind(method)) {
-    auto filtered = co_await shown_list(running, message, *kind, reply);
+    auto filtered = co_await shown_list(running, message, *kind, reply, flight.get());
     if (!filtered) {
       reply.result = Outcome::Failed;
       reply.error = filtered.error().what;
       co_return error_text(id, code::kUnavailable, "the list is withheld: " + filtered.error().what);
     }
-    if (const auto pinned = pin_kind(*kind); pinned && flight && flight->change && !message.result["nextCursor"].is_string()) observed_.sights.seen(gate_->target, *pinned, *flight->change);
     if (!filtered->empty()) {
       auto again = parse_message(std::move(*filtered), From::Server, SIZE_MAX);
       if (!again) co_return error_text(id, code::kInternal, "the list could not be filtered");
@@ -186,12 +185,14 @@ awaitable<std::string> Session::shown_answer(enforce::Running& running, Message&
 }
 
 /// The list without what policy hides and without what is not trusted, which is named in _meta; "" when it may be shown as it is.
-awaitable<Result<std::string>> Session::shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply) {
+awaitable<Result<std::string>> Session::shown_list(enforce::Running& running, const Message& message, const ListKind& kind, enforce::Reply& reply, const Flight* flight) {
   const auto* target = settings();
   if (target == nullptr) co_return fail(ErrorKind::Unavailable, "the target is no longer configured");
   const auto list = message.result[kind.array];
   if (list.valid() && !list.is_array()) co_return fail(ErrorKind::Malformed, "\"" + std::string(kind.array) + "\" is no list");
   CO_TRY(const auto untrusted, co_await look_at_list({services_.pins, gate_->target, target->trust, gate_->who, running.request_id()}, message, kind));
+  if (const auto pinned = pin_kind(kind); pinned && untrusted.whole && flight != nullptr && flight->change && !message.result["nextCursor"].is_string())
+    observed_.sights.seen(gate_->target, *pinned, *flight->change);
   std::size_t hidden = 0;
   std::string quarantined;
   auto filtered = filter_list(message, kind, [&](std::string_view name, const json::Value& element) {

@@ -15,8 +15,8 @@ using enforce::PinState;
 
 namespace {
 
-constexpr std::int64_t kLongestLook = 250'000'000;  // of a worker's time, at what is new on one page; the rest waits for the next list
 constexpr const char* kUnseen = "the target says that this list of its has changed, and it could not be listed since; list it and call again";
+constexpr std::int64_t kLongestLook = 250'000'000;  // of a worker's time, at what is new on one page; the rest waits for the next list
 
 struct Element {
   json::Value value;
@@ -104,7 +104,7 @@ awaitable<Result<Untrusted>> look_at_list(ListScene scene, const Message& answer
       // Of two with one name the first counts: the other has another digest and is cut, or is the same.
       if (is_known(*known, *pinned, one) || !taken.insert(one.name).second || one.definition.size() > enforce::ToolPins::kMostDefinition) continue;
       if (!sighting.seen.empty() && (sighting.seen.size() >= enforce::ToolPins::kMostPins || system_clock().mono_ns() - begun > kLongestLook)) {
-        sighting.last = false;
+        sighting.last = out.whole = false;
         break;
       }
       sighting.seen.push_back({one.name, one.definition, one.digest, findings(one.value, others)});

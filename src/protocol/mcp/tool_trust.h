@@ -25,6 +25,7 @@ struct ListScene {
 /// What of a list is not to be shown.
 struct Untrusted {
   std::set<std::size_t> elements;      // their offsets in the answer
+  bool whole = true;                   // all that is new on the page was looked at; false: the rest waits for the next list
   std::string record;                  // their definitions, for the record: JSON, "" when there are none
 
   bool holds(const json::Value& element) const { return elements.contains(element.offset()); }
