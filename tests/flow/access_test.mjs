@@ -96,7 +96,7 @@ test('access is granted in two steps by distinct humans, holds over a restart, a
   assert.ok(!(await client.callTool({ name: 'read_ticket', arguments: { id: 1 } })).isError);
   const stolen = await as('eve', ['revoke', request.id]);
   assert.equal(stolen.code, 3, 'a stranger does not even see it');
-  const gone = once(session.child, 'exit');
+  const gone = once(session.child, 'close');  // its words are read to their end
   assert.equal((await as('bob', ['revoke', request.id, '--reason', 'done'])).code, 0);
   await seconds(until(async () => (await gateway.mcpPost('tickets', { jsonrpc: '2.0', id: 9, method: 'ping' }, { token: tokens.alice, session: client.transport.sessionId })).status === 404, 'the end of the MCP session', 6000), 6);
   await until(() => gateway.entries('session.close').some(entry => /access under rule prod has ended/.test(entry.reason) && entry.reason.startsWith('terminating')), 'the close of the psql session', 6000);
