@@ -1,6 +1,6 @@
 // ./dev bench mcp [--json] [--quick]: tools/call with 1, 16 and 64 connections against a raw node server, directly, through an nginx reverse
 // proxy and through Sallyport with recording, masking, pins and policy on; the same in the modern era and over both bridges; a stdio server
-// behind npm's mcp-proxy and behind Sallyport; the memory of idle clients. Rounds are interleaved; CPU is what the proxy's processes used per call.
+// behind npm's mcp-proxy and behind Sallyport (--only stdio runs that alone); the memory of idle clients. Rounds are interleaved; CPU is what the proxy's processes used per call.
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -119,8 +119,11 @@ const ends = {
   'mcp-proxy': [proxyUrl, [proxyId, 'none', LEGACY], proxy.pid],
   'stdio': [gateway.url('stdio'), [stdioId, token, LEGACY], gateway.pid],
 };
-const CASES = [...['direct', 'nginx', 'sallyport'].flatMap(name => [1, 16, 64].map(c => [name, c])),
-  ...['modern', 'modern-to-legacy', 'legacy-to-modern', 'mcp-proxy', 'stdio'].map(name => [name, 16])];
+const STDIO = ['mcp-proxy', 'stdio'];
+// --only stdio runs these two alone.
+const only = process.argv.includes('--only') ? STDIO : Object.keys(ends);
+const CASES = [...['direct', 'nginx', 'sallyport', ...STDIO].flatMap(name => [1, 16, 64].map(c => [name, c])),
+  ...['modern', 'modern-to-legacy', 'legacy-to-modern'].map(name => [name, 16])].filter(([name]) => only.includes(name));
 const seen = Object.fromEntries(CASES.map(([name, c]) => [`${name} c${c}`, []]));
 for (const [name, c] of CASES) await load(...ends[name], c);  // warm
 for (let round = 0; round < rounds; round++)
@@ -128,27 +131,33 @@ for (let round = 0; round < rounds; round++)
 
 const of = (name, key) => seen[name].map(one => one[key]);
 const ratio = (a, b, key) => median(seen[a].map((one, i) => one[key] / seen[b][i][key]));
+function printHttp() {
+  for (const c of [1, 16, 64]) {
+    print(`mcp.direct.c${c}`, 'calls', of(`direct c${c}`, 'rate'), '1/s', null, 1, null, null);
+    print(`mcp.nginx.c${c}`, 'calls', of(`nginx c${c}`, 'rate'), '1/s', 'direct', ratio(`nginx c${c}`, `direct c${c}`, 'rate'), null, null);
+    print(`mcp.nginx.c${c}`, 'cpu per call', of(`nginx c${c}`, 'cpu'), 'us', null, 1, null, null);
+    const cpuRatio = ratio(`sallyport c${c}`, `nginx c${c}`, 'cpu');
+    print(`mcp.sallyport.c${c}`, 'calls', of(`sallyport c${c}`, 'rate'), '1/s', 'nginx', ratio(`sallyport c${c}`, `nginx c${c}`, 'rate'), null, null);
+    print(`mcp.sallyport.c${c}`, 'p50', of(`sallyport c${c}`, 'p50'), 'us', 'nginx', ratio(`sallyport c${c}`, `nginx c${c}`, 'p50'), null, null);
+    print(`mcp.sallyport.c${c}`, 'cpu per call', of(`sallyport c${c}`, 'cpu'), 'us', 'nginx', cpuRatio, 1.2, cpuRatio <= 1.2);
+  }
+  for (const name of ['modern', 'modern-to-legacy', 'legacy-to-modern']) {
+    print(`mcp.${name}`, 'calls', of(`${name} c16`, 'rate'), '1/s', 'sallyport', ratio(`${name} c16`, 'sallyport c16', 'rate'), null, null);
+    print(`mcp.${name}`, 'cpu per call', of(`${name} c16`, 'cpu'), 'us', 'sallyport', ratio(`${name} c16`, 'sallyport c16', 'cpu'), null, null);
+  }
+}
+if (only !== STDIO) printHttp();
 for (const c of [1, 16, 64]) {
-  print(`mcp.direct.c${c}`, 'calls', of(`direct c${c}`, 'rate'), '1/s', null, 1, null, null);
-  print(`mcp.nginx.c${c}`, 'calls', of(`nginx c${c}`, 'rate'), '1/s', 'direct', ratio(`nginx c${c}`, `direct c${c}`, 'rate'), null, null);
-  print(`mcp.nginx.c${c}`, 'cpu per call', of(`nginx c${c}`, 'cpu'), 'us', null, 1, null, null);
-  const cpuRatio = ratio(`sallyport c${c}`, `nginx c${c}`, 'cpu');
-  print(`mcp.sallyport.c${c}`, 'calls', of(`sallyport c${c}`, 'rate'), '1/s', 'nginx', ratio(`sallyport c${c}`, `nginx c${c}`, 'rate'), null, null);
-  print(`mcp.sallyport.c${c}`, 'p50', of(`sallyport c${c}`, 'p50'), 'us', 'nginx', ratio(`sallyport c${c}`, `nginx c${c}`, 'p50'), null, null);
-  print(`mcp.sallyport.c${c}`, 'cpu per call', of(`sallyport c${c}`, 'cpu'), 'us', 'nginx', cpuRatio, 1.2, cpuRatio <= 1.2);
+  print(`mcp.stdio.c${c}`, 'calls', of(`stdio c${c}`, 'rate'), '1/s', 'mcp-proxy', ratio(`stdio c${c}`, `mcp-proxy c${c}`, 'rate'), null, null);
+  print(`mcp.stdio.c${c}`, 'p50', of(`stdio c${c}`, 'p50'), 'us', 'mcp-proxy', ratio(`stdio c${c}`, `mcp-proxy c${c}`, 'p50'), null, null);
+  print(`mcp.stdio.c${c}`, 'cpu per call', of(`stdio c${c}`, 'cpu'), 'us', 'mcp-proxy', ratio(`stdio c${c}`, `mcp-proxy c${c}`, 'cpu'), null, null);
 }
-for (const name of ['modern', 'modern-to-legacy', 'legacy-to-modern']) {
-  print(`mcp.${name}`, 'calls', of(`${name} c16`, 'rate'), '1/s', 'sallyport', ratio(`${name} c16`, 'sallyport c16', 'rate'), null, null);
-  print(`mcp.${name}`, 'cpu per call', of(`${name} c16`, 'cpu'), 'us', 'sallyport', ratio(`${name} c16`, 'sallyport c16', 'cpu'), null, null);
-}
-print('mcp.stdio', 'calls', of('stdio c16', 'rate'), '1/s', 'mcp-proxy', ratio('stdio c16', 'mcp-proxy c16', 'rate'), null, null);
-print('mcp.stdio', 'cpu per call', of('stdio c16', 'cpu'), 'us', 'mcp-proxy', ratio('stdio c16', 'mcp-proxy c16', 'cpu'), null, null);
 
-const CLIENTS = process.argv.includes('--quick') ? 1000 : 10_000;
+const CLIENTS = only === STDIO ? 0 : process.argv.includes('--quick') ? 1000 : 10_000;
 const before = rss(gateway.pid), clients = [];
 while (clients.length < CLIENTS) clients.push(...await Promise.all(Array.from({ length: 100 }, () => idleClient(gateway, 'raw', token))));
-const each = (rss(gateway.pid) - before) / CLIENTS;
-print('mcp.idle', `${CLIENTS} clients`, [each], 'KiB each', null, 1, 64, each <= 64);
+const each = CLIENTS === 0 ? 0 : (rss(gateway.pid) - before) / CLIENTS;
+if (CLIENTS > 0) print('mcp.idle', `${CLIENTS} clients`, [each], 'KiB each', null, 1, 64, each <= 64);
 for (const socket of clients) socket.destroy();
 await gateway.stop();
 // SIGTERM, for a master that is killed leaves its worker behind.
